@@ -45,6 +45,14 @@ def alpha_index(
     return np.broadcast_to(order.reshape(placed), x_shape)
 
 
+def place_channel(rest: tuple[int, ...], channels: int, axis: int) -> tuple[int, ...]:
+    """Shape with `channels` at `axis` among the other lengths, padded with ones to fit."""
+    missing = (axis if axis >= 0 else -axis - 1) - len(rest)
+    rest = (1,) * missing + rest if axis < 0 else rest + (1,) * missing
+    at = axis if axis >= 0 else len(rest) + 1 + axis
+    return (*rest[:at], channels, *rest[at:])
+
+
 def _placed_shape(
     x_shape: tuple[int, ...], alpha_shape: tuple[int, ...], axis: Axis
 ) -> tuple[int, ...]:

@@ -58,7 +58,7 @@ def reference_prelu(x: ArrayLike, alpha: ArrayLike, *, axis: Axis = None) -> Arr
     >>> reference_prelu(np.array([1.0, -2.0, -0.0]), 0.25)
     array([ 1. , -0.5, -0. ])
     """
-    x, alpha = _operands(x, alpha)
+    x, alpha = operands(x, alpha)
     index = alpha_index(x.shape, alpha.shape, axis)
     product = multiply(take_apart(alpha.reshape(-1)[index]), take_apart(x))
     return _select(_above(x, "alpha"), x, _round_twice(product, x, alpha))
@@ -114,7 +114,7 @@ def reference_prelu_backward(
     >>> reference_prelu_backward(dy, x, 0.25)[1]
     array(0., dtype=float16)
     """
-    x, alpha = _operands(x, alpha)
+    x, alpha = operands(x, alpha)
     dy = _like(dy, x, "dy")
     index = alpha_index(x.shape, alpha.shape, axis)
     identity = _above(x, at_zero)
@@ -169,7 +169,7 @@ def reference_prelu_jvp(
     >>> reference_prelu_jvp(np.array([1.0, -2.0]), 0.25, np.array([3.0, 4.0]), 1.0)
     array([ 3., -1.])
     """
-    x, alpha = _operands(x, alpha)
+    x, alpha = operands(x, alpha)
     x_dot = _like(x_dot, x, "x_dot")
     alpha_dot = _like(alpha_dot, alpha, "alpha_dot")
     index = alpha_index(x.shape, alpha.shape, axis)
@@ -221,7 +221,7 @@ def reference_prelu_double_backward(
     >>> reference_prelu_double_backward(one, 1.0, one, np.array([1.0, -2.0]), 0.25)
     (array([ 1.  , -1.75]), array([0., 1.]), array(1.))
     """
-    x, alpha = _operands(x, alpha)
+    x, alpha = operands(x, alpha)
     dy, ddx = _like(dy, x, "dy"), _like(ddx, x, "ddx")
     ddalpha = _like(ddalpha, alpha, "ddalpha")
     index = alpha_index(x.shape, alpha.shape, axis)
@@ -240,7 +240,8 @@ def reference_prelu_double_backward(
     )
 
 
-def _operands(x: ArrayLike, alpha: ArrayLike) -> tuple[Array, Array]:
+def operands(x: ArrayLike, alpha: ArrayLike) -> tuple[Array, Array]:
+    """Check the dtypes of x and alpha; a Python number as alpha takes x's."""
     x = _float_array(x, "x")
     return x, _like(alpha, x, None) if _is_number(alpha) else _float_array(alpha, "alpha")
 
