@@ -1,0 +1,498 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: freethreading_compatible=True
+"""The CPU backend: NumPy arrays to pointers, strides and a dtype's loops, and nothing else.
+
+Arguments in their usual form are recognised here in a few nanoseconds; any other form goes to
+`_arguments`, which converts it or raises. Rules and messages stand there, not here.
+"""
+cimport numpy as cnp
+
+import numpy as np
+
+from . import _arguments, _threads
+
+cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    int NPY_HALF
+    int NPY_USERDEF
+    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray, cnp.NPY_ORDER, void *, int)
+
+cdef extern from "dtypes.h" nogil:
+    enum:
+        PRELU_F16
+        PRELU_BF16
+        PRELU_F32
+        PRELU_F64
+    unsigned short double_to_f16(double)
+    unsigned short double_to_bf16(double)
+
+cdef extern from "view.h" nogil:
+    enum:
+        VIEW_MAX_AXES
+        VIEW_OUT
+        VIEW_X
+        VIEW_G
+        VIEW_ALPHA
+        VIEW_DALPHA
+        VIEW_OPERANDS
+    ctypedef struct prelu_view:
+        int axes
+        Py_ssize_t shape[64]
+        Py_ssize_t stride[5][64]
+        char *data[5]
+    int view_fit_alpha(int, const Py_ssize_t *, int, const Py_ssize_t *, int, const int *, int *)
+    void view_canonical(prelu_view *)
+    void view_copy(prelu_view *, const prelu_view *)
+    void view_narrow(prelu_view *, int, Py_ssize_t, Py_ssize_t)
+    Py_ssize_t view_size(const prelu_view *)
+
+cdef extern from "engine.h" nogil:
+    enum:
+        PRELU_MOST_ALPHAS
+    ctypedef struct prelu_call:
+        prelu_view view
+        int x_dtype
+        int alpha_dtype
+        int at_one
+        int stream
+    ctypedef struct prelu_sums:
+        Py_ssize_t n
+    const char *prelu_instruction_set()
+    int prelu_select_instruction_set(const char *)
+    void prelu_scale(const prelu_call *)
+    int prelu_backward(const prelu_call *, int)
+    Py_ssize_t prelu_alphas(const prelu_view *)
+    int prelu_varies(const prelu_view *, int)
+    int prelu_sums_new(prelu_sums *, Py_ssize_t)
+    void prelu_sums_free(prelu_sums *)
+    void prelu_sums_of(const prelu_call *, prelu_sums *)
+    void prelu_sums_add(prelu_sums *, const prelu_sums *)
+    int prelu_finish(const prelu_call *, prelu_sums *)
+
+prelu_select_instruction_set(NULL)
+
+# From here on the GIL is released, outputs are written around the caches, threads are used. In
+# bytes of one operand; docs/architecture.md has the measurements.
+cdef enum:
+    RELEASE_FROM = 1 << 18
+    STREAM_FROM = 1 << 23
+    THREADS_FROM = 1 << 22
+
+
+def instruction_set():
+    """The instruction set of the loops in use: "avx512", "avx2" or "baseline"."""
+    return prelu_instruction_set().decode()
+
+
+def select_instruction_set(name):
+    """Use the loops of another instruction set; False if it cannot run here. For tests."""
+    return bool(prelu_select_instruction_set(name.encode()))
+
+
+# ---- arguments ----
+
+cdef int dtype_code(cnp.ndarray a):
+    """Which of the four dtypes, in native byte order; -1 for any other."""
+    cdef int number = cnp.PyArray_TYPE(a)
+    if number == cnp.NPY_FLOAT:
+        return PRELU_F32
+    if number == cnp.NPY_DOUBLE:
+        return PRELU_F64
+    if number == NPY_HALF:
+        return PRELU_F16
+    if number >= NPY_USERDEF and _arguments.is_bfloat16(a.dtype):
+        return PRELU_BF16
+    return -1
+
+
+cdef bint is_usual(object value):
+    return (type(value) is cnp.ndarray and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value)
+            and dtype_code(<cnp.ndarray>value) >= 0)
+
+
+cdef cnp.ndarray as_usual(object value, str name):
+    return value if is_usual(value) else _arguments.as_array(value, name)
+
+
+cdef cnp.ndarray as_alpha(object alpha, cnp.ndarray x):
+    """A Python number takes x's dtype."""
+    if type(alpha) is not float and type(alpha) is not int:
+        return as_usual(alpha, "alpha")
+    cdef double value = _arguments.number(alpha, x.dtype) if type(alpha) is int else alpha
+    cdef cnp.ndarray a = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(x), 0)
+    cdef int code = dtype_code(x)
+    if code == PRELU_F64:
+        (<double *>a.data)[0] = value
+    elif code == PRELU_F32 and -3e38 < value < 3e38:
+        (<float *>a.data)[0] = <float>value
+    elif code == PRELU_F16 and -65504 <= value <= 65504:
+        (<unsigned short *>a.data)[0] = double_to_f16(value)
+    elif code == PRELU_BF16 and -3e38 < value < 3e38:
+        (<unsigned short *>a.data)[0] = double_to_bf16(value)
+    else:
+        a[()] = _arguments.number(alpha, x.dtype)
+    return a
+
+
+cdef bint same_shape(cnp.ndarray a, cnp.ndarray b):
+    cdef int k
+    if a.ndim != b.ndim:
+        return False
+    for k in range(a.ndim):
+        if a.shape[k] != b.shape[k]:
+            return False
+    return True
+
+
+cdef int check_out(object out, str name, cnp.ndarray like, str like_name) except -1:
+    if not (is_usual(out) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
+            and same_shape(<cnp.ndarray>out, like)
+            and cnp.PyArray_TYPE(<cnp.ndarray>out) == cnp.PyArray_TYPE(like)
+            and cnp.PyArray_ISONESEGMENT(<cnp.ndarray>out)):
+        _arguments.check_out(out, name, np.shape(like), like.dtype, like_name)
+    return 0
+
+
+cdef int read_axis(object axis, int ndim, int *axes) except -2:
+    """How many axes of x, in range; -1 for NumPy broadcasting."""
+    cdef Py_ssize_t k
+    if axis is None:
+        return -1
+    if type(axis) is int and -ndim <= axis < ndim:
+        k = axis
+        axes[0] = k + ndim if k < 0 else k
+        return 1
+    normalised = _arguments.axes(axis, ndim)
+    for k in range(len(normalised)):
+        axes[k] = normalised[k]
+    return len(normalised)
+
+
+cdef int place_alpha(cnp.ndarray x, cnp.ndarray alpha, object axis, int *where) except -1:
+    """The layout rule for arrays: along which axis of x each axis of alpha lies."""
+    cdef int axes[VIEW_MAX_AXES]
+    cdef int n_axis = read_axis(axis, x.ndim, axes)
+    if not view_fit_alpha(x.ndim, <const Py_ssize_t *>x.shape, alpha.ndim,
+                          <const Py_ssize_t *>alpha.shape, n_axis, axes, where):
+        raise _arguments.misfit(np.shape(x), np.shape(alpha), axis)
+    return 0
+
+
+def fit_alpha(tuple x_shape, tuple alpha_shape, axis):
+    """The layout rule for shapes: the axis of x for each axis of alpha, or -1 where its length
+    is 1; None if alpha does not fit. For the other backends."""
+    cdef Py_ssize_t xs[VIEW_MAX_AXES]
+    cdef Py_ssize_t alphas[VIEW_MAX_AXES]
+    cdef int axes[VIEW_MAX_AXES]
+    cdef int where[VIEW_MAX_AXES]
+    cdef int x_axes = len(x_shape), alpha_axes = len(alpha_shape), k
+    for k in range(x_axes):
+        xs[k] = x_shape[k]
+    for k in range(alpha_axes):
+        alphas[k] = alpha_shape[k]
+    if not view_fit_alpha(x_axes, xs, alpha_axes, alphas, read_axis(axis, x_axes, axes), axes,
+                          where):
+        return None
+    return tuple([where[k] for k in range(alpha_axes)])
+
+
+# ---- views ----
+
+cdef void add_operand(prelu_view *v, int operand, cnp.ndarray a):
+    """An array of x's shape."""
+    cdef int k
+    v.data[operand] = <char *>cnp.PyArray_DATA(a)
+    for k in range(v.axes):
+        v.stride[operand][k] = a.strides[k]
+
+
+cdef void add_alpha(prelu_view *v, int operand, cnp.ndarray a, const int *where):
+    cdef int k
+    v.data[operand] = <char *>cnp.PyArray_DATA(a)
+    for k in range(v.axes):
+        v.stride[operand][k] = 0
+    for k in range(a.ndim):
+        if where[k] >= 0:
+            v.stride[operand][where[k]] = a.strides[k]
+
+
+cdef void start_view(prelu_view *v, cnp.ndarray x):
+    cdef int k
+    v.axes = x.ndim
+    for k in range(x.ndim):
+        v.shape[k] = x.shape[k]
+    for k in range(VIEW_OPERANDS):
+        v.data[k] = NULL
+
+
+cdef void extent(cnp.ndarray a, char **first, char **end):
+    cdef int k
+    first[0] = end[0] = <char *>cnp.PyArray_DATA(a)
+    end[0] += cnp.PyArray_ITEMSIZE(a)
+    for k in range(a.ndim):
+        if a.strides[k] < 0:
+            first[0] += (a.shape[k] - 1) * a.strides[k]
+        else:
+            end[0] += (a.shape[k] - 1) * a.strides[k]
+
+
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
+    """Whether the memory between their ends overlaps."""
+    cdef char *a_first
+    cdef char *a_end
+    cdef char *b_first
+    cdef char *b_end
+    extent(a, &a_first, &a_end)
+    extent(b, &b_first, &b_end)
+    return a_first < b_end and b_first < a_end
+
+
+cdef bint same_memory(cnp.ndarray a, cnp.ndarray b):
+    """Whether element for element they are the same memory."""
+    cdef int k
+    if cnp.PyArray_DATA(a) != cnp.PyArray_DATA(b) or not same_shape(a, b):
+        return False
+    for k in range(a.ndim):
+        if a.shape[k] > 1 and a.strides[k] != b.strides[k]:
+            return False
+    return cnp.PyArray_ITEMSIZE(a) == cnp.PyArray_ITEMSIZE(b)
+
+
+cdef cnp.ndarray apart_from(cnp.ndarray source, object written):
+    """`source`, or a copy if writing to `written` would change an element not yet read."""
+    if written is None or not overlap(source, written) or same_memory(source, written):
+        return source
+    return source.copy(order="K")
+
+
+cdef cnp.ndarray new_like(cnp.ndarray a):
+    return PyArray_NewLikeArray(a, cnp.NPY_KEEPORDER, NULL, 0)
+
+
+cdef object writable(object out):
+    """Where to compute what `out` shall get: `out` itself, or memory the loops can use."""
+    return out if is_usual(out) else np.empty_like(out, dtype=out.dtype.newbyteorder("="),
+                                                   subok=False)
+
+
+# ---- calls ----
+
+cdef class Piece:
+    """A part of a call, for a thread."""
+    cdef prelu_call call
+    cdef prelu_sums sums
+    cdef int task  # what to do: SCALE, SUMS or BACKWARD
+    cdef int inputs_change
+    cdef bint done
+
+    def __call__(self):
+        with nogil:
+            if self.task == SCALE:
+                prelu_scale(&self.call)
+            elif self.task == SUMS:
+                prelu_sums_of(&self.call, &self.sums)
+            else:
+                self.done = prelu_backward(&self.call, self.inputs_change)
+
+
+cdef enum:
+    SCALE
+    SUMS
+    BACKWARD
+
+
+cdef int cut_axis(const prelu_view *v, bint varying) noexcept:
+    """The outermost axis to cut among threads: long enough if there is one, else the longest."""
+    cdef int k, best = -1
+    for k in range(v.axes):
+        if varying and not prelu_varies(v, k):
+            continue
+        if best < 0 or v.shape[k] > v.shape[best]:
+            best = k
+        if v.shape[k] >= 64:
+            return k
+    return best
+
+
+cdef list cut(const prelu_call *call, int axis, int task, int inputs_change, int threads):
+    cdef Piece piece
+    cdef Py_ssize_t length = call.view.shape[axis]
+    cdef Py_ssize_t each = (length + threads - 1) // threads
+    cdef Py_ssize_t first
+    if length > 1 << 20:
+        each = (each + 1023) // 1024 * 1024
+    pieces = []
+    for first in range(0, length, each):
+        piece = Piece()
+        view_copy(&piece.call.view, &call.view)
+        view_narrow(&piece.call.view, axis, first, min(each, length - first))
+        piece.call.x_dtype = call.x_dtype
+        piece.call.alpha_dtype = call.alpha_dtype
+        piece.call.at_one = call.at_one
+        piece.call.stream = call.stream
+        piece.task = task
+        piece.inputs_change = inputs_change
+        piece.done = True
+        pieces.append(piece)
+    return pieces
+
+
+cdef int threads_for(Py_ssize_t size) except -1:
+    cdef Py_ssize_t most = size // THREADS_FROM
+    if most < 2:
+        return 1
+    return min(<Py_ssize_t>_threads.get_num_threads(), most)
+
+
+cdef int run_scale(prelu_call *call, Py_ssize_t size) except -1:
+    cdef int threads = threads_for(size)
+    if threads > 1:
+        _threads.run(cut(call, cut_axis(&call.view, False), SCALE, 0, threads))
+    elif size >= RELEASE_FROM:
+        with nogil:
+            prelu_scale(call)
+    else:
+        prelu_scale(call)
+    return 0
+
+
+cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) except -1:
+    cdef int threads = threads_for(size), axis, done = 1
+    cdef Piece piece, other
+    cdef Py_ssize_t alphas
+    if threads > 1:
+        alphas = prelu_alphas(&call.view)
+        axis = cut_axis(&call.view, alphas > PRELU_MOST_ALPHAS)
+        if prelu_varies(&call.view, axis):  # each piece has its own alphas
+            pieces = cut(call, axis, BACKWARD, inputs_change, threads)
+            _threads.run(pieces)
+            for piece in pieces:
+                done &= piece.done
+            if not done:
+                raise MemoryError
+            return 0
+        if not inputs_change:
+            pieces = cut(call, axis, SUMS, 0, threads)
+            try:
+                for piece in pieces:
+                    if not prelu_sums_new(&piece.sums, alphas):
+                        raise MemoryError
+                _threads.run(pieces)
+                piece = pieces[0]
+                for other in pieces[1:]:
+                    prelu_sums_add(&piece.sums, &other.sums)
+                with nogil:
+                    done = prelu_finish(call, &piece.sums)
+            finally:
+                for piece in pieces:
+                    prelu_sums_free(&piece.sums)
+            if not done:
+                raise MemoryError
+            return 0
+    if size >= RELEASE_FROM:
+        with nogil:
+            done = prelu_backward(call, inputs_change)
+    else:
+        done = prelu_backward(call, inputs_change)
+    if not done:
+        raise MemoryError
+    return 0
+
+
+cdef void finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one):
+    call.x_dtype = dtype_code(x)
+    call.alpha_dtype = dtype_code(alpha)
+    call.at_one = at_one
+    call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM
+    view_canonical(&call.view)
+
+
+def forward(object x, object alpha, object axis, object out):
+    """y. See `prelu_array.prelu`."""
+    cdef int where[VIEW_MAX_AXES]
+    cdef prelu_call call
+    cdef cnp.ndarray x_ = as_usual(x, "x")
+    cdef cnp.ndarray alpha_ = as_alpha(alpha, x_)
+    cdef cnp.ndarray y
+    place_alpha(x_, alpha_, axis, where)
+    if out is None:
+        y = new_like(x_)
+    else:
+        check_out(out, "out", x_, "x")
+        y = writable(out)
+        x_ = apart_from(x_, y)
+        alpha_ = apart_from(alpha_, y)
+    if cnp.PyArray_SIZE(x_):
+        start_view(&call.view, x_)
+        add_operand(&call.view, VIEW_X, x_)
+        add_operand(&call.view, VIEW_OUT, y)
+        add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
+        finish_call(&call, x_, alpha_, False)
+        run_scale(&call, cnp.PyArray_NBYTES(x_))
+    if out is None:
+        return y
+    if out is not y:
+        out[...] = y
+    return out
+
+
+def backward(object dy, object x, object alpha, object axis, bint at_one, bint need_dx,
+             bint need_dalpha, object out):
+    """(dx, dalpha). See `prelu_array.prelu_backward`."""
+    cdef int where[VIEW_MAX_AXES]
+    cdef prelu_call call
+    cdef cnp.ndarray dy_ = as_usual(dy, "dy")
+    cdef cnp.ndarray x_ = as_usual(x, "x")
+    cdef cnp.ndarray alpha_
+    cdef object dx = None, dalpha = None, dx_out = None, dalpha_out = None
+    cdef bint inputs_change = False
+    if not same_shape(dy_, x_) or cnp.PyArray_TYPE(dy_) != cnp.PyArray_TYPE(x_):
+        _arguments.check_dy(np.shape(dy_), dy_.dtype, np.shape(x_), x_.dtype)
+    alpha_ = as_alpha(alpha, x_)
+    place_alpha(x_, alpha_, axis, where)
+    if out is not None:
+        dx_out, dalpha_out = _arguments.pair(out, need_dx, need_dalpha)
+        if dx_out is not None:
+            check_out(dx_out, "out[0]", x_, "x")
+            dx = writable(dx_out)
+        if dalpha_out is not None:
+            check_out(dalpha_out, "out[1]", alpha_, "alpha")
+            dalpha = writable(dalpha_out)
+        if dx is not None and dalpha is not None and overlap(dx, dalpha):
+            raise ValueError("out[0] and out[1] must not share memory")
+        for written in (dx, dalpha):
+            x_ = apart_from(x_, written)
+            dy_ = apart_from(dy_, written)
+            alpha_ = apart_from(alpha_, written)
+        inputs_change = dx is not None and (overlap(dx, x_) or overlap(dx, dy_))
+    if need_dx and dx is None:
+        dx = new_like(x_)
+    if need_dalpha and dalpha is None:
+        dalpha = new_like(alpha_)
+
+    if cnp.PyArray_SIZE(x_) == 0:
+        if need_dalpha:
+            dalpha[...] = 0
+    elif need_dx or need_dalpha:
+        start_view(&call.view, x_)
+        add_operand(&call.view, VIEW_X, x_)
+        add_operand(&call.view, VIEW_G, dy_)
+        add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
+        if need_dx:
+            add_operand(&call.view, VIEW_OUT, dx)
+        if need_dalpha:
+            add_alpha(&call.view, VIEW_DALPHA, dalpha, where)
+        finish_call(&call, x_, alpha_, at_one)
+        if need_dalpha:
+            run_backward(&call, inputs_change, cnp.PyArray_NBYTES(x_))
+        else:
+            run_scale(&call, cnp.PyArray_NBYTES(x_))
+
+    if dx_out is not None and dx_out is not dx:
+        dx_out[...] = dx
+        dx = dx_out
+    if dalpha_out is not None and dalpha_out is not dalpha:
+        dalpha_out[...] = dalpha
+        dalpha = dalpha_out
+    return dx, dalpha

@@ -1,0 +1,79 @@
+/* The four float dtypes, in groups of LANES elements.
+ *
+ * Design:
+ * (a) A loop body sees `float` or `double` arrays of LANES elements; the compiler keeps them in
+ *     vector registers. gcc 12 does not vectorise float16 conversions by itself, so these are
+ *     the only arithmetic intrinsics of the project.
+ * (b) A double goes to a 16-bit format by way of a float rounded to odd: a float has more than
+ *     two bits to spare there, so the second rounding is the only one that shows.
+ */
+#ifndef PRELU_DTYPES_H
+#define PRELU_DTYPES_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { PRELU_F16, PRELU_BF16, PRELU_F32, PRELU_F64, PRELU_DTYPES };
+
+#define LANES 16
+
+typedef uint16_t f16;
+typedef uint16_t bf16;
+typedef float f32;
+typedef double f64;
+
+static inline uint32_t float_bits(float v) {
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    return u;
+}
+
+static inline float bits_float(uint32_t u) {
+    float v;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
+static inline float f16_to_float(f16 h) {
+    /* Shifted into place the exponent is 112 too small; one exact multiplication mends it, for
+     * subnormals too. Inf and NaN keep the all-ones exponent. */
+    uint32_t shifted = (uint32_t)(h & 0x7fff) << 13;
+    uint32_t finite = float_bits(bits_float(shifted) * 0x1p112f);
+    uint32_t magnitude = shifted >= 0x0f800000u ? shifted | 0x7f800000u : finite;
+    return bits_float(magnitude | (uint32_t)(h & 0x8000) << 16);
+}
+
+static inline f16 float_to_f16(float v) {
+    uint32_t u = float_bits(v), sign = u >> 16 & 0x8000, a = u & 0x7fffffffu;
+    /* normal: round to nearest even at bit 13; subnormal: let a float addition round */
+    uint32_t normal = (a - (112u << 23) + 0xfffu + (a >> 13 & 1)) >> 13;
+    uint32_t tiny = float_bits(bits_float(a) + 0.5f) - float_bits(0.5f);
+    uint32_t h = a < 0x38800000u ? tiny : normal;
+    h = a >= 0x47800000u ? 0x7c00u : h;      /* 65536 and more; 65520 rounds up to it by itself */
+    h = a > 0x7f800000u ? 0x7e00u : h;       /* NaN */
+    return (f16)(sign | h);
+}
+
+static inline float bf16_to_float(bf16 h) { return bits_float((uint32_t)h << 16); }
+
+static inline bf16 float_to_bf16(float v) {
+    uint32_t u = float_bits(v);
+    uint32_t nearest = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
+    uint32_t quiet = u >> 16 | 0x40u;
+    return (bf16)(v == v ? nearest : quiet);
+}
+
+/* Rounded to odd: of the two floats around v the one with an odd last bit. */
+static inline float double_to_float_odd(double v) {
+    float nearest = (float)v;
+    uint32_t u = float_bits(nearest);
+    uint32_t toward = fabs(v) > fabs((double)nearest) ? u + 1 : u - 1;
+    return bits_float((double)nearest == v || (u & 1) || v != v ? u : toward);
+}
+
+static inline f16 double_to_f16(double v) { return float_to_f16(double_to_float_odd(v)); }
+static inline bf16 double_to_bf16(double v) { return float_to_bf16(double_to_float_odd(v)); }
+
+#endif

@@ -1,0 +1,684 @@
+/* Design:
+ * (a) A view is walked in tiles of at most TILE elements that fit the first cache. A tile is a
+ *     piece of the innermost three axes; an operand whose piece is one run of memory is used in
+ *     place, any other is gathered first. So there are contiguous loops only.
+ * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one
+ *     alpha and its sums stay in registers; otherwise alpha is laid out beside the tile and each
+ *     lane has its own sums, which are added to those of their alphas when the lanes change.
+ * (c) dalpha: plain sums with an error bound from the sum of |term|. If both ends of the interval
+ *     round to the same number that is the answer; only the other alphas are summed exactly, in
+ *     a second pass over their elements. Where dx overwrites its inputs there is no second
+ *     pass, and the first one is exact. Where each alpha has one element its term is rounded.
+ * (d) Large outputs are written around the caches with SSE2 stores, which every x86-64 has: a tile
+ *     is computed into a buffer and streamed out. That saves reading the output's lines first.
+ */
+#include "engine.h"
+
+#include <float.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#if defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+#define PRELU_SSE2 1
+#endif
+
+#define PRELU_FN static inline
+#define PRELU_GT(a, b) ((a) > (b))
+#define PRELU_MUL(a, b) ((a) * (b))
+#define real double
+#define PRELU(name) prelu_##name##_double
+#include "prelu_scalar.h"
+
+enum {
+    TILE = 1024,          /* elements; a multiple of LANES */
+    RUN_LEAST = 192,      /* shorter runs of one alpha are laid out instead */
+    TILES_BEFORE_ADD = 64 /* additions into one lane, so the bound on its error */
+};
+
+static const size_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
+
+/* ---- the floating-point environment ---- */
+
+/* Another library may have switched subnormals off or changed the rounding; a call undoes that and
+ * puts it back. */
+#if PRELU_SSE2
+typedef unsigned fp_state;
+static inline fp_state fp_enter(void) {
+    const fp_state before = _mm_getcsr();
+    if ((before & 0xffc0u) != 0x1f80u) _mm_setcsr(0x1f80u);
+    return before;
+}
+static inline void fp_leave(fp_state before) {
+    if ((before & 0xffc0u) != 0x1f80u) _mm_setcsr(before);
+}
+#elif defined(__aarch64__) && defined(__GNUC__)
+typedef uint64_t fp_state;
+static inline fp_state fp_enter(void) {
+    fp_state before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    if (before & 0x1c80000u) __asm__ volatile("msr fpcr, %0" ::"r"(before & ~0x1c80000ull));
+    return before;
+}
+static inline void fp_leave(fp_state before) {
+    if (before & 0x1c80000u) __asm__ volatile("msr fpcr, %0" ::"r"(before));
+}
+#else
+#include <fenv.h>
+typedef fenv_t fp_state;
+static inline fp_state fp_enter(void) {
+    fp_state before;
+    fegetenv(&before);
+    fesetenv(FE_DFL_ENV);
+    return before;
+}
+static inline void fp_leave(fp_state before) { fesetenv(&before); }
+#endif
+
+/* ---- the instruction set ---- */
+
+static const struct {
+    const char *name;
+    const prelu_loop_table *table;
+} instruction_sets[] = {
+#if PRELU_HAVE_X86_SETS
+    {"avx512", &prelu_loops_avx512},
+    {"avx2", &prelu_loops_avx2},
+#endif
+    {"baseline", &prelu_loops_baseline},
+};
+enum { INSTRUCTION_SETS = sizeof instruction_sets / sizeof *instruction_sets };
+
+static int runs_here(const char *name) {
+#if PRELU_HAVE_X86_SETS
+    if (strcmp(name, "avx512") == 0)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma");
+    if (strcmp(name, "avx2") == 0)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
+               __builtin_cpu_supports("fma");
+#endif
+    return strcmp(name, "baseline") == 0;
+}
+
+static int selected = -1; /* set once, while the module is imported */
+
+int prelu_select_instruction_set(const char *name) {
+    for (int i = 0; i < INSTRUCTION_SETS; i++)
+        if ((!name || strcmp(name, instruction_sets[i].name) == 0) &&
+            runs_here(instruction_sets[i].name)) {
+            selected = i;
+            return 1;
+        }
+    return 0;
+}
+
+const char *prelu_instruction_set(void) { return instruction_sets[selected].name; }
+
+static inline const prelu_loops *loops_of(int dtype, int wide) {
+    return &(*instruction_sets[selected].table)[dtype][wide];
+}
+
+/* ---- moving pieces of an operand ---- */
+
+/* A piece of up to three axes, outermost first. */
+typedef struct {
+    ptrdiff_t n[3];
+} piece;
+
+static inline ptrdiff_t piece_size(const piece *p) { return p->n[0] * p->n[1] * p->n[2]; }
+
+static inline int is_one_run(const piece *p, const ptrdiff_t *stride, ptrdiff_t item) {
+    return (p->n[2] == 1 || stride[2] == item) &&
+           (p->n[1] == 1 || stride[1] == item * p->n[2]) &&
+           (p->n[0] == 1 || stride[0] == item * p->n[2] * p->n[1]);
+}
+
+#define COPY_STRIDED(type, to, to_stride, from, from_stride, n) \
+    for (ptrdiff_t i = 0; i < (n); i++) memcpy((to) + i * (to_stride), (from) + i * (from_stride), \
+                                               sizeof(type))
+
+static inline void copy_row(char *to, ptrdiff_t to_stride, const char *from,
+                            ptrdiff_t from_stride, ptrdiff_t n, ptrdiff_t item) {
+    if (to_stride == item && from_stride == item) memcpy(to, from, (size_t)(n * item));
+    else if (item == 2) COPY_STRIDED(uint16_t, to, to_stride, from, from_stride, n);
+    else if (item == 4) COPY_STRIDED(uint32_t, to, to_stride, from, from_stride, n);
+    else COPY_STRIDED(uint64_t, to, to_stride, from, from_stride, n);
+}
+
+static void gather(char *to, const char *from, const ptrdiff_t *stride, const piece *p,
+                   ptrdiff_t item) {
+    for (ptrdiff_t a = 0; a < p->n[0]; a++)
+        for (ptrdiff_t b = 0; b < p->n[1]; b++, to += p->n[2] * item)
+            copy_row(to, item, from + a * stride[0] + b * stride[1], stride[2], p->n[2], item);
+}
+
+static void scatter(char *to, const ptrdiff_t *stride, const char *from, const piece *p,
+                    ptrdiff_t item) {
+    for (ptrdiff_t a = 0; a < p->n[0]; a++)
+        for (ptrdiff_t b = 0; b < p->n[1]; b++, from += p->n[2] * item)
+            copy_row(to + a * stride[0] + b * stride[1], stride[2], from, item, p->n[2], item);
+}
+
+static void stream(char *to, const char *from, size_t n) {
+#if PRELU_SSE2
+    const size_t head = -(uintptr_t)to & 15;
+    if (head < n) {
+        memcpy(to, from, head);
+        to += head, from += head, n -= head;
+        for (; n >= 16; n -= 16, to += 16, from += 16)
+            _mm_stream_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+    }
+#endif
+    memcpy(to, from, n);
+}
+
+/* ---- a walk over a view ---- */
+
+/* What a walk does with each tile: y or dx alone; with sums; with exact sums; with one term for each
+ * alpha. */
+enum { SCALE, SUMS, EXACT, TERMS };
+
+/* Lanes that are being added into: whose they are, how many, since how many tiles. */
+typedef struct {
+    ptrdiff_t index, used, tiles;
+} lane_state;
+
+typedef struct {
+    int64_t *states;
+    int64_t adds;     /* to one limb at most, since the last carry */
+    double largest;   /* that the slices can take now; 0 before the first tile */
+    int exponent;     /* of the uppermost slice */
+    lane_state lanes;
+    double term[2][TILE], slice[EXACT_SLICES][TILE];
+} exact_work;
+
+typedef struct {
+    const prelu_call *call;
+    const prelu_loops *loops;
+    int mode, wide; /* wide: computed in double */
+    prelu_sums *sums;
+    exact_work *exact;
+
+    /* the innermost axes, absent ones of length 1 */
+    int outer_axes, along;
+    ptrdiff_t n[3], stride[VIEW_OPERANDS][3];
+    ptrdiff_t index_stride[VIEW_MAX_AXES], tile_index_stride[3]; /* among the sums */
+
+    piece laid_out;           /* the piece that alpha and lane_index are laid out for */
+    const char *laid_out_for; /* and the alpha it begins with */
+    const void *alpha;
+    lane_state lanes;
+    ptrdiff_t lane_index[TILE];
+    double sum[TILE], correction[TILE], magnitude[TILE];
+    double x[TILE], g[TILE], out[TILE], alpha_tile[TILE], alpha_raw[TILE];
+} work;
+
+int prelu_varies(const prelu_view *v, int axis) {
+    const int operand = v->data[VIEW_DALPHA] ? VIEW_DALPHA : VIEW_ALPHA;
+    return v->stride[operand][axis] != 0;
+}
+
+ptrdiff_t prelu_alphas(const prelu_view *v) {
+    ptrdiff_t n = 1;
+    for (int k = 0; k < v->axes; k++)
+        if (prelu_varies(v, k)) n *= v->shape[k];
+    return n;
+}
+
+/* sums[i] += s + c, kept as a pair that does not overlap; t to the magnitude. */
+static inline void sums_add_one(prelu_sums *sums, ptrdiff_t i, double s, double c, double t) {
+    const double a = sums->high[i], high = a + s, z = high - a;
+    const double low = sums->low[i] + (((a - (high - z)) + (s - z)) + c);
+    sums->high[i] = high + low;
+    sums->low[i] = low - (sums->high[i] - high);
+    sums->magnitude[i] += t;
+}
+
+static void sums_flush(work *w) {
+    lane_state *l = &w->lanes;
+    for (ptrdiff_t i = 0; i < l->used; i++)
+        sums_add_one(w->sums, l->index + w->lane_index[i], w->sum[i], w->correction[i],
+                     w->magnitude[i]);
+    l->used = l->tiles = 0;
+}
+
+/* ---- exact sums ---- */
+
+static void exact_flush(work *w) {
+    exact_work *e = w->exact;
+    lane_state *l = &e->lanes;
+    const exact_format f = exact_formats[w->call->x_dtype];
+    /* lanes of one alpha are added up as far as that is exact */
+    const ptrdiff_t group = w->along || !l->tiles ? 1 : (1 << (52 - EXACT_SLICE_BITS)) / l->tiles;
+    for (int k = 0; k < EXACT_SLICES; k++) {
+        double *slice = e->slice[k];
+        for (ptrdiff_t first = 0; first < l->used; first += group) {
+            const ptrdiff_t end = first + group < l->used ? first + group : l->used;
+            double s[LANES] = {0};
+            for (ptrdiff_t i = first; i < end; i++) s[i % LANES] += slice[i];
+            for (int i = 1; i < LANES; i++) s[0] += s[i];
+            exact_add(e->states + (l->index + w->lane_index[first]) * exact_limbs(f), f, s[0], 0);
+        }
+        memset(slice, 0, (size_t)l->used * sizeof *slice);
+    }
+    l->used = l->tiles = 0;
+    e->adds += EXACT_SLICES * TILE;
+    if (e->adds > 1 << 30) {
+        for (ptrdiff_t i = 0; i < w->sums->n; i++)
+            exact_carry(e->states + i * exact_limbs(f), f);
+        e->adds = 0;
+    }
+}
+
+static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdiff_t index) {
+    exact_work *e = w->exact;
+    const int dtype = w->call->x_dtype, at_one = w->call->at_one;
+    const exact_format f = exact_formats[dtype];
+    const ptrdiff_t limbs = exact_limbs(f);
+    const double largest = w->loops->terms(x, g, e->term[0], e->term[1], (size_t)n, at_one);
+    if (largest == 0) return;
+
+    if (isinf(largest)) { /* one at a time, as integers */
+        loops_of(dtype, 1)->widen(x, e->term[0], (size_t)n);
+        loops_of(dtype, 1)->widen(g, e->term[1], (size_t)n);
+        const double edge = at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
+        for (ptrdiff_t i = 0; i < n; i++)
+            if (!prelu_identity_double(e->term[0][i], edge))
+                exact_add_product(e->states + (index + w->lane_index[i]) * limbs, f,
+                                  e->term[0][i], e->term[1][i]);
+        e->adds += 2 * n;
+        return;
+    }
+
+    /* The slices move when the terms leave them or are so small that they would not be taken. */
+    const int terms_of_one = dtype == PRELU_F64 ? 2 : 1;
+    if (!(largest < e->largest && largest > e->largest * 0x1p-30) || e->lanes.index != index ||
+        e->lanes.tiles + terms_of_one > 1 << (52 - EXACT_SLICE_BITS)) {
+        exact_flush(w);
+        int exponent;
+        frexp(largest, &exponent);
+        e->largest = ldexp(1.0, exponent + 2);
+        e->exponent = exponent + 2 - EXACT_SLICE_BITS;
+        e->lanes.index = index;
+    }
+    double *const slices[EXACT_SLICES] = {e->slice[0], e->slice[1], e->slice[2]};
+    for (int part = 0; part < terms_of_one; part++) {
+        if (!w->loops->split(e->term[part], (size_t)n, e->exponent, slices)) continue;
+        for (ptrdiff_t i = 0; i < n; i++)
+            if (e->term[part][i] != 0)
+                exact_add(e->states + (index + w->lane_index[i]) * limbs, f, e->term[part][i], 0);
+        e->adds += n;
+    }
+    e->lanes.used = n > e->lanes.used ? n : e->lanes.used;
+    e->lanes.tiles += terms_of_one;
+}
+
+/* ---- one term for each alpha ---- */
+
+/* The rounded terms, into w->magnitude. */
+static void terms_tile(work *w, const void *x, const void *g, ptrdiff_t n) {
+    const prelu_call *call = w->call;
+    double *high = w->sum, *low = w->correction;
+    w->loops->terms(x, g, high, low, (size_t)n, call->at_one);
+    if (call->x_dtype == PRELU_F64 && call->alpha_dtype != PRELU_F64)
+        for (ptrdiff_t i = 0; i < n; i++) { /* rounded to odd, so that narrow() rounds once */
+            uint64_t u;
+            memcpy(&u, &high[i], sizeof u);
+            if (!(u & 1) && (low[i] > 0 || low[i] < 0)) u += (low[i] > 0) == (high[i] > 0) ? 1 : -1;
+            memcpy(&high[i], &u, sizeof u);
+        }
+    loops_of(call->alpha_dtype, 1)->narrow(high, w->magnitude, (size_t)n);
+}
+
+/* ---- tiles ---- */
+
+/* The piece of an input as one run: in place if it is one, else in `buffer`. */
+static const void *input(const work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
+                         void *buffer) {
+    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
+    if (is_one_run(p, w->stride[operand], item)) return at[operand];
+    gather(buffer, at[operand], w->stride[operand], p, item);
+    return buffer;
+}
+
+static void output(const work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
+                   const void *from, int dtype) {
+    const ptrdiff_t item = (ptrdiff_t)item_size[dtype];
+    if (w->call->stream && is_one_run(p, w->stride[operand], item))
+        stream(at[operand], from, (size_t)(piece_size(p) * item));
+    else
+        scatter(at[operand], w->stride[operand], from, p, item);
+}
+
+static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t index) {
+    const prelu_call *call = w->call;
+    const prelu_loops *loops = w->loops;
+    const ptrdiff_t n = piece_size(p), item = (ptrdiff_t)item_size[call->x_dtype];
+    const void *x = input(w, VIEW_X, at, p, w->x);
+    const void *g = at[VIEW_G] ? input(w, VIEW_G, at, p, w->g) : x;
+    void *out = !at[VIEW_OUT] ? NULL
+                : !call->stream && is_one_run(p, w->stride[VIEW_OUT], item) ? (void *)at[VIEW_OUT]
+                                                                            : (void *)w->out;
+
+    if (w->mode == SUMS) {
+        if (!w->along) {
+            double s, c = 0, t;
+            loops->backward_run(x, g, w->alpha, out, (size_t)n, call->at_one,
+                                (prelu_lanes){&s, &c, &t});
+            sums_add_one(w->sums, index, s, c, t);
+        } else {
+            if (w->lanes.index != index || w->lanes.tiles == TILES_BEFORE_ADD) sums_flush(w);
+            if (w->lanes.used < n) {
+                const size_t first = (size_t)w->lanes.used;
+                const size_t more = ((size_t)n + LANES - 1) / LANES * LANES - first;
+                memset(w->sum + first, 0, more * sizeof *w->sum);
+                memset(w->correction + first, 0, more * sizeof *w->sum);
+                memset(w->magnitude + first, 0, more * sizeof *w->sum);
+                w->lanes.used = n;
+            }
+            loops->backward_along(x, g, w->alpha, out, (size_t)n, call->at_one,
+                                  (prelu_lanes){w->sum, w->correction, w->magnitude});
+            w->lanes.index = index;
+            w->lanes.tiles++;
+        }
+    } else {
+        if (w->mode == EXACT) exact_tile(w, x, g, n, index);
+        if (w->mode == TERMS) terms_tile(w, x, g, n);
+        if (out) loops->scale(x, g, w->alpha, w->along, out, (size_t)n, call->at_one);
+        if (w->mode == TERMS) output(w, VIEW_DALPHA, at, p, w->magnitude, call->alpha_dtype);
+    }
+    if (out && out != at[VIEW_OUT]) output(w, VIEW_OUT, at, p, out, call->x_dtype);
+}
+
+/* Alpha for the lanes of a piece, in the compute type; and which alpha each lane belongs to. */
+static void lay_out(work *w, const char *alpha, const piece *p) {
+    if (alpha == w->laid_out_for && memcmp(p, &w->laid_out, sizeof *p) == 0) return;
+    const int dtype = w->call->alpha_dtype;
+    const ptrdiff_t item = (ptrdiff_t)item_size[dtype], row = p->n[1] * p->n[2];
+    const ptrdiff_t *stride = w->stride[VIEW_ALPHA];
+    const prelu_loops *convert = loops_of(dtype, w->wide);
+    const piece one_row = {{1, w->along ? p->n[1] : 1, w->along ? p->n[2] : 1}};
+    const ptrdiff_t n = piece_size(&one_row);
+
+    const void *raw = alpha;
+    if (!is_one_run(&one_row, stride, item)) {
+        gather((char *)w->alpha_raw, alpha, stride, &one_row, item);
+        raw = w->alpha_raw;
+    }
+    const int same = dtype == PRELU_F64 || (dtype == PRELU_F32 && !w->wide);
+    if (same && p->n[0] == 1 && w->along) {
+        w->alpha = raw;
+    } else {
+        const size_t bytes = (size_t)n * (w->wide ? sizeof(double) : sizeof(float));
+        convert->widen(raw, w->alpha_tile, (size_t)n);
+        for (ptrdiff_t a = 1; a < p->n[0] && w->along; a++)
+            memcpy((char *)w->alpha_tile + (size_t)a * bytes, w->alpha_tile, bytes);
+        w->alpha = w->alpha_tile;
+    }
+
+    if ((w->along || w->mode == EXACT) && memcmp(p, &w->laid_out, sizeof *p) != 0) {
+        for (ptrdiff_t b = 0, lane = 0; b < p->n[1]; b++)
+            for (ptrdiff_t c = 0; c < p->n[2]; c++, lane++)
+                w->lane_index[lane] = b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
+        for (ptrdiff_t lane = row; lane < p->n[0] * row; lane++)
+            w->lane_index[lane] = w->lane_index[lane - row];
+    }
+    w->laid_out = *p;
+    w->laid_out_for = alpha;
+}
+
+static void walk_tiles(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
+    const ptrdiff_t n2 = w->n[2] < TILE ? w->n[2] : TILE;
+    const ptrdiff_t n1 = w->n[1] < TILE / n2 ? w->n[1] : TILE / n2;
+    const ptrdiff_t n0 = w->n[0] < TILE / (n1 * n2) ? w->n[0] : TILE / (n1 * n2);
+    for (ptrdiff_t b = 0; b < w->n[1]; b += n1)
+        for (ptrdiff_t c = 0; c < w->n[2]; c += n2)
+            for (ptrdiff_t a = 0; a < w->n[0]; a += n0) {
+                const piece p = {{w->n[0] - a < n0 ? w->n[0] - a : n0,
+                                  w->n[1] - b < n1 ? w->n[1] - b : n1,
+                                  w->n[2] - c < n2 ? w->n[2] - c : n2}};
+                const ptrdiff_t here =
+                    index + b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
+                char *at[VIEW_OPERANDS];
+                for (int o = 0; o < VIEW_OPERANDS; o++)
+                    at[o] = from[o] ? from[o] + a * w->stride[o][0] + b * w->stride[o][1] +
+                                          c * w->stride[o][2]
+                                    : NULL;
+                /* lanes of another piece: what is in them goes where it belongs first */
+                if (w->along && memcmp(&p, &w->laid_out, sizeof p) != 0) {
+                    sums_flush(w);
+                    if (w->exact) exact_flush(w);
+                }
+                lay_out(w, at[VIEW_ALPHA], &p);
+                tile(w, at, &p, here);
+            }
+}
+
+static void walk(work *w, int axis, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
+    if (axis == w->outer_axes) {
+        walk_tiles(w, from, index);
+        return;
+    }
+    const prelu_view *v = &w->call->view;
+    char *at[VIEW_OPERANDS];
+    memcpy(at, from, sizeof at);
+    for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
+        walk(w, axis + 1, at, index);
+        for (int o = 0; o < VIEW_OPERANDS; o++)
+            if (at[o]) at[o] += v->stride[o][axis];
+        index += w->index_stride[axis];
+    }
+}
+
+/* Chooses the axes of a tile and walks the view. */
+static void run(const prelu_call *call, int mode, prelu_sums *sums, exact_work *exact) {
+    const prelu_view *v = &call->view;
+    work w;
+    w.call = call;
+    w.mode = mode;
+    w.sums = sums;
+    w.exact = exact;
+    w.wide = call->x_dtype == PRELU_F64 || call->alpha_dtype == PRELU_F64;
+    w.loops = loops_of(call->x_dtype, call->alpha_dtype == PRELU_F64);
+    w.lanes = (lane_state){0, 0, 0};
+    w.laid_out = (piece){{0, 0, 0}};
+    w.laid_out_for = NULL;
+
+    ptrdiff_t step = 1;
+    for (int k = v->axes - 1; k >= 0; k--) {
+        w.index_stride[k] = prelu_varies(v, k) ? step : 0;
+        if (prelu_varies(v, k)) step *= v->shape[k];
+    }
+    /* tile axis 2 is the last one; 1 belongs to the same alphas' pattern; 0 repeats the pattern */
+    int axis[3] = {-1, -1, v->axes - 1};
+    int next = v->axes - 2;
+    w.along = prelu_varies(v, axis[2]) || (v->shape[axis[2]] < RUN_LEAST && next >= 0);
+    if (w.along) {
+        if (next >= 0 && (!prelu_varies(v, axis[2]) || prelu_varies(v, next))) axis[1] = next--;
+        if (next >= 0 && !prelu_varies(v, next)) axis[0] = next--;
+    }
+    w.outer_axes = next + 1;
+    for (int i = 0; i < 3; i++) {
+        w.n[i] = axis[i] < 0 ? 1 : v->shape[axis[i]];
+        w.tile_index_stride[i] = axis[i] < 0 ? 0 : w.index_stride[axis[i]];
+        for (int o = 0; o < VIEW_OPERANDS; o++)
+            w.stride[o][i] = axis[i] < 0 || !v->data[o] ? 0 : v->stride[o][axis[i]];
+    }
+    walk(&w, 0, v->data, 0);
+    if (mode == SUMS && w.along) sums_flush(&w);
+    if (mode == EXACT) exact_flush(&w);
+#if PRELU_SSE2
+    if (call->stream) _mm_sfence();
+#endif
+}
+
+void prelu_scale(const prelu_call *call) {
+    const fp_state fp = fp_enter();
+    run(call, SCALE, NULL, NULL);
+    fp_leave(fp);
+}
+
+/* ---- sums, and the last rounding ---- */
+
+int prelu_sums_new(prelu_sums *sums, ptrdiff_t n) {
+    sums->n = n;
+    sums->high = calloc((size_t)n * 3, sizeof(double));
+    sums->low = sums->high + n;
+    sums->magnitude = sums->low + n;
+    return sums->high != NULL;
+}
+
+void prelu_sums_free(prelu_sums *sums) { free(sums->high); }
+
+void prelu_sums_of(const prelu_call *call, prelu_sums *sums) {
+    const fp_state fp = fp_enter();
+    run(call, SUMS, sums, NULL);
+    fp_leave(fp);
+}
+
+void prelu_sums_add(prelu_sums *to, const prelu_sums *from) {
+    for (ptrdiff_t i = 0; i < to->n; i++)
+        sums_add_one(to, i, from->high[i], from->low[i], from->magnitude[i]);
+}
+
+/* Narrows a call to the alpha with this index among its alphas. */
+static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
+    for (int k = v->axes - 1; k >= 0; k--) {
+        if (!prelu_varies(v, k)) continue;
+        const ptrdiff_t length = v->shape[k];
+        view_narrow(v, k, index % length, 1);
+        index /= length;
+    }
+}
+
+static void put_dalpha(const prelu_call *call, ptrdiff_t index, double value) {
+    prelu_view one;
+    view_copy(&one, &call->view);
+    narrow_to_alpha(&one, index);
+    double item[LANES];
+    loops_of(call->alpha_dtype, 1)->narrow(&value, item, 1);
+    memcpy(one.data[VIEW_DALPHA], item, item_size[call->alpha_dtype]);
+}
+
+/* Sums a call exactly, and writes dx if the view has it. */
+static int exact_call(const prelu_call *call) {
+    const exact_format f = exact_formats[call->x_dtype];
+    prelu_sums sums = {prelu_alphas(&call->view), NULL, NULL, NULL};
+    exact_work *e = malloc(sizeof *e);
+    int64_t *states = calloc((size_t)sums.n, (size_t)exact_limbs(f) * sizeof *states);
+    if (e && states) {
+        e->states = states;
+        e->adds = 0;
+        e->largest = 0;
+        e->lanes = (lane_state){0, 0, 0};
+        memset(e->slice, 0, sizeof e->slice);
+        run(call, EXACT, &sums, e);
+        for (ptrdiff_t i = 0; i < sums.n; i++)
+            put_dalpha(call, i, exact_round(states + i * exact_limbs(f), f, call->alpha_dtype));
+    }
+    const int done = e && states;
+    free(e);
+    free(states);
+    return done;
+}
+
+/* Rounds the sums; those in doubt are summed again, exactly. */
+int prelu_finish(const prelu_call *call, prelu_sums *sums) {
+    const fp_state fp = fp_enter();
+    const ptrdiff_t terms = view_size(&call->view) / sums->n;
+    const int wide = call->alpha_dtype == PRELU_F64;
+    const size_t item = item_size[call->alpha_dtype];
+    const prelu_loops *loops = loops_of(call->alpha_dtype, 1);
+    /* The error of a sum is at most `bound` * magnitude + `tiny`. A lane takes TILES_BEFORE_ADD
+     * terms (a run: TILE / LANES), one more rounding each for the product of two float64, for
+     * adding lanes up (log2(LANES)), for the magnitude; a few to spare. Compensated sums err by
+     * that squared, and by one rounding of the pair for each addition to it. `tiny` is for
+     * products that underflow. */
+    const double lane = TILES_BEFORE_ADD + 16.0, unit = DBL_EPSILON / 2;
+    const double bound = wide ? (2 * lane * lane + 8.0 * (double)terms) * unit * unit
+                         : terms == 1 && call->x_dtype != PRELU_F64 ? 0.0
+                                                                    : lane * unit;
+    const double tiny = call->x_dtype == PRELU_F64 ? (double)terms * 0x1p-1073 : 0.0;
+    enum { CHUNK = 256 };
+    ptrdiff_t doubtful = 0;
+    ptrdiff_t *doubts = malloc((size_t)sums->n * sizeof *doubts);
+    int done = doubts != NULL;
+
+    for (ptrdiff_t first = 0; done && first < sums->n; first += CHUNK) {
+        const ptrdiff_t n = sums->n - first < CHUNK ? sums->n - first : CHUNK;
+        double below[CHUNK], above[CHUNK], rounded_below[CHUNK], rounded_above[CHUNK];
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const double high = sums->high[first + i], low = sums->low[first + i];
+            const double error = sums->magnitude[first + i] * bound + tiny + fabs(low) * (4 * unit);
+            below[i] = high + (low - error);
+            above[i] = high + (low + error);
+        }
+        loops->narrow(below, rounded_below, (size_t)n);
+        loops->narrow(above, rounded_above, (size_t)n);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const char *a = (char *)rounded_below + (size_t)i * item;
+            const char *b = (char *)rounded_above + (size_t)i * item;
+            const int sure = memcmp(a, b, item) == 0 && sums->magnitude[first + i] <= DBL_MAX;
+            if (sure) put_dalpha(call, first + i, below[i]);
+            else doubts[doubtful++] = first + i;
+        }
+    }
+
+    prelu_call again = *call;
+    again.view.data[VIEW_OUT] = NULL;
+    if (doubtful * 16 > sums->n && done) {
+        done = exact_call(&again);
+    } else {
+        for (ptrdiff_t i = 0; i < doubtful && done; i++) {
+            view_copy(&again.view, &call->view);
+            again.view.data[VIEW_OUT] = NULL;
+            narrow_to_alpha(&again.view, doubts[i]);
+            done = exact_call(&again);
+        }
+    }
+    free(doubts);
+    fp_leave(fp);
+    return done;
+}
+
+static int backward_block(const prelu_call *call, int inputs_change) {
+    if (prelu_alphas(&call->view) == view_size(&call->view)) {
+        run(call, TERMS, NULL, NULL);
+        return 1;
+    }
+    if (inputs_change) return exact_call(call);
+    prelu_sums sums;
+    if (!prelu_sums_new(&sums, prelu_alphas(&call->view))) return 0;
+    run(call, SUMS, &sums, NULL);
+    const int done = prelu_finish(call, &sums);
+    prelu_sums_free(&sums);
+    return done;
+}
+
+/* Cuts the outermost axis along which alpha varies until few enough alphas are left. */
+static int backward_blocks(const prelu_call *call, int inputs_change, int axis) {
+    const prelu_view *v = &call->view;
+    const ptrdiff_t alphas = prelu_alphas(v);
+    if (alphas <= PRELU_MOST_ALPHAS || alphas == view_size(v))
+        return backward_block(call, inputs_change);
+    while (!prelu_varies(v, axis)) axis++;
+    const ptrdiff_t of_one = alphas / v->shape[axis];
+    const ptrdiff_t most = of_one < PRELU_MOST_ALPHAS ? PRELU_MOST_ALPHAS / of_one : 1;
+    prelu_call part = *call;
+    for (ptrdiff_t first = 0; first < v->shape[axis]; first += most) {
+        view_copy(&part.view, v);
+        view_narrow(&part.view, axis, first,
+                    v->shape[axis] - first < most ? v->shape[axis] - first : most);
+        if (!backward_blocks(&part, inputs_change, axis + 1)) return 0;
+    }
+    return 1;
+}
+
+int prelu_backward(const prelu_call *call, int inputs_change) {
+    const fp_state fp = fp_enter();
+    const int done = backward_blocks(call, inputs_change, 0);
+    fp_leave(fp);
+    return done;
+}

@@ -1,0 +1,41 @@
+/* From a canonical view to the loops: tiles, sums, the last rounding. Holds no GIL, no state. */
+#ifndef PRELU_ENGINE_H
+#define PRELU_ENGINE_H
+
+#include "exact_sum.h"
+#include "loops.h"
+#include "view.h"
+
+typedef struct {
+    prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */
+    int x_dtype, alpha_dtype, at_one;
+    int stream; /* write around the caches */
+} prelu_call;
+
+/* Sums for n alphas, each high + low, with the sum of |term| beside it. */
+typedef struct {
+    ptrdiff_t n;
+    double *high, *low, *magnitude;
+} prelu_sums;
+
+const char *prelu_instruction_set(void);
+int prelu_select_instruction_set(const char *name); /* for tests; 0 if it cannot run here */
+
+/* y, or dx where dalpha is not wanted. */
+void prelu_scale(const prelu_call *call);
+
+/* dx (if VIEW_OUT is there) and dalpha. With `inputs_change` dx is written over x or dy, which
+ * then cannot be read a second time. Returns 0 if memory ran out. */
+int prelu_backward(const prelu_call *call, int inputs_change);
+
+/* The parts of prelu_backward, for threads: sums of a piece of a call, added up and finished. */
+enum { PRELU_MOST_ALPHAS = 4096 }; /* that the sums of one piece may hold */
+ptrdiff_t prelu_alphas(const prelu_view *view);
+int prelu_varies(const prelu_view *view, int axis);
+int prelu_sums_new(prelu_sums *sums, ptrdiff_t n);
+void prelu_sums_free(prelu_sums *sums);
+void prelu_sums_of(const prelu_call *call, prelu_sums *sums);
+void prelu_sums_add(prelu_sums *to, const prelu_sums *from);
+int prelu_finish(const prelu_call *call, prelu_sums *sums);
+
+#endif

@@ -1,0 +1,57 @@
+/* The table of loops: what the tile driver calls, one entry for each dtype of x and compute type. */
+#ifndef PRELU_LOOPS_H
+#define PRELU_LOOPS_H
+
+#include "dtypes.h"
+
+/* gcc and clang can compile one file for a newer instruction set than the rest; others get the
+ * baseline alone. */
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__clang__)
+#define PRELU_HAVE_X86_SETS 1
+#define PRELU_PRAGMA(text) _Pragma(#text)
+#define PRELU_TARGET_BEGIN(set) \
+    PRELU_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
+#define PRELU_TARGET_END _Pragma("clang attribute pop")
+#elif (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#define PRELU_HAVE_X86_SETS 1
+#define PRELU_PRAGMA(text) _Pragma(#text)
+#define PRELU_TARGET_BEGIN(set) _Pragma("GCC push_options") PRELU_PRAGMA(GCC target(set))
+#define PRELU_TARGET_END _Pragma("GCC pop_options")
+#endif
+
+#define EXACT_SLICES 3
+#define EXACT_SLICE_BITS 41 /* of the 52 a sum has: 2^11 numbers fit */
+
+/* Sums of one run, or one lane of sums of many columns: sum of the terms, its correction (only
+ * where dalpha is float64), sum of |term|. */
+typedef struct {
+    double *sum, *correction, *magnitude;
+} prelu_lanes;
+
+typedef struct {
+    /* out = identity ? g : alpha * g over n elements; alpha is one number, or runs along. */
+    void (*scale)(const void *x, const void *g, const void *alpha, int along, void *out,
+                  size_t n, int at_one);
+    /* The same in one pass with the sum of the terms: over the whole run (lanes[0])... */
+    void (*backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
+                         int at_one, prelu_lanes lanes);
+    /* ...or by column, added to lanes[0..n). `out` may be NULL in both. */
+    void (*backward_along)(const void *x, const void *g, const void *alpha, void *out, size_t n,
+                           int at_one, prelu_lanes lanes);
+    /* The terms themselves, exactly: high + low (low only where x is float64). Returns the largest
+     * |high|, or inf if a term is not finite or too near the ends of float64's range to be exact.
+     * Both arrays have room for n rounded up to LANES. */
+    double (*terms)(const void *x, const void *g, double *high, double *low, size_t n, int at_one);
+    /* Elements of this dtype to the compute type and, from double, back: rounded once. */
+    void (*widen)(const void *from, void *to, size_t n);
+    void (*narrow)(const double *from, void *to, size_t n);
+    /* Moves the bits of n numbers into sums: slices[k] takes those from 2^(exponent - 41 k) up that
+     * are left. What remains stays in v; returns whether anything does. */
+    int (*split)(double *v, size_t n, int exponent, double *const slices[EXACT_SLICES]);
+} prelu_loops;
+
+typedef prelu_loops prelu_loop_table[PRELU_DTYPES][2]; /* [dtype of x][alpha is float64] */
+
+extern const prelu_loop_table prelu_loops_baseline, prelu_loops_avx2, prelu_loops_avx512;
+
+#endif

@@ -1,0 +1,152 @@
+/* The loops for x of dtype X, computed in REAL; WIDE is 1 where alpha, so dalpha, is float64.
+ * Letters as everywhere; g is x in the forward and dy in the backward. */
+#define PAIR(name) JOIN3(name, X, WIDE)
+#define SCALAR(name) JOIN3(prelu, name, REAL)
+
+PRELU_FN void PAIR(load)(const X *p, REAL *v) {
+    NATIVE native[LANES];
+    JOIN2(load, X)(p, native);
+    for (int l = 0; l < LANES; l++) v[l] = native[l];
+}
+
+PRELU_FN void PAIR(store)(X *p, const REAL *v) {
+    NATIVE native[LANES];
+    for (int l = 0; l < LANES; l++)
+        native[l] = sizeof(REAL) > 4 && sizeof(X) == 2 ? (NATIVE)double_to_float_odd(v[l])
+                                                       : (NATIVE)v[l];
+    JOIN2(store, X)(p, native);
+}
+
+static void PAIR(widen)(const void *from_, void *to_, size_t n) {
+    const X *from = from_;
+    REAL *to = to_;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) PAIR(load)(from + i, to + i);
+    if (i < n) {
+        X in[LANES] = {0};
+        REAL out[LANES];
+        memcpy(in, from + i, (n - i) * sizeof *from);
+        PAIR(load)(in, out);
+        memcpy(to + i, out, (n - i) * sizeof *to);
+    }
+}
+
+/* One group. `along`, `want_out` and `want_sums` are constants in every caller. */
+PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
+                          const int want_out, const REAL edge, double *sum, double *correction,
+                          double *magnitude, const int want_sums) {
+    REAL xv[LANES], gv[LANES], outv[LANES];
+    PAIR(load)(x, xv);
+    PAIR(load)(g, gv);
+    PRELU_VECTOR
+    for (int l = 0; l < LANES; l++) {
+        const int identity = SCALAR(identity)(xv[l], edge);
+        if (want_out) outv[l] = SCALAR(scale)(identity, gv[l], alpha[along ? l : 0]);
+        if (want_sums) {
+            const double p = SCALAR(term)(identity, xv[l], gv[l]);
+            if (WIDE) { /* two-sum, and the error of the product where it has one */
+                const double s = sum[l] + p, z = s - sum[l];
+                double error = (sum[l] - (s - z)) + (p - z);
+                if (sizeof(X) == 8) error += identity ? 0.0 : fma(xv[l], gv[l], -p);
+                correction[l] += error;
+                sum[l] = s;
+            } else {
+                sum[l] += p;
+            }
+            magnitude[l] += fabs(p);
+        }
+    }
+    if (want_out) PAIR(store)(out, outv);
+}
+
+/* The last, short group: through buffers filled up with zeros, which add +0 to a sum. */
+PRELU_FN void PAIR(tail)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
+                         size_t m, const int want_out, const REAL edge, double *sum,
+                         double *correction, double *magnitude, const int want_sums) {
+    X xt[LANES] = {0}, gt[LANES] = {0}, outt[LANES];
+    REAL at[LANES] = {0};
+    memcpy(xt, x, m * sizeof *x);
+    memcpy(gt, g, m * sizeof *g);
+    memcpy(at, alpha, (along ? m : 1) * sizeof *alpha);
+    PAIR(group)(xt, gt, at, along, outt, want_out, edge, sum, correction, magnitude, want_sums);
+    if (want_out) memcpy(out, outt, m * sizeof *out);
+}
+
+PRELU_FN void PAIR(scale_loop)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
+                               size_t n, const REAL edge) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        PAIR(group)(x + i, g + i, along ? alpha + i : alpha, along, out + i, 1, edge, NULL, NULL,
+                    NULL, 0);
+    if (i < n)
+        PAIR(tail)(x + i, g + i, along ? alpha + i : alpha, along, out + i, n - i, 1, edge, NULL,
+                   NULL, NULL, 0);
+}
+
+static void PAIR(scale)(const void *x, const void *g, const void *alpha, int along, void *out, size_t n,
+                 int at_one) {
+    const REAL edge = JOIN2(edge, REAL)[at_one];
+    if (along) PAIR(scale_loop)(x, g, alpha, 1, out, n, edge);
+    else PAIR(scale_loop)(x, g, alpha, 0, out, n, edge);
+}
+
+PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int want_out,
+                             size_t n, const REAL edge, prelu_lanes lanes) {
+    double sum[LANES] = {0}, correction[LANES] = {0}, magnitude[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        PAIR(group)(x + i, g + i, alpha, 0, out + i, want_out, edge, sum, correction, magnitude,
+                    1);
+    if (i < n)
+        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, want_out, edge, sum, correction,
+                   magnitude, 1);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) {
+            const double s = sum[l] + sum[l + half], z = s - sum[l];
+            if (WIDE)
+                correction[l] += correction[l + half] +
+                                 ((sum[l] - (s - z)) + (sum[l + half] - z));
+            sum[l] = s;
+            magnitude[l] += magnitude[l + half];
+        }
+    *lanes.sum = sum[0];
+    *lanes.correction = correction[0];
+    *lanes.magnitude = magnitude[0];
+}
+
+static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
+                        int at_one, prelu_lanes lanes) {
+    const REAL edge = JOIN2(edge, REAL)[at_one];
+    if (out) PAIR(run_loop)(x, g, alpha, out, 1, n, edge, lanes);
+    else PAIR(run_loop)(x, g, alpha, out, 0, n, edge, lanes);
+}
+
+PRELU_FN void PAIR(along_loop)(const X *x, const X *g, const REAL *alpha, X *out,
+                               const int want_out, size_t n, const REAL edge, prelu_lanes lanes) {
+    size_t i = 0;
+    for (; i < n; i += LANES) {
+        double sum[LANES], correction[LANES], magnitude[LANES];
+        memcpy(sum, lanes.sum + i, sizeof sum);
+        if (WIDE) memcpy(correction, lanes.correction + i, sizeof correction);
+        memcpy(magnitude, lanes.magnitude + i, sizeof magnitude);
+        if (i + LANES <= n)
+            PAIR(group)(x + i, g + i, alpha + i, 1, out + i, want_out, edge, sum, correction,
+                        magnitude, 1);
+        else
+            PAIR(tail)(x + i, g + i, alpha + i, 1, out + i, n - i, want_out, edge, sum,
+                       correction, magnitude, 1);
+        memcpy(lanes.sum + i, sum, sizeof sum);
+        if (WIDE) memcpy(lanes.correction + i, correction, sizeof correction);
+        memcpy(lanes.magnitude + i, magnitude, sizeof magnitude);
+    }
+}
+
+static void PAIR(backward_along)(const void *x, const void *g, const void *alpha, void *out, size_t n,
+                          int at_one, prelu_lanes lanes) {
+    const REAL edge = JOIN2(edge, REAL)[at_one];
+    if (out) PAIR(along_loop)(x, g, alpha, out, 1, n, edge, lanes);
+    else PAIR(along_loop)(x, g, alpha, out, 0, n, edge, lanes);
+}
+
+#undef PAIR
+#undef SCALAR

@@ -1,0 +1,112 @@
+/* The one layout rule, and the canonical view of a call.
+ *
+ * Design:
+ * (a) view_fit_alpha() is the only place that decides along which axes of x an alpha lies. Its
+ *     answer is one axis of x for each axis of alpha, so every placement of the contract is the
+ *     same thing afterwards: strides, 0 where x is broadcast over alpha.
+ * (b) view_canonical() drops axes of length 1, sorts the rest by memory and joins neighbours
+ *     that are one run for every operand, as NumPy's iterator does. Loops see the result only.
+ */
+#ifndef PRELU_VIEW_H
+#define PRELU_VIEW_H
+
+#include <stddef.h>
+
+#define VIEW_MAX_AXES 64 /* NumPy's own limit */
+
+enum { VIEW_OUT, VIEW_X, VIEW_G, VIEW_ALPHA, VIEW_DALPHA, VIEW_OPERANDS };
+
+typedef struct {
+    int axes;
+    ptrdiff_t shape[VIEW_MAX_AXES];              /* outermost first */
+    ptrdiff_t stride[VIEW_OPERANDS][VIEW_MAX_AXES]; /* bytes */
+    char *data[VIEW_OPERANDS];                   /* NULL: this call has no such operand */
+} prelu_view;
+
+/* For each axis of alpha the axis of x it lies along, or -1 where its length is 1. `axis` holds
+ * `n_axis` axes of x, each in range; n_axis -1 means NumPy broadcasting. Returns 0 if alpha does
+ * not fit. */
+static inline int view_fit_alpha(int x_axes, const ptrdiff_t *x_shape, int alpha_axes,
+                                 const ptrdiff_t *alpha_shape, int n_axis, const int *axis,
+                                 int *where) {
+    int one = 1;
+    for (int i = 0; i < alpha_axes; i++) one &= alpha_shape[i] == 1;
+    if (!one && n_axis < 0 && alpha_axes > x_axes) return 0;
+    if (!one && n_axis >= 0 && alpha_axes != n_axis) return 0;
+    for (int i = 0; i < alpha_axes; i++) {
+        where[i] = -1;
+        if (alpha_shape[i] == 1) continue;
+        const int k = n_axis < 0 ? x_axes - alpha_axes + i : axis[i];
+        if (alpha_shape[i] != x_shape[k]) return 0;
+        where[i] = k;
+    }
+    return 1;
+}
+
+/* Does axis a belong further out than axis b? By the memory of what is written, then of x. */
+static inline int view_outside(const prelu_view *v, int a, int b) {
+    static const int order[3] = {VIEW_OUT, VIEW_X, VIEW_G};
+    for (int i = 0; i < 3; i++) {
+        if (!v->data[order[i]]) continue;
+        ptrdiff_t sa = v->stride[order[i]][a], sb = v->stride[order[i]][b];
+        if (sa < 0) sa = -sa;
+        if (sb < 0) sb = -sb;
+        if (sa != sb) return sa > sb;
+    }
+    return a < b;
+}
+
+/* Copies what is in use: a view has room for 64 axes and mostly has two. */
+static inline void view_copy(prelu_view *to, const prelu_view *from) {
+    to->axes = from->axes;
+    for (int k = 0; k < from->axes; k++) to->shape[k] = from->shape[k];
+    for (int o = 0; o < VIEW_OPERANDS; o++) {
+        to->data[o] = from->data[o];
+        for (int k = 0; k < from->axes && from->data[o]; k++) to->stride[o][k] = from->stride[o][k];
+    }
+}
+
+static inline void view_canonical(prelu_view *v) {
+    int order[VIEW_MAX_AXES], kept = 0;
+    for (int k = 0; k < v->axes; k++) {
+        if (v->shape[k] == 1) continue;
+        int at = kept++;
+        for (; at > 0 && view_outside(v, k, order[at - 1]); at--) order[at] = order[at - 1];
+        order[at] = k;
+    }
+    prelu_view from;
+    view_copy(&from, v);
+    int axes = 0;
+    for (int i = 0; i < kept; i++) {
+        const int k = order[i];
+        int joins = axes > 0;
+        for (int o = 0; o < VIEW_OPERANDS && joins; o++)
+            joins = !v->data[o] ||
+                    v->stride[o][axes - 1] == from.shape[k] * from.stride[o][k];
+        if (joins) v->shape[axes - 1] *= from.shape[k];
+        else v->shape[axes++] = from.shape[k];
+        for (int o = 0; o < VIEW_OPERANDS; o++)
+            if (v->data[o]) v->stride[o][axes - 1] = from.stride[o][k];
+    }
+    if (axes == 0) {
+        v->shape[0] = 1;
+        for (int o = 0; o < VIEW_OPERANDS; o++) v->stride[o][0] = 0;
+        axes = 1;
+    }
+    v->axes = axes;
+}
+
+static inline ptrdiff_t view_size(const prelu_view *v) {
+    ptrdiff_t n = 1;
+    for (int k = 0; k < v->axes; k++) n *= v->shape[k];
+    return n;
+}
+
+/* Keeps `length` elements of one axis, from `start`. */
+static inline void view_narrow(prelu_view *v, int axis, ptrdiff_t start, ptrdiff_t length) {
+    for (int o = 0; o < VIEW_OPERANDS; o++)
+        if (v->data[o]) v->data[o] += start * v->stride[o][axis];
+    v->shape[axis] = length;
+}
+
+#endif

@@ -1,0 +1,185 @@
+"""What may come in: conversions of unusual arguments, and every error message.
+
+Backends recognise the usual forms themselves and come here with the rest.
+"""
+
+from __future__ import annotations
+
+import array
+import math
+import operator
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NoReturn
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+_DTYPES = "float16, bfloat16 (ml_dtypes), float32 or float64"
+
+
+def is_bfloat16(dtype: Any) -> bool:
+    """Whether a dtype is ml_dtypes' bfloat16, without importing ml_dtypes."""
+    return dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2
+
+
+def check_dtype(dtype: Any, name: str) -> None:
+    """Raise TypeError unless the dtype is one of the four."""
+    if dtype.kind == "f" and dtype.itemsize in (2, 4, 8):
+        return
+    if is_bfloat16(dtype):
+        return
+    raise TypeError(
+        f"{name} must be {_DTYPES}, got {dtype.name}; "
+        f"convert it, for example with {name}.astype(numpy.float32)"
+    )
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """Return a NumPy array the loops can read: native byte order, aligned, one of the dtypes."""
+    if type(value) in (np.ndarray, np.memmap):
+        a = np.asarray(value)
+    elif isinstance(value, np.generic | float | int | complex | list | tuple | memoryview):
+        a = _regular(value, name)
+    elif isinstance(value, array.array):
+        a = np.asarray(value)
+    else:
+        refuse(value, name)
+    check_dtype(a.dtype, name)
+    native = a.dtype.newbyteorder("=")
+    return a if a.dtype == native and a.flags.aligned else a.astype(native, order="K")
+
+
+def _regular(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a regular array, got {value!r:.80}") from error
+
+
+def refuse(value: Any, name: str) -> NoReturn:
+    """Raise the TypeError for an array of a kind that this backend does not take."""
+    kind = type(value)
+    full = f"{kind.__module__}.{kind.__qualname__}"
+    library = kind.__module__.partition(".")[0]
+    if library == "cupy":
+        cure = "all arrays must be of one library: use cupy.asnumpy or cupy.asarray"
+    elif isinstance(value, np.ma.MaskedArray):
+        cure = f"its mask would be lost: use {name}.filled(...)"
+    elif isinstance(value, np.ndarray):
+        cure = f"use numpy.asarray({name}) if its plain elements are meant"
+    elif library == "torch":
+        cure = f"use {name}.detach().numpy()"
+    else:
+        cure = f"use numpy.asarray({name})"
+    raise TypeError(f"{name} must be a NumPy, CuPy or Dask array or a list, got {full}; {cure}")
+
+
+def number(value: float, dtype: Any) -> float:
+    """Return a Python number that is to become an alpha of a dtype; it must fit."""
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    with np.errstate(over="ignore"):
+        fits = math.isinf(value) or not np.isinf(np.asarray(result).astype(dtype))
+    if not fits:
+        raise ValueError(f"alpha must fit x's dtype {dtype.name}, got {value!r:.80}")
+    return result
+
+
+def axes(axis: Any, ndim: int) -> Shape:
+    """Return `axis` as a tuple of axes of x, each from 0 to ndim - 1."""
+    given = axis if isinstance(axis, tuple) else (axis,)
+    result = []
+    for k in given:
+        if isinstance(k, bool) or not hasattr(k, "__index__"):
+            raise TypeError(f"axis must be None, an integer or a tuple of integers, got {axis!r}")
+        k = operator.index(k)
+        if not -ndim <= k < ndim:
+            raise ValueError(
+                f"axis must lie between {-ndim} and {ndim - 1} for x with {ndim} dimensions, "
+                f"got {axis!r}"
+                if ndim
+                else f"axis must be None for x with 0 dimensions, got {axis!r}"
+            )
+        result.append(k % ndim)
+    if len(set(result)) < len(result):
+        raise ValueError(f"axis must not repeat an axis, got {axis!r}")
+    return tuple(result)
+
+
+def misfit(x_shape: Shape, alpha_shape: Shape, axis: Any) -> ValueError:
+    """Return the error for an alpha that does not fit x, with the axis that would."""
+    if axis is None:
+        rule = "must broadcast to x.shape without enlarging it"
+    elif isinstance(axis, tuple):
+        lengths = tuple(x_shape[k] for k in axis)
+        rule = f"must be {lengths}, the lengths of axes {axis} of x, or 1 in places"
+    else:
+        rule = f"must be ({x_shape[axis]},), the length of axis {axis} of x"
+    return ValueError(
+        f"alpha.shape {rule}, got alpha.shape {alpha_shape}, x.shape {x_shape}, axis={axis}"
+        + _hint(x_shape, alpha_shape)
+    )
+
+
+def _hint(x_shape: Shape, alpha_shape: Shape) -> str:
+    """Name the axis that fits, if there is exactly one."""
+    from ._cpu import fit_alpha  # the layout rule itself, asked once for each candidate
+
+    count = len(alpha_shape)
+    found: list[Any] = [None] if fit_alpha(x_shape, alpha_shape, None) is not None else []
+    if len(x_shape) <= 8:
+        found += [
+            k[0] if count == 1 else k
+            for k in combinations(range(len(x_shape)), count)
+            if fit_alpha(x_shape, alpha_shape, k) is not None
+        ]
+    return f"; axis={found[0]} would fit" if len(found) == 1 else ""
+
+
+def check_dy(dy_shape: Shape, dy_dtype: Any, x_shape: Shape, x_dtype: Any) -> None:
+    """Raise unless dy has x's shape and dtype."""
+    if dy_shape != x_shape:
+        raise ValueError(f"dy must have x's shape {x_shape}, got {dy_shape}")
+    if dy_dtype != x_dtype:
+        raise TypeError(f"dy must have x's dtype {x_dtype.name}, got {dy_dtype.name}")
+
+
+def at_one(at_zero: Any) -> bool:
+    """Whether x = 0 takes the identity branch."""
+    if at_zero == "alpha":
+        return False
+    if at_zero == "one":
+        return True
+    raise ValueError(f"at_zero must be 'alpha' or 'one', got {at_zero!r}")
+
+
+def pair(out: Any, need_dx: bool, need_dalpha: bool) -> tuple[Any, Any]:
+    """Return `out` of a backward as (dx or None, dalpha or None)."""
+    if not isinstance(out, tuple | list) or len(out) != 2:
+        raise TypeError(f"out must be a pair (dx, dalpha), either may be None, got {out!r:.80}")
+    for k, (name, needed) in enumerate((("need_dx", need_dx), ("need_dalpha", need_dalpha))):
+        if out[k] is not None and not needed:
+            raise ValueError(f"out[{k}] must be None where {name} is False")
+    return out[0], out[1]
+
+
+def check_out(out: Any, name: str, shape: Sequence[int], dtype: Any, like: str) -> None:
+    """Raise unless a NumPy array can take a result."""
+    if type(out) not in (np.ndarray, np.memmap):
+        kind = type(out)
+        raise TypeError(f"{name} must be a NumPy array, got {kind.__module__}.{kind.__qualname__}")
+    if out.shape != tuple(shape):
+        raise ValueError(f"{name} must have {like}'s shape {tuple(shape)}, got {out.shape}")
+    if out.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"{name} must have {like}'s dtype {dtype.name}, got {out.dtype.name}")
+    if not out.flags.writeable:
+        raise ValueError(f"{name} must be writable, got a read-only array")
+    if any(n > 1 and s == 0 for n, s in zip(out.shape, out.strides, strict=True)):
+        raise ValueError(
+            f"{name} must have one place for each element, got strides {out.strides} "
+            f"for shape {out.shape}"
+        )

@@ -1,0 +1,112 @@
+"""Threads for large arrays: how many, and a pool that outlives a call but not a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_count: int | None = None
+
+
+def _default() -> int:
+    """The CPUs this process may use, capped by OMP_NUM_THREADS, which Dask sets in its workers."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        count = os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(count, int(limit)) if limit.isdigit() and int(limit) > 0 else count
+
+
+def get_num_threads() -> int:
+    """Return how many threads a call on a large CPU array may use.
+
+    Returns
+    -------
+    int
+        By default the CPUs this process may use, or ``OMP_NUM_THREADS`` if that is less.
+
+    See Also
+    --------
+    set_num_threads
+    """
+    global _count
+    if _count is None:
+        _count = _default()
+    return _count
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads a call on a large CPU array may use.
+
+    Results never depend on it. Arrays of less than some megabytes always use one thread.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Raises
+    ------
+    TypeError
+        If `n` is not an integer.
+    ValueError
+        If `n` is less than 1.
+
+    Examples
+    --------
+    >>> import prelu_array
+    >>> prelu_array.set_num_threads(1)
+    >>> prelu_array.get_num_threads()
+    1
+    """
+    global _count
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"n must be an integer, got {n!r}")
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    with _lock:
+        _count = int(n)
+        _forget()
+
+
+def _forget() -> None:
+    global _pool
+    _pool = None  # its idle threads end when it is collected
+
+
+def _after_fork() -> None:
+    """The child has the pool object but none of its threads, and perhaps a lock that is held."""
+    global _lock
+    _lock = threading.Lock()
+    _forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def run(tasks: Sequence[Callable[[], None]]) -> None:
+    """Call all tasks, the first one in this thread."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), "prelu_array")
+        pool = _pool
+    futures = []
+    here = [tasks[0]]
+    for task in tasks[1:]:
+        try:
+            futures.append(pool.submit(task))
+        except RuntimeError:  # the interpreter is shutting down and starts no threads
+            here.append(task)
+    try:
+        for task in here:
+            task()
+    finally:
+        for future in futures:
+            future.result()
