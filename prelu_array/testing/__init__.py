@@ -2,20 +2,24 @@
 
 from ._assertions import assert_dalpha, assert_dx, assert_forward
 from ._cases import CASE_KINDS, Case, cases
+from ._check import check_kernel
 from ._reference import (
     reference_prelu,
     reference_prelu_backward,
     reference_prelu_double_backward,
     reference_prelu_jvp,
 )
+from ._report import Report
 
 __all__ = [
     "CASE_KINDS",
     "Case",
+    "Report",
     "assert_dalpha",
     "assert_dx",
     "assert_forward",
     "cases",
+    "check_kernel",
     "reference_prelu",
     "reference_prelu_backward",
     "reference_prelu_double_backward",

@@ -42,7 +42,8 @@ def order_keys(array: Array) -> Array:
     """Unsigned integers in the order of the numbers, one apart for neighbours; -0 as +0."""
     bits = bits_of(array)
     sign = bits.dtype.type(1 << (bits.dtype.itemsize * 8 - 1))
-    return np.where((bits & sign) != 0, sign - (bits & ~sign), bits | sign).astype(np.uint64)
+    keys = np.where((bits & sign) != 0, sign - (bits & ~sign), bits | sign)
+    return np.asarray(keys, dtype=np.uint64)
 
 
 def ulp_distance(a: Array, b: Array) -> Array:

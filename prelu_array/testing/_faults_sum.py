@@ -1,0 +1,218 @@
+"""Known ways to get dalpha wrong: which terms a faulty kernel would have added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._faults_select import Hypothesis, other_places
+from ._judge import Interval, Rules, Terms, dalpha_interval, is_subnormal
+from ._numbers import (
+    FORMATS,
+    Exact,
+    Format,
+    format_of,
+    multiply,
+    round_to,
+    round_to_dtype,
+    take_apart,
+)
+from ._verdict import Verdict, on_identity
+
+Array = NDArray[Any]
+_WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def sum_hypotheses(
+    verdict: Verdict, at_zero: str, accumulator: Format | None, rules: Rules
+) -> Iterator[Hypothesis]:
+    """Hold every known fault against dalpha."""
+    active = ~np.ravel(on_identity(verdict.inputs.x, at_zero))
+    for text, mark in _specials(verdict, verdict.inputs.terms(), active):
+        yield Hypothesis(text, verdict.wrong & mark, predicts=False)
+    for text, agrees in _predictions(verdict, active, accumulator, rules):
+        yield Hypothesis(text, agrees)
+
+
+def _predictions(
+    verdict: Verdict, active: Array, accumulator: Format | None, rules: Rules
+) -> Iterator[tuple[str, Array]]:
+    inputs, got = verdict.inputs, verdict.got
+    terms = inputs.terms()
+    exact = accumulator is None
+
+    def interval(these: Terms, held: Format | None = accumulator) -> Interval:
+        return dalpha_interval(these, got.dtype, held, subnormals=rules.subnormals)
+
+    def explains(these: Terms, held: Format | None = accumulator) -> Array:
+        return ~interval(these, held).wrong(got, rules, exact=exact)
+
+    chosen = terms.pick(active)
+    yield "sums the identity branch as well", explains(terms)
+    yield "wrong sign", explains(_replaced(chosen, negative=~chosen.values.negative))
+    for text, shift in (("twice the sum", 1), ("half the sum", -1)):
+        yield text, explains(_replaced(chosen, exponent=chosen.values.exponent + shift))
+    factor = multiply(chosen.values, take_apart(inputs.alpha.reshape(-1)[chosen.group]))
+    yield (
+        "terms carry a factor alpha: y * dy in place of x * dy",
+        explains(chosen._replace(values=factor)),
+    )
+    yield "mean instead of sum", _means(verdict, interval(chosen))
+    yield from _dropped(verdict, terms, active, explains)
+    for text, index in other_places(inputs):
+        yield text, explains(chosen._replace(group=np.ravel(index)[active]))
+    for name, held in FORMATS.items():
+        if held.precision < format_of(inputs.x.dtype).precision * 2:
+            rounded = _rounded(chosen.values, held)
+            yield (
+                f"products rounded to {name} before the sum",
+                explains(chosen._replace(values=rounded)),
+            )
+    yield from _single_terms(verdict, chosen, interval(chosen))
+    bounds = interval(chosen)
+    for name, held in FORMATS.items():
+        if held.precision < format_of(got.dtype).precision:
+            low, high = (_rounded(part, held) for part in (bounds.low, bounds.high))
+            through = bounds._replace(low=low, high=high)
+            same = ~through.wrong(got, rules, exact=exact)
+            yield f"result rounded to {name} on the way", same
+    for name, held in FORMATS.items():
+        if accumulator is None or held.precision < accumulator.precision:
+            yield f"accumulates in {name}", explains(_in_format(chosen, held), held)
+
+
+def _in_format(terms: Terms, held: Format) -> Terms:
+    """Terms as an accumulator sees them that may be too narrow for the data."""
+    if held.precision >= format_of(terms.x.dtype).precision:
+        return terms
+    return terms._replace(values=_rounded(terms.values, held))
+
+
+def _replaced(terms: Terms, **parts: Array) -> Terms:
+    return terms._replace(values=terms.values._replace(**parts))
+
+
+def _rounded(values: Exact, held: Format) -> Exact:
+    bits = round_to(values, held)
+    if held.name == "bfloat16":  # the upper half of a float32, so that no other package is needed
+        return take_apart((bits.astype(np.uint32) << np.uint32(16)).view(np.float32))
+    return take_apart(bits.view(held.name))
+
+
+def _specials(verdict: Verdict, terms: Terms, active: Array) -> Iterator[tuple[str, Array]]:
+    """Faults that show as NaN, inf or zero."""
+    inputs = verdict.inputs
+    g, e = take_apart(verdict.got), take_apart(verdict.expected)
+
+    def any_in_group(marked: Array) -> Array:
+        counts = np.bincount(terms.group[marked], minlength=inputs.alpha.size)
+        return (counts > 0).reshape(verdict.wrong.shape)
+
+    x, dy = take_apart(terms.x), take_apart(terms.dy)
+    nonfinite = x.nan | x.inf | dy.nan | dy.inf | terms.values.inf
+    # A finite product that overflows x's format is inf to a kernel which multiplies in it.
+    huge = take_apart(round_to_dtype(terms.values, inputs.x.dtype)).inf
+    leak = any_in_group(~active & (nonfinite | huge))
+    yield "inactive branch leaks", g.nan & ~e.nan & leak
+    yield "NaN lost", e.nan & ~g.nan
+    tiny = any_in_group(is_subnormal(terms.x) | is_subnormal(terms.dy))
+    tiny |= is_subnormal(verdict.expected)
+    yield "subnormals flushed to zero", (g.zero | g.nan) & tiny
+    empty = ~any_in_group(np.ones(active.size, dtype=bool))
+    yield "not zero for an empty sum", empty
+    yield "sign of zero lost", g.zero & e.zero
+    yield "inf lost", e.inf & ~g.inf
+    yield "left at 0", g.zero
+
+
+def _means(verdict: Verdict, bounds: Interval) -> Array:
+    inputs = verdict.inputs
+    counts = np.bincount(np.ravel(inputs.index), minlength=inputs.alpha.size)
+    double = np.dtype(np.float64)
+    fmt = format_of(verdict.got.dtype)
+    got, low, high = (
+        part.astype(double).ravel()
+        for part in (
+            verdict.got,
+            round_to_dtype(bounds.low, double),
+            round_to_dtype(bounds.high, double),
+        )
+    )
+    explained = np.zeros(got.shape, dtype=bool)
+    batch = inputs.x.shape[0] if inputs.x.ndim else 1
+    for divisor in (counts, np.full_like(counts, batch), np.full_like(counts, inputs.x.size)):
+        # the quotient is rounded twice at most
+        slack = np.abs(got) * 2.0 ** (2 - fmt.precision) + 2.0**fmt.last_exponent
+        near = (got >= low / divisor - slack) & (got <= high / divisor + slack)
+        explained |= (divisor > 1) & near
+    return explained.reshape(verdict.got.shape)
+
+
+def _dropped(
+    verdict: Verdict, terms: Terms, active: Array, explains: Callable[[Terms], Array]
+) -> Iterator[tuple[str, Array]]:
+    """Whole stretches left out or counted twice."""
+    shape = verdict.inputs.x.shape
+    n = active.size
+    if not n:
+        return
+    flat = np.arange(n)
+    row = flat % shape[-1]
+    for where, position, length in (("", flat, n), (" of a row", row, shape[-1])):
+        for width in _WIDTHS:
+            tail = length % width
+            if not tail:
+                continue
+            kept = position < length - tail
+            yield (
+                f"drops the last n % {width} elements{where}",
+                explains(terms.pick(active & kept)),
+            )
+            if length > width:
+                again = active & (position >= length - width) & kept
+                both = np.r_[np.flatnonzero(active), np.flatnonzero(again)]
+                yield (
+                    f"counts elements twice: overlapping tail of {width}{where}",
+                    explains(terms.pick(both)),
+                )
+    yield "drops the last element", explains(terms.pick(active & (flat < n - 1)))
+    yield "drops the first element", explains(terms.pick(active & (flat > 0)))
+    yield "drops the last element of a row", explains(terms.pick(active & (row < shape[-1] - 1)))
+    if len(shape) > 1 and shape[0] > 1:
+        sample = flat // (n // shape[0])
+        yield "only the first sample summed", explains(terms.pick(active & (sample == 0)))
+        yield (
+            "only the last sample summed: overwritten, not added",
+            explains(terms.pick(active & (sample == shape[0] - 1))),
+        )
+    for block in (256, 1024, 4096):
+        if n > block:
+            yield (
+                f"only the first {block} elements summed",
+                explains(terms.pick(active & (flat < block))),
+            )
+            last = flat >= (n - 1) // block * block
+            yield (
+                f"only the last block of {block} summed: overwritten, not added",
+                explains(terms.pick(active & last)),
+            )
+
+
+def _single_terms(
+    verdict: Verdict, chosen: Terms, bounds: Interval
+) -> Iterator[tuple[str, Array]]:
+    """One term left out, or counted twice: the difference is that term."""
+    double = np.dtype(np.float64)
+    expected = round_to_dtype(bounds.total, double)
+    with np.errstate(all="ignore"):
+        slack = round_to_dtype(bounds.high, double) - expected
+        slack += np.abs(expected) * 2.0 ** (1 - format_of(verdict.got.dtype).precision)
+        missing = (expected - verdict.got.astype(np.float64).ravel())[chosen.group]
+        term = round_to_dtype(chosen.values, double)
+        for text, sign in (("one element dropped", 1), ("one element counted twice", -1)):
+            near = np.abs(missing - sign * term) <= slack[chosen.group]
+            hit = np.bincount(chosen.group[near], minlength=chosen.alphas) > 0
+            yield text, hit.reshape(verdict.wrong.shape)

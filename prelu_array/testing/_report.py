@@ -1,0 +1,104 @@
+"""The report of a judgement: for people by print, for programs by its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ._suspect import Observation
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check_kernel` found.
+
+    Attributes
+    ----------
+    ok : bool
+        True if nothing is wrong.
+    suspicions : list of str
+        Short lines, each naming an output and what seems wrong with it; empty if ok.
+    settings : dict
+        What was judged by which rules; ``settings["at_zero"]`` is the convention found.
+    counts : dict
+        For each output and kind of case: (calls, elements, wrong elements).
+    failures : list of str
+        The first and the worst failure of each output, described.
+    errors : list of str
+        Exceptions that the kernel raised, with the name of the case.
+    """
+
+    suspicions: list[str]
+    settings: dict[str, str]
+    counts: dict[tuple[str, str], tuple[int, int, int]]
+    failures: list[str]
+    errors: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        wrong = any(wrong for _, _, wrong in self.counts.values())
+        return not wrong and not self.errors and not self.suspicions
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{key} {value}" for key, value in self.settings.items())
+        lines = [f"PReLU kernel: {'ok' if self.ok else 'WRONG'} ({settings})", ""]
+        lines.append(f"{'output':<8}{'kind':<14}{'calls':>7}{'elements':>10}{'wrong':>9}")
+        for (output, kind), (calls, elements, wrong) in self.counts.items():
+            lines.append(f"{output:<8}{kind:<14}{calls:>7}{elements:>10}{wrong or '-':>9}")
+        for title, entries in (
+            ("suspicions", self.suspicions),
+            ("failures", self.failures),
+            ("errors", self.errors[:5]),
+        ):
+            if entries:
+                lines += ["", f"{title}:", *(f"  {e}".replace("\n", "\n  ") for e in entries)]
+        if len(self.errors) > 5:
+            lines.append(f"  and {len(self.errors) - 5} more")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, ready for JSON."""
+        return {
+            "ok": self.ok,
+            "suspicions": self.suspicions,
+            "settings": self.settings,
+            "counts": [
+                {"output": o, "kind": k, "calls": c, "elements": e, "wrong": w}
+                for (o, k), (c, e, w) in self.counts.items()
+            ],
+            "failures": self.failures,
+            "errors": self.errors,
+        }
+
+
+def count(seen: Sequence[Observation]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Add up calls, elements and wrong elements for each output and kind."""
+    counts: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for one in seen:
+        key = (one.verdict.output, one.kind)
+        calls, elements, wrong = counts.get(key, (0, 0, 0))
+        verdict = one.verdict
+        counts[key] = (calls + 1, elements + verdict.got.size, wrong + verdict.failures)
+    return counts
+
+
+def describe_failures(seen: Sequence[Observation]) -> list[str]:
+    """Describe the first failure of each output, and the worst of all."""
+    texts = []
+    for output in dict.fromkeys(one.verdict.output for one in seen):
+        failed = [one for one in seen if one.verdict.output == output and not one.verdict.ok]
+        if not failed:
+            continue
+        first = failed[0]
+        if first.verdict.problem:
+            texts.append(f"first, in {first.name}: {first.verdict.problem}")
+            continue
+        texts.append(f"first, in {first.name}: {first.verdict.describe(first.verdict.first())}")
+        comparable = [one for one in failed if not one.verdict.problem]
+        worst = max(comparable, key=lambda one: one.verdict.worst_distance())
+        text = f"worst, in {worst.name}: {worst.verdict.describe(worst.verdict.worst())}"
+        if text.partition(" ")[2] != texts[-1].partition(" ")[2]:
+            texts.append(text)
+    return texts

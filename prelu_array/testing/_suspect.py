@@ -1,0 +1,185 @@
+"""From failures to suspicions: which known faults explain what was seen, and where it was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._faults_select import hypotheses
+from ._faults_sum import sum_hypotheses
+from ._judge import Rules
+from ._numbers import Format
+from ._verdict import Verdict
+
+Array = NDArray[Any]
+
+# Diagnosis looks at this much only; judging always looks at everything.
+_MOST_CALLS = 60
+_MOST_ELEMENTS = 20_000
+_WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
+UNKNOWN = "the failures fit no known fault"
+# A few sums always fit some of these, so they count only where they explain nearly all.
+_BY_CHANCE = (
+    "one element dropped",
+    "one element counted twice",
+    "accumulates in float16",
+    "accumulates in bfloat16",
+    "accumulates in float32",
+)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One judged output and the case it came from."""
+
+    name: str
+    kind: str
+    verdict: Verdict
+
+
+def suspicions(
+    seen: Sequence[Observation],
+    output: str,
+    at_zero: str,
+    accumulator: Format | None,
+    rules: Rules,
+) -> list[str]:
+    """List the suspicions about one output, the most telling first."""
+    judged = [one for one in seen if one.verdict.output == output]
+    failed = [one for one in judged if not one.verdict.ok]
+    if not failed:
+        return []
+    found = [f"{output}: {text}" for text in _problems(failed)]
+    comparable = [one for one in failed if not one.verdict.problem]
+    if comparable:
+        found += [f"{output}: {text}" for text in _places(judged, comparable)]
+        sample = _sample(comparable)
+        found += [f"{output}: {text}" for text in _faults(sample, at_zero, accumulator, rules)]
+    return [text for text in found if not text.endswith(UNKNOWN)] or found
+
+
+def _problems(failed: list[Observation]) -> list[str]:
+    problems = [one.verdict.problem for one in failed if one.verdict.problem]
+    if not problems:
+        return []
+    head = problems[0].partition(" ")[2]
+    return [f"{head} ({len(problems)} of {len(failed)} failed calls)"]
+
+
+def _places(judged: list[Observation], failed: list[Observation]) -> list[str]:
+    """Where the failures lie, if it says something."""
+    found = []
+    kinds = {one.kind for one in failed}
+    if kinds <= {"strides", "reversed"}:
+        found.append("only where arrays are not C-contiguous: strides ignored")
+    if kinds == {"empty"}:
+        found.append("only for empty arrays")
+    if kinds == {"large"}:
+        found.append("only in large arrays")
+    if failed[0].verdict.output == "dalpha":
+        return found
+    for row in (False, True):
+        for width in _WIDTHS:
+            # a tail that is the whole array says nothing
+            telling = [one for one in failed if _length(one.verdict, row) > width]
+            if len(telling) >= 3 and all(_in_tail(one.verdict, width, row) for one in failed):
+                what = "elements of a row" if row else "elements"
+                found.append(f"only in the last n % {width} {what}")
+                return found
+    start = min(one.verdict.first() for one in failed)
+    if start >= 64 and any(one.verdict.got.size > start and one not in failed for one in judged):
+        found.append(f"only from element {start} on")
+    elif start >= 64:
+        found.append(f"only from element {start} on: the rest was never computed")
+    return found
+
+
+def _length(verdict: Verdict, row: bool) -> int:
+    shape = verdict.got.shape
+    return shape[-1] if row and shape else verdict.got.size
+
+
+def _in_tail(verdict: Verdict, width: int, row: bool) -> bool:
+    length = _length(verdict, row)
+    position = np.flatnonzero(verdict.wrong) % max(length, 1)
+    return bool((position >= length - length % width).all())
+
+
+def _sample(failed: list[Observation]) -> list[Observation]:
+    """Take some failed calls of each kind, small ones first."""
+    small = sorted(failed, key=lambda one: one.verdict.inputs.x.size)
+    by_kind: dict[str, list[Observation]] = {}
+    for one in small:
+        by_kind.setdefault(one.kind, []).append(one)
+    share = max(3, _MOST_CALLS // len(by_kind))
+    sample = []
+    for group in by_kind.values():
+        # spread over the sizes: the smallest inputs alone tell too little
+        picks = np.unique(np.linspace(0, len(group) - 1, share).astype(int))
+        sample += [group[i] for i in picks]
+    fitting = [one for one in sample if one.verdict.inputs.x.size <= _MOST_ELEMENTS]
+    return fitting or sample[:1]
+
+
+@dataclass
+class _Score:
+    """How one known fault does over the sample."""
+
+    explained: Array
+    against: float = 0  # right elements which the fault would have made wrong
+
+
+def _faults(
+    sample: list[Observation], at_zero: str, accumulator: Format | None, rules: Rules
+) -> list[str]:
+    """Cover the failures with as few known faults as possible."""
+    sums = sample[0].verdict.output == "dalpha"
+    left = np.concatenate([np.ravel(one.verdict.wrong) for one in sample])
+    total = int(left.sum())
+    scores: dict[str, _Score] = {}
+    start = 0
+    for one in sample:
+        verdict = one.verdict
+        with np.errstate(all="ignore"):
+            held = list(
+                sum_hypotheses(verdict, at_zero, accumulator, rules)
+                if sums
+                else hypotheses(verdict, rules)
+            )
+        for hypothesis in held:
+            text, agrees = hypothesis.text, np.ravel(hypothesis.agrees)
+            score = scores.setdefault(text, _Score(np.zeros_like(left)))
+            score.explained[start : start + agrees.size] = agrees
+            # A mere pattern ranks below a prediction without a miss and above one with misses.
+            misses = (~agrees & ~np.ravel(verdict.wrong)).sum()
+            score.against = score.against + misses if hypothesis.predicts else 0.5
+        start += verdict.wrong.size
+    return _cover(scores, left, total, sums)
+
+
+def _cover(scores: dict[str, _Score], left: Array, total: int, sums: bool) -> list[str]:
+    # An element matches a fault bit by bit or not at all; a sum may match one by chance.
+    least = 0.2 if sums else 0.02
+
+    def rank(text: str) -> tuple[int, bool, float]:
+        fit = int((scores[text].explained & left).sum())
+        by_chance = text in _BY_CHANCE
+        if by_chance and fit < 0.9 * total:
+            fit = 0
+        return fit, not by_chance, -scores[text].against
+
+    texts: list[str] = []
+    while left.any():
+        best = max(scores, key=rank)  # the first of equals
+        fit = rank(best)[0]
+        if fit <= least * total:
+            if not texts:
+                texts.append(UNKNOWN)
+            break
+        texts.append(best if fit == total else f"{best} ({fit} of {total} failures looked at)")
+        left = left & ~scores[best].explained
+    return texts
