@@ -58,11 +58,9 @@ static inline f16 float_to_f16(float v) {
 
 static inline float bf16_to_float(bf16 h) { return bits_float((uint32_t)h << 16); }
 
-static inline bf16 float_to_bf16(float v) {
-    uint32_t u = float_bits(v);
-    uint32_t nearest = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
-    uint32_t quiet = u >> 16 | 0x40u;
-    return (bf16)(v == v ? nearest : quiet);
+static inline uint32_t float_to_bf16(float v) {
+    const uint32_t u = float_bits(v), nearest = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
+    return v == v ? nearest : 0x7fc0u;
 }
 
 /* Rounded to odd: of the two floats around v the one with an odd last bit. */
@@ -74,6 +72,8 @@ static inline float double_to_float_odd(double v) {
 }
 
 static inline f16 double_to_f16(double v) { return float_to_f16(double_to_float_odd(v)); }
-static inline bf16 double_to_bf16(double v) { return float_to_bf16(double_to_float_odd(v)); }
+static inline bf16 double_to_bf16(double v) {
+    return (bf16)float_to_bf16(double_to_float_odd(v));
+}
 
 #endif

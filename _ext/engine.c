@@ -9,8 +9,8 @@
  *     round to the same number that is the answer; only the other alphas are summed exactly, in
  *     a second pass over their elements. Where dx overwrites its inputs there is no second
  *     pass, and the first one is exact. Where each alpha has one element its term is rounded.
- * (d) Large outputs are written around the caches with SSE2 stores, which every x86-64 has: a tile
- *     is computed into a buffer and streamed out. That saves reading the output's lines first.
+ * (d) Large outputs are written around the caches: a tile is computed into a buffer and streamed
+ *     out in whole lines. That saves reading the output's lines first.
  */
 #include "engine.h"
 
@@ -31,9 +31,11 @@
 #include "prelu_scalar.h"
 
 enum {
-    TILE = 1024,          /* elements; a multiple of LANES */
-    RUN_LEAST = 192,      /* shorter runs of one alpha are laid out instead */
-    TILES_BEFORE_ADD = 64 /* additions into one lane, so the bound on its error */
+    TILE = 1024,      /* elements; a multiple of LANES */
+    LANES_MOST = 512, /* alphas that run along a tile before they repeat */
+    LANES_LEAST = 64, /* fewer would wait for their own last sum */
+    RUN_LEAST = 192,  /* shorter runs of one alpha are laid out instead */
+    ADDS_MOST = 256   /* into one lane, so the bound on its error */
 };
 
 static const size_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
@@ -161,17 +163,44 @@ static void scatter(char *to, const ptrdiff_t *stride, const char *from, const p
             copy_row(to + a * stride[0] + b * stride[1], stride[2], from, item, p->n[2], item);
 }
 
-static void stream(char *to, const char *from, size_t n) {
-#if PRELU_SSE2
-    const size_t head = -(uintptr_t)to & 15;
-    if (head < n) {
+/* Writes pieces that follow each other around the caches, in whole lines of 64 bytes. */
+typedef struct {
+    char *next;     /* where the next piece continues */
+    size_t pending; /* bytes before it that do not fill a line yet */
+    char line[64];
+} line_writer;
+
+static void writer_flush(line_writer *q) {
+    if (q->pending) memcpy(q->next - q->pending, q->line, q->pending);
+    q->pending = 0;
+}
+
+static void writer_put(line_writer *q, const prelu_loops *loops, char *to, const char *from,
+                       size_t n) {
+    if (to != q->next) { /* up to the first whole line */
+        writer_flush(q);
+        const size_t ahead = -(uintptr_t)to & 63, head = ahead < n ? ahead : n;
         memcpy(to, from, head);
         to += head, from += head, n -= head;
-        for (; n >= 16; n -= 16, to += 16, from += 16)
-            _mm_stream_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+    } else if (q->pending) {
+        const size_t room = 64 - q->pending, head = room < n ? room : n;
+        memcpy(q->line + q->pending, from, head);
+        q->pending += head;
+        to += head, from += head, n -= head;
+        if (q->pending == 64) {
+            loops->stream_lines(to - 64, q->line, 1);
+            q->pending = 0;
+        }
     }
-#endif
-    memcpy(to, from, n);
+    if (n) {
+        const size_t lines = n / 64;
+        loops->stream_lines(to, from, lines);
+        to += lines * 64, from += lines * 64, n -= lines * 64;
+        memcpy(q->line, from, n);
+        q->pending = n;
+        to += n;
+    }
+    q->next = to;
 }
 
 /* ---- a walk over a view ---- */
@@ -180,9 +209,9 @@ static void stream(char *to, const char *from, size_t n) {
  * alpha. */
 enum { SCALE, SUMS, EXACT, TERMS };
 
-/* Lanes that are being added into: whose they are, how many, since how many tiles. */
+/* Lanes that are being added into: whose they are, how many, how often. */
 typedef struct {
-    ptrdiff_t index, used, tiles;
+    ptrdiff_t index, used, adds;
 } lane_state;
 
 typedef struct {
@@ -203,6 +232,7 @@ typedef struct {
 
     /* the innermost axes, absent ones of length 1 */
     int outer_axes, along;
+    ptrdiff_t repeat; /* of the tile's outermost axis before the lanes begin again */
     ptrdiff_t n[3], stride[VIEW_OPERANDS][3];
     ptrdiff_t index_stride[VIEW_MAX_AXES], tile_index_stride[3]; /* among the sums */
 
@@ -211,8 +241,10 @@ typedef struct {
     const void *alpha;
     lane_state lanes;
     ptrdiff_t lane_index[TILE];
-    double sum[TILE], correction[TILE], magnitude[TILE];
-    double x[TILE], g[TILE], out[TILE], alpha_tile[TILE], alpha_raw[TILE];
+    int lanes_in_order; /* lane_index[i] is i */
+    double sum[LANES_MOST], correction[LANES_MOST], magnitude[LANES_MOST];
+    double x[TILE], g[TILE], out[TILE], alpha_tile[LANES_MOST], alpha_raw[LANES_MOST];
+    line_writer writers[VIEW_OPERANDS];
 } work;
 
 int prelu_varies(const prelu_view *v, int axis) {
@@ -236,12 +268,27 @@ static inline void sums_add_one(prelu_sums *sums, ptrdiff_t i, double s, double 
     sums->magnitude[i] += t;
 }
 
+static void sums_add_row(prelu_sums sums, const double *restrict s, const double *restrict c,
+                         const double *restrict t) {
+    double *restrict high = sums.high, *restrict low = sums.low;
+    double *restrict magnitude = sums.magnitude;
+    for (ptrdiff_t i = 0; i < sums.n; i++)
+        sums_add_one(&(prelu_sums){1, high + i, low + i, magnitude + i}, 0, s[i], c[i], t[i]);
+}
+
 static void sums_flush(work *w) {
     lane_state *l = &w->lanes;
-    for (ptrdiff_t i = 0; i < l->used; i++)
-        sums_add_one(w->sums, l->index + w->lane_index[i], w->sum[i], w->correction[i],
-                     w->magnitude[i]);
-    l->used = l->tiles = 0;
+    const ptrdiff_t n = l->used;
+    if (n == 0) return;
+    if (w->lanes_in_order) /* each lane has the next alpha: a loop the compiler can vectorise */
+        sums_add_row((prelu_sums){n, w->sums->high + l->index, w->sums->low + l->index,
+                                  w->sums->magnitude + l->index},
+                     w->sum, w->correction, w->magnitude);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            sums_add_one(w->sums, l->index + w->lane_index[i], w->sum[i], w->correction[i],
+                         w->magnitude[i]);
+    l->used = l->adds = 0;
 }
 
 /* ---- exact sums ---- */
@@ -251,7 +298,7 @@ static void exact_flush(work *w) {
     lane_state *l = &e->lanes;
     const exact_format f = exact_formats[w->call->x_dtype];
     /* lanes of one alpha are added up as far as that is exact */
-    const ptrdiff_t group = w->along || !l->tiles ? 1 : (1 << (52 - EXACT_SLICE_BITS)) / l->tiles;
+    const ptrdiff_t group = w->along || !l->adds ? 1 : (1 << (52 - EXACT_SLICE_BITS)) / l->adds;
     for (int k = 0; k < EXACT_SLICES; k++) {
         double *slice = e->slice[k];
         for (ptrdiff_t first = 0; first < l->used; first += group) {
@@ -263,7 +310,7 @@ static void exact_flush(work *w) {
         }
         memset(slice, 0, (size_t)l->used * sizeof *slice);
     }
-    l->used = l->tiles = 0;
+    l->used = l->adds = 0;
     e->adds += EXACT_SLICES * TILE;
     if (e->adds > 1 << 30) {
         for (ptrdiff_t i = 0; i < w->sums->n; i++)
@@ -295,7 +342,7 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
     /* The slices move when the terms leave them or are so small that they would not be taken. */
     const int terms_of_one = dtype == PRELU_F64 ? 2 : 1;
     if (!(largest < e->largest && largest > e->largest * 0x1p-30) || e->lanes.index != index ||
-        e->lanes.tiles + terms_of_one > 1 << (52 - EXACT_SLICE_BITS)) {
+        e->lanes.adds + terms_of_one > 1 << (52 - EXACT_SLICE_BITS)) {
         exact_flush(w);
         int exponent;
         frexp(largest, &exponent);
@@ -312,7 +359,7 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
         e->adds += n;
     }
     e->lanes.used = n > e->lanes.used ? n : e->lanes.used;
-    e->lanes.tiles += terms_of_one;
+    e->lanes.adds += terms_of_one;
 }
 
 /* ---- one term for each alpha ---- */
@@ -334,6 +381,11 @@ static void terms_tile(work *w, const void *x, const void *g, ptrdiff_t n) {
 
 /* ---- tiles ---- */
 
+/* How many lanes a piece has before they begin again. */
+static inline ptrdiff_t lanes_of(const work *w, const piece *p) {
+    return (p->n[0] < w->repeat ? p->n[0] : w->repeat) * p->n[1] * p->n[2];
+}
+
 /* The piece of an input as one run: in place if it is one, else in `buffer`. */
 static const void *input(const work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
                          void *buffer) {
@@ -343,11 +395,12 @@ static const void *input(const work *w, int operand, char *const at[VIEW_OPERAND
     return buffer;
 }
 
-static void output(const work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
+static void output(work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
                    const void *from, int dtype) {
     const ptrdiff_t item = (ptrdiff_t)item_size[dtype];
     if (w->call->stream && is_one_run(p, w->stride[operand], item))
-        stream(at[operand], from, (size_t)(piece_size(p) * item));
+        writer_put(&w->writers[operand], w->loops, at[operand], from,
+                   (size_t)(piece_size(p) * item));
     else
         scatter(at[operand], w->stride[operand], from, p, item);
 }
@@ -356,6 +409,7 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
     const prelu_call *call = w->call;
     const prelu_loops *loops = w->loops;
     const ptrdiff_t n = piece_size(p), item = (ptrdiff_t)item_size[call->x_dtype];
+    const ptrdiff_t period = w->along ? lanes_of(w, p) : 0;
     const void *x = input(w, VIEW_X, at, p, w->x);
     const void *g = at[VIEW_G] ? input(w, VIEW_G, at, p, w->g) : x;
     void *out = !at[VIEW_OUT] ? NULL
@@ -369,24 +423,24 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
                                 (prelu_lanes){&s, &c, &t});
             sums_add_one(w->sums, index, s, c, t);
         } else {
-            if (w->lanes.index != index || w->lanes.tiles == TILES_BEFORE_ADD) sums_flush(w);
-            if (w->lanes.used < n) {
-                const size_t first = (size_t)w->lanes.used;
-                const size_t more = ((size_t)n + LANES - 1) / LANES * LANES - first;
-                memset(w->sum + first, 0, more * sizeof *w->sum);
-                memset(w->correction + first, 0, more * sizeof *w->sum);
-                memset(w->magnitude + first, 0, more * sizeof *w->sum);
-                w->lanes.used = n;
+            const ptrdiff_t adds = (n + period - 1) / period;
+            if (w->lanes.index != index || w->lanes.adds + adds > ADDS_MOST) sums_flush(w);
+            if (w->lanes.used == 0) {
+                const size_t bytes = (size_t)(period + LANES - 1) / LANES * LANES * sizeof(double);
+                memset(w->sum, 0, bytes);
+                memset(w->correction, 0, bytes);
+                memset(w->magnitude, 0, bytes);
             }
-            loops->backward_along(x, g, w->alpha, out, (size_t)n, call->at_one,
+            loops->backward_along(x, g, w->alpha, (size_t)period, out, (size_t)n, call->at_one,
                                   (prelu_lanes){w->sum, w->correction, w->magnitude});
             w->lanes.index = index;
-            w->lanes.tiles++;
+            w->lanes.used = period;
+            w->lanes.adds += adds;
         }
     } else {
         if (w->mode == EXACT) exact_tile(w, x, g, n, index);
         if (w->mode == TERMS) terms_tile(w, x, g, n);
-        if (out) loops->scale(x, g, w->alpha, w->along, out, (size_t)n, call->at_one);
+        if (out) loops->scale(x, g, w->alpha, (size_t)period, out, (size_t)n, call->at_one);
         if (w->mode == TERMS) output(w, VIEW_DALPHA, at, p, w->magnitude, call->alpha_dtype);
     }
     if (out && out != at[VIEW_OUT]) output(w, VIEW_OUT, at, p, out, call->x_dtype);
@@ -394,45 +448,60 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
 
 /* Alpha for the lanes of a piece, in the compute type; and which alpha each lane belongs to. */
 static void lay_out(work *w, const char *alpha, const piece *p) {
-    if (alpha == w->laid_out_for && memcmp(p, &w->laid_out, sizeof *p) == 0) return;
+    const int moved = memcmp(p, &w->laid_out, sizeof *p) != 0;
+    if (alpha == w->laid_out_for && !moved) return;
     const int dtype = w->call->alpha_dtype;
     const ptrdiff_t item = (ptrdiff_t)item_size[dtype], row = p->n[1] * p->n[2];
-    const ptrdiff_t *stride = w->stride[VIEW_ALPHA];
-    const prelu_loops *convert = loops_of(dtype, w->wide);
     const piece one_row = {{1, w->along ? p->n[1] : 1, w->along ? p->n[2] : 1}};
-    const ptrdiff_t n = piece_size(&one_row);
+    const ptrdiff_t n = piece_size(&one_row), lanes = w->along ? lanes_of(w, p) : 1;
 
     const void *raw = alpha;
-    if (!is_one_run(&one_row, stride, item)) {
-        gather((char *)w->alpha_raw, alpha, stride, &one_row, item);
+    if (!is_one_run(&one_row, w->stride[VIEW_ALPHA], item)) {
+        gather((char *)w->alpha_raw, alpha, w->stride[VIEW_ALPHA], &one_row, item);
         raw = w->alpha_raw;
     }
     const int same = dtype == PRELU_F64 || (dtype == PRELU_F32 && !w->wide);
-    if (same && p->n[0] == 1 && w->along) {
+    if (same && lanes == n) {
         w->alpha = raw;
     } else {
         const size_t bytes = (size_t)n * (w->wide ? sizeof(double) : sizeof(float));
-        convert->widen(raw, w->alpha_tile, (size_t)n);
-        for (ptrdiff_t a = 1; a < p->n[0] && w->along; a++)
+        loops_of(dtype, w->wide)->widen(raw, w->alpha_tile, (size_t)n);
+        for (ptrdiff_t a = 1; a < lanes / n; a++)
             memcpy((char *)w->alpha_tile + (size_t)a * bytes, w->alpha_tile, bytes);
         w->alpha = w->alpha_tile;
     }
 
-    if ((w->along || w->mode == EXACT) && memcmp(p, &w->laid_out, sizeof *p) != 0) {
-        for (ptrdiff_t b = 0, lane = 0; b < p->n[1]; b++)
-            for (ptrdiff_t c = 0; c < p->n[2]; c++, lane++)
+    if (moved && (w->mode == EXACT || (w->mode == SUMS && w->along))) {
+        const ptrdiff_t of_tile = w->mode == EXACT ? piece_size(p) : lanes;
+        ptrdiff_t lane = 0;
+        w->lanes_in_order = 1;
+        for (ptrdiff_t b = 0; b < p->n[1]; b++)
+            for (ptrdiff_t c = 0; c < p->n[2]; c++, lane++) {
                 w->lane_index[lane] = b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
-        for (ptrdiff_t lane = row; lane < p->n[0] * row; lane++)
-            w->lane_index[lane] = w->lane_index[lane - row];
+                w->lanes_in_order &= w->lane_index[lane] == lane;
+            }
+        w->lanes_in_order &= lane == of_tile;
+        for (; lane < of_tile; lane++) w->lane_index[lane] = w->lane_index[lane - row];
     }
     w->laid_out = *p;
     w->laid_out_for = alpha;
 }
 
+/* How many rows are laid out side by side: whole groups if that is possible, but not too few. */
+static ptrdiff_t rows_of_lanes(ptrdiff_t row, ptrdiff_t rows) {
+    const ptrdiff_t most = rows < LANES_MOST / row ? rows : LANES_MOST / row;
+    for (ptrdiff_t r = 1; r <= most; r++)
+        if (r * row % LANES == 0 && r * row >= LANES_LEAST) return r;
+    return most;
+}
+
 static void walk_tiles(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
-    const ptrdiff_t n2 = w->n[2] < TILE ? w->n[2] : TILE;
-    const ptrdiff_t n1 = w->n[1] < TILE / n2 ? w->n[1] : TILE / n2;
-    const ptrdiff_t n0 = w->n[0] < TILE / (n1 * n2) ? w->n[0] : TILE / (n1 * n2);
+    const ptrdiff_t most = w->along ? LANES_MOST : TILE;
+    const ptrdiff_t n2 = w->n[2] < most ? w->n[2] : most;
+    const ptrdiff_t n1 = w->n[1] < most / n2 ? w->n[1] : most / n2, row = n1 * n2;
+    w->repeat = w->along ? rows_of_lanes(row, w->n[0]) : 1;
+    const ptrdiff_t rows = TILE / row / w->repeat * w->repeat;
+    const ptrdiff_t n0 = w->n[0] < rows ? w->n[0] : rows;
     for (ptrdiff_t b = 0; b < w->n[1]; b += n1)
         for (ptrdiff_t c = 0; c < w->n[2]; c += n2)
             for (ptrdiff_t a = 0; a < w->n[0]; a += n0) {
@@ -485,6 +554,7 @@ static void run(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     w.lanes = (lane_state){0, 0, 0};
     w.laid_out = (piece){{0, 0, 0}};
     w.laid_out_for = NULL;
+    for (int o = 0; o < VIEW_OPERANDS; o++) w.writers[o].next = NULL, w.writers[o].pending = 0;
 
     ptrdiff_t step = 1;
     for (int k = v->axes - 1; k >= 0; k--) {
@@ -509,9 +579,12 @@ static void run(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     walk(&w, 0, v->data, 0);
     if (mode == SUMS && w.along) sums_flush(&w);
     if (mode == EXACT) exact_flush(&w);
+    if (call->stream) {
+        for (int o = 0; o < VIEW_OPERANDS; o++) writer_flush(&w.writers[o]);
 #if PRELU_SSE2
-    if (call->stream) _mm_sfence();
+        _mm_sfence();
 #endif
+    }
 }
 
 void prelu_scale(const prelu_call *call) {
@@ -553,13 +626,23 @@ static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
     }
 }
 
-static void put_dalpha(const prelu_call *call, ptrdiff_t index, double value) {
+/* Writes rounded dalpha for n alphas from this index on. */
+static void put_dalpha(const prelu_call *call, ptrdiff_t index, ptrdiff_t n, const void *from) {
+    const size_t item = item_size[call->alpha_dtype];
     prelu_view one;
-    view_copy(&one, &call->view);
-    narrow_to_alpha(&one, index);
-    double item[LANES];
-    loops_of(call->alpha_dtype, 1)->narrow(&value, item, 1);
-    memcpy(one.data[VIEW_DALPHA], item, item_size[call->alpha_dtype]);
+    int last = call->view.axes - 1;
+    while (last >= 0 && !prelu_varies(&call->view, last)) last--;
+    while (n > 0) { /* a row of dalpha at a time */
+        view_copy(&one, &call->view);
+        narrow_to_alpha(&one, index);
+        const ptrdiff_t length = last < 0 ? 1 : call->view.shape[last];
+        const ptrdiff_t left = length - index % length, row = n < left ? n : left;
+        copy_row(one.data[VIEW_DALPHA], last < 0 ? 0 : call->view.stride[VIEW_DALPHA][last], from,
+                 (ptrdiff_t)item, row, (ptrdiff_t)item);
+        from = (const char *)from + (size_t)row * item;
+        index += row;
+        n -= row;
+    }
 }
 
 /* Sums a call exactly, and writes dx if the view has it. */
@@ -575,8 +658,12 @@ static int exact_call(const prelu_call *call) {
         e->lanes = (lane_state){0, 0, 0};
         memset(e->slice, 0, sizeof e->slice);
         run(call, EXACT, &sums, e);
-        for (ptrdiff_t i = 0; i < sums.n; i++)
-            put_dalpha(call, i, exact_round(states + i * exact_limbs(f), f, call->alpha_dtype));
+        for (ptrdiff_t i = 0; i < sums.n; i++) {
+            const double value = exact_round(states + i * exact_limbs(f), f, call->alpha_dtype);
+            double item;
+            loops_of(call->alpha_dtype, 1)->narrow(&value, &item, 1);
+            put_dalpha(call, i, 1, &item);
+        }
     }
     const int done = e && states;
     free(e);
@@ -591,12 +678,12 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
     const int wide = call->alpha_dtype == PRELU_F64;
     const size_t item = item_size[call->alpha_dtype];
     const prelu_loops *loops = loops_of(call->alpha_dtype, 1);
-    /* The error of a sum is at most `bound` * magnitude + `tiny`. A lane takes TILES_BEFORE_ADD
-     * terms (a run: TILE / LANES), one more rounding each for the product of two float64, for
+    /* The error of a sum is at most `bound` * magnitude + `tiny`. A lane takes ADDS_MOST terms
+     * (a run: TILE / LANES), one more rounding each for the product of two float64, for
      * adding lanes up (log2(LANES)), for the magnitude; a few to spare. Compensated sums err by
      * that squared, and by one rounding of the pair for each addition to it. `tiny` is for
      * products that underflow. */
-    const double lane = TILES_BEFORE_ADD + 16.0, unit = DBL_EPSILON / 2;
+    const double lane = ADDS_MOST + 16.0, unit = DBL_EPSILON / 2;
     const double bound = wide ? (2 * lane * lane + 8.0 * (double)terms) * unit * unit
                          : terms == 1 && call->x_dtype != PRELU_F64 ? 0.0
                                                                     : lane * unit;
@@ -620,10 +707,10 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         for (ptrdiff_t i = 0; i < n; i++) {
             const char *a = (char *)rounded_below + (size_t)i * item;
             const char *b = (char *)rounded_above + (size_t)i * item;
-            const int sure = memcmp(a, b, item) == 0 && sums->magnitude[first + i] <= DBL_MAX;
-            if (sure) put_dalpha(call, first + i, below[i]);
-            else doubts[doubtful++] = first + i;
+            if (memcmp(a, b, item) != 0 || !(sums->magnitude[first + i] <= DBL_MAX))
+                doubts[doubtful++] = first + i;
         }
+        put_dalpha(call, first, n, rounded_below);
     }
 
     prelu_call again = *call;

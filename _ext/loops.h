@@ -29,15 +29,16 @@ typedef struct {
 } prelu_lanes;
 
 typedef struct {
-    /* out = identity ? g : alpha * g over n elements; alpha is one number, or runs along. */
-    void (*scale)(const void *x, const void *g, const void *alpha, int along, void *out,
+    /* out = identity ? g : alpha * g over n elements. `period` 0: alpha is one number; else that
+     * many alphas run along, again and again. */
+    void (*scale)(const void *x, const void *g, const void *alpha, size_t period, void *out,
                   size_t n, int at_one);
-    /* The same in one pass with the sum of the terms: over the whole run (lanes[0])... */
+    /* The same in one pass with the sum of the terms: the whole run's, into lanes[0]; or, with
+     * alphas that run along, added to the lanes of the period. `out` may be NULL in both. */
     void (*backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                          int at_one, prelu_lanes lanes);
-    /* ...or by column, added to lanes[0..n). `out` may be NULL in both. */
-    void (*backward_along)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                           int at_one, prelu_lanes lanes);
+    void (*backward_along)(const void *x, const void *g, const void *alpha, size_t period,
+                           void *out, size_t n, int at_one, prelu_lanes lanes);
     /* The terms themselves, exactly: high + low (low only where x is float64). Returns the largest
      * |high|, or inf if a term is not finite or too near the ends of float64's range to be exact.
      * Both arrays have room for n rounded up to LANES. */
@@ -48,6 +49,8 @@ typedef struct {
     /* Moves the bits of n numbers into sums: slices[k] takes those from 2^(exponent - 41 k) up that
      * are left. What remains stays in v; returns whether anything does. */
     int (*split)(double *v, size_t n, int exponent, double *const slices[EXACT_SLICES]);
+    /* Copies n lines of 64 bytes around the caches, to the start of a line. */
+    void (*stream_lines)(char *to, const char *from, size_t n);
 } prelu_loops;
 
 typedef prelu_loops prelu_loop_table[PRELU_DTYPES][2]; /* [dtype of x][alpha is float64] */

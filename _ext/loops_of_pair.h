@@ -6,11 +6,13 @@
 PRELU_FN void PAIR(load)(const X *p, REAL *v) {
     NATIVE native[LANES];
     JOIN2(load, X)(p, native);
+    PRELU_VECTOR
     for (int l = 0; l < LANES; l++) v[l] = native[l];
 }
 
 PRELU_FN void PAIR(store)(X *p, const REAL *v) {
     NATIVE native[LANES];
+    PRELU_VECTOR
     for (int l = 0; l < LANES; l++)
         native[l] = sizeof(REAL) > 4 && sizeof(X) == 2 ? (NATIVE)double_to_float_odd(v[l])
                                                        : (NATIVE)v[l];
@@ -72,22 +74,28 @@ PRELU_FN void PAIR(tail)(const X *x, const X *g, const REAL *alpha, const int al
     if (want_out) memcpy(out, outt, m * sizeof *out);
 }
 
-PRELU_FN void PAIR(scale_loop)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
-                               size_t n, const REAL edge) {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        PAIR(group)(x + i, g + i, along ? alpha + i : alpha, along, out + i, 1, edge, NULL, NULL,
-                    NULL, 0);
-    if (i < n)
-        PAIR(tail)(x + i, g + i, along ? alpha + i : alpha, along, out + i, n - i, 1, edge, NULL,
-                   NULL, NULL, 0);
-}
-
-static void PAIR(scale)(const void *x, const void *g, const void *alpha, int along, void *out, size_t n,
-                 int at_one) {
-    const REAL edge = JOIN2(edge, REAL)[at_one];
-    if (along) PAIR(scale_loop)(x, g, alpha, 1, out, n, edge);
-    else PAIR(scale_loop)(x, g, alpha, 0, out, n, edge);
+static void PAIR(scale)(const void *x_, const void *g_, const void *alpha_, size_t period,
+                        void *out_, size_t n, int at_one) {
+    const REAL edge = JOIN2(edge, REAL)[at_one], *alpha = alpha_;
+    const X *x = x_, *g = g_;
+    X *out = out_;
+    if (period == 0) {
+        size_t i = 0;
+        for (; i + LANES <= n; i += LANES)
+            PAIR(group)(x + i, g + i, alpha, 0, out + i, 1, edge, NULL, NULL, NULL, 0);
+        if (i < n) PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, 1, edge, NULL, NULL, NULL, 0);
+        return;
+    }
+    for (size_t row = 0; row < n; row += period) {
+        const size_t end = n - row < period ? n - row : period;
+        size_t i = 0;
+        for (; i + LANES <= end; i += LANES)
+            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, 1, edge, NULL, NULL,
+                        NULL, 0);
+        if (i < end)
+            PAIR(tail)(x + row + i, g + row + i, alpha + i, 1, out + row + i, end - i, 1, edge,
+                       NULL, NULL, NULL, 0);
+    }
 }
 
 PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int want_out,
@@ -121,31 +129,25 @@ static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, 
     else PAIR(run_loop)(x, g, alpha, out, 0, n, edge, lanes);
 }
 
-PRELU_FN void PAIR(along_loop)(const X *x, const X *g, const REAL *alpha, X *out,
+PRELU_FN void PAIR(along_loop)(const X *x, const X *g, const REAL *alpha, size_t period, X *out,
                                const int want_out, size_t n, const REAL edge, prelu_lanes lanes) {
-    size_t i = 0;
-    for (; i < n; i += LANES) {
-        double sum[LANES], correction[LANES], magnitude[LANES];
-        memcpy(sum, lanes.sum + i, sizeof sum);
-        if (WIDE) memcpy(correction, lanes.correction + i, sizeof correction);
-        memcpy(magnitude, lanes.magnitude + i, sizeof magnitude);
-        if (i + LANES <= n)
-            PAIR(group)(x + i, g + i, alpha + i, 1, out + i, want_out, edge, sum, correction,
-                        magnitude, 1);
-        else
-            PAIR(tail)(x + i, g + i, alpha + i, 1, out + i, n - i, want_out, edge, sum,
-                       correction, magnitude, 1);
-        memcpy(lanes.sum + i, sum, sizeof sum);
-        if (WIDE) memcpy(lanes.correction + i, correction, sizeof correction);
-        memcpy(lanes.magnitude + i, magnitude, sizeof magnitude);
+    for (size_t row = 0; row < n; row += period) {
+        const size_t end = n - row < period ? n - row : period;
+        size_t i = 0;
+        for (; i + LANES <= end; i += LANES)
+            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, want_out, edge,
+                        lanes.sum + i, lanes.correction + i, lanes.magnitude + i, 1);
+        if (i < end)
+            PAIR(tail)(x + row + i, g + row + i, alpha + i, 1, out + row + i, end - i, want_out,
+                       edge, lanes.sum + i, lanes.correction + i, lanes.magnitude + i, 1);
     }
 }
 
-static void PAIR(backward_along)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                          int at_one, prelu_lanes lanes) {
+static void PAIR(backward_along)(const void *x, const void *g, const void *alpha, size_t period,
+                                 void *out, size_t n, int at_one, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[at_one];
-    if (out) PAIR(along_loop)(x, g, alpha, out, 1, n, edge, lanes);
-    else PAIR(along_loop)(x, g, alpha, out, 0, n, edge, lanes);
+    if (out) PAIR(along_loop)(x, g, alpha, period, out, 1, n, edge, lanes);
+    else PAIR(along_loop)(x, g, alpha, period, out, 0, n, edge, lanes);
 }
 
 #undef PAIR
