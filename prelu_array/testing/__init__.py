@@ -3,6 +3,7 @@
 from ._assertions import assert_dalpha, assert_dx, assert_forward
 from ._cases import CASE_KINDS, Case, cases
 from ._check import check_kernel
+from ._identify import Card, identify
 from ._reference import (
     reference_prelu,
     reference_prelu_backward,
@@ -13,6 +14,7 @@ from ._report import Report
 
 __all__ = [
     "CASE_KINDS",
+    "Card",
     "Case",
     "Report",
     "assert_dalpha",
@@ -20,6 +22,7 @@ __all__ = [
     "assert_forward",
     "cases",
     "check_kernel",
+    "identify",
     "reference_prelu",
     "reference_prelu_backward",
     "reference_prelu_double_backward",

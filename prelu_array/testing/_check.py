@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._caller import Caught
 from ._cases import CASE_KINDS, Case, cases, dtype_named
 from ._judge import ORDERS, Rules, check_accumulator
 from ._numbers import bits_of
@@ -118,7 +118,7 @@ def check_kernel(
                 if pair is not None:
                     pairs.append((case, inputs, pair))
         if backward is not None and at_zero == "any":
-            at_zero = _convention(pairs, rules)
+            at_zero = convention([(inputs, pair[0]) for _, inputs, pair in pairs], rules)
         for case, inputs, (dx, dalpha) in pairs:
             if dx is not None:
                 seen.append(_observe(case, judge_dx(dx, inputs, at_zero, rules)))
@@ -152,7 +152,7 @@ class _Runner:
         saved = [bits_of(array).copy() for array in arrays]
         given = arrays if self.as_input is None else [self.as_input(a) for a in arrays]
         result = None
-        with _Caught(self.errors, case.name):
+        with Caught(self.errors, case.name):
             result = kernel(*given)
         result = self._owned(result, given)
         for name, array, bits in zip(names, arrays, saved, strict=True):
@@ -188,27 +188,6 @@ class _Runner:
         return None if result is None else np.array(to_numpy(result))
 
 
-class _Caught:
-    """Records any exception of foreign code: here an exception is a finding, not a failure."""
-
-    def __init__(self, errors: list[str], name: str) -> None:
-        self.errors, self.name = errors, name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        if not isinstance(error, Exception):
-            return False  # KeyboardInterrupt and its like are the user's
-        self.errors.append(f"{self.name}: {type(error).__name__}: {error}")
-        return True
-
-
 def _observe(case: Case, verdict: Any) -> Observation:
     return Observation(case.name, case.kind, verdict)
 
@@ -218,20 +197,24 @@ def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def _convention(pairs: list[tuple[Case, Inputs, tuple[Any, Any]]], rules: Rules) -> str:
-    """Return the derivative at 0 by which fewer elements are wrong."""
+def convention(pairs: Iterable[tuple[Inputs, Array | None]], rules: Rules) -> str:
+    """Return the derivative at 0 by which fewer elements of the dx given are wrong."""
     wrong = dict.fromkeys(("alpha", "one"), 0)
-    for _, inputs, (dx, _) in pairs:
-        if dx is not None and (inputs.x == 0).any():
-            for each in wrong:
-                wrong[each] += judge_dx(dx, inputs, each, rules).failures
+    for inputs, dx in pairs:
+        zero = inputs.x == 0
+        if dx is None or dx.shape != zero.shape or not zero.any():
+            continue
+        alpha, dy = inputs.alpha_at[zero], inputs.gradient[zero]
+        only = Inputs(inputs.x[zero], alpha, None, dy)
+        for each in wrong:
+            wrong[each] += judge_dx(dx[zero], only, each, rules).failures
     return min(wrong, key=lambda each: wrong[each])
 
 
 def _stale(
     runner: _Runner, backward: Backward, seen: list[Observation], todo: list[Case]
 ) -> list[str]:
-    """Call again on a failed case: does dalpha grow from call to call?"""
+    """Call again on a failed case, to see whether dalpha changes from call to call."""
     failed = {one.name: one for one in seen if not one.verdict.ok and not one.verdict.problem}
     again = next((case for case in todo if case.name in failed and case.kind == "tail"), None)
     if again is None:

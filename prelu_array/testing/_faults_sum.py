@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._faults_select import Hypothesis, other_places
+from ._faults_select import WIDTHS, Hypothesis, other_places
 from ._judge import Interval, Rules, Terms, dalpha_interval, is_subnormal
 from ._numbers import (
     FORMATS,
@@ -23,7 +24,6 @@ from ._numbers import (
 from ._verdict import Verdict, on_identity
 
 Array = NDArray[Any]
-_WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def sum_hypotheses(
@@ -61,7 +61,13 @@ def _predictions(
         explains(chosen._replace(values=factor)),
     )
     yield "mean instead of sum", _means(verdict, interval(chosen))
-    yield from _dropped(verdict, terms, active, explains)
+    known: dict[bytes, Array] = {}
+    for text, times in _stretches(inputs.x.shape):
+        # short arrays have the same tail for many widths
+        key = (times := times * active).astype(np.int8).tobytes()
+        if key not in known:
+            known[key] = explains(terms.pick(np.repeat(np.arange(times.size), times)))
+        yield text, known[key]
     for text, index in other_places(inputs):
         yield text, explains(chosen._replace(group=np.ravel(index)[active]))
     for name, held in FORMATS.items():
@@ -151,54 +157,34 @@ def _means(verdict: Verdict, bounds: Interval) -> Array:
     return explained.reshape(verdict.got.shape)
 
 
-def _dropped(
-    verdict: Verdict, terms: Terms, active: Array, explains: Callable[[Terms], Array]
-) -> Iterator[tuple[str, Array]]:
-    """Whole stretches left out or counted twice."""
-    shape = verdict.inputs.x.shape
-    n = active.size
+def _stretches(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
+    """Whole stretches left out or counted twice: how often each element of x is counted."""
+    n = math.prod(shape)
     if not n:
         return
     flat = np.arange(n)
-    row = flat % shape[-1]
-    for where, position, length in (("", flat, n), (" of a row", row, shape[-1])):
-        for width in _WIDTHS:
+    row = flat % shape[-1] if shape else flat
+    for where, position, length in (("", flat, n), (" of a row", row, row.max() + 1)):
+        for width in WIDTHS:
             tail = length % width
-            if not tail:
-                continue
             kept = position < length - tail
-            yield (
-                f"drops the last n % {width} elements{where}",
-                explains(terms.pick(active & kept)),
-            )
-            if length > width:
-                again = active & (position >= length - width) & kept
-                both = np.r_[np.flatnonzero(active), np.flatnonzero(again)]
-                yield (
-                    f"counts elements twice: overlapping tail of {width}{where}",
-                    explains(terms.pick(both)),
-                )
-    yield "drops the last element", explains(terms.pick(active & (flat < n - 1)))
-    yield "drops the first element", explains(terms.pick(active & (flat > 0)))
-    yield "drops the last element of a row", explains(terms.pick(active & (row < shape[-1] - 1)))
+            if tail:
+                yield f"drops the last n % {width} elements{where}", kept * 1
+            if tail and length > width:
+                again = (position >= length - width) & kept
+                yield f"counts elements twice: overlapping tail of {width}{where}", 1 + again
+        yield f"drops the last element{where}", (position < length - 1) * 1
+    yield "drops the first element", (flat > 0) * 1
     if len(shape) > 1 and shape[0] > 1:
         sample = flat // (n // shape[0])
-        yield "only the first sample summed", explains(terms.pick(active & (sample == 0)))
-        yield (
-            "only the last sample summed: overwritten, not added",
-            explains(terms.pick(active & (sample == shape[0] - 1))),
-        )
+        yield "only the first sample summed", (sample == 0) * 1
+        last = (sample == shape[0] - 1) * 1
+        yield "only the last sample summed: overwritten, not added", last
     for block in (256, 1024, 4096):
         if n > block:
-            yield (
-                f"only the first {block} elements summed",
-                explains(terms.pick(active & (flat < block))),
-            )
-            last = flat >= (n - 1) // block * block
-            yield (
-                f"only the last block of {block} summed: overwritten, not added",
-                explains(terms.pick(active & last)),
-            )
+            yield f"only the first {block} elements summed", (flat < block) * 1
+            last = (flat >= (n - 1) // block * block) * 1
+            yield f"only the last block of {block} summed: overwritten, not added", last
 
 
 def _single_terms(

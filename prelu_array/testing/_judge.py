@@ -283,7 +283,7 @@ def _lowest_bits(values: Exact, nonzero: Array, group: Array, count: int) -> Arr
 
 
 def _running_bound(values: Exact, group: Array, count: int, n: Array, fmt: Format) -> Exact:
-    """u (1 + 2 n u) (sum of abs(partial sums) + S) with exact partial sums, in C order."""
+    """U (1 + 2 n u) (sum of abs(partial sums) + S) with exact partial sums, in C order."""
     finite = ~(values.nan | values.inf)
     base = int(values.exponent[finite].min()) if finite.any() else 0
     signed = values.signed_digits()

@@ -7,6 +7,7 @@ computes in floating point.  A number is ``(-1)**negative * digits * 2**exponent
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,6 +77,7 @@ class Exact(NamedTuple):
         return np.where(self.negative, -digits, digits)
 
 
+@cache
 def format_of(dtype: np.dtype[Any]) -> Format:
     """Look up the format of a dtype (`ml_dtypes` need not be imported to know bfloat16)."""
     try:
@@ -182,10 +184,10 @@ def add_groups(terms: Exact, group: Array, count: int) -> Exact:
 def round_to(value: Exact, fmt: Format) -> Array:
     """Round once, to nearest, ties to even, subnormals kept; returns the bit patterns."""
     digits, exponent = value.digits, value.exponent
-    if digits.dtype == object:
-        digits, exponent = (
-            np.asarray(part).astype(np.int64) for part in _narrow(digits, exponent)
-        )
+    if _bits_needed(digits) > _MAX_BITS:
+        narrowed = _narrow(digits, exponent)
+        digits, exponent = np.asarray(narrowed[0]), np.asarray(narrowed[1])
+    digits, exponent = digits.astype(np.int64), exponent.astype(np.int64)
     # `last` is the exponent of the last bit that the format can keep.
     last = np.maximum(exponent + _bit_length(digits) - fmt.precision, fmt.last_exponent)
     last = np.where(digits == 0, fmt.last_exponent, last)
@@ -208,7 +210,7 @@ def round_to(value: Exact, fmt: Format) -> Array:
 
 
 def round_to_dtype(value: Exact, dtype: np.dtype[Any]) -> Array:
-    """`round_to`, as an array of the dtype (taken from the caller, so bfloat16 needs no import)."""
+    """`round_to`, as an array of the dtype: the caller has it, so bfloat16 needs no import."""
     return round_to(value, format_of(dtype)).view(dtype.newbyteorder("="))
 
 

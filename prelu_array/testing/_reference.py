@@ -116,16 +116,25 @@ def reference_prelu_backward(
     """
     x, alpha = operands(x, alpha)
     dy = _like(dy, x, "dy")
+    dx = only_dx(dy, x, alpha, axis, at_zero)
+    if reduced:
+        return dx, only_dalpha(dy, x, alpha, axis, at_zero)
+    terms = round_to(multiply(take_apart(x), take_apart(dy)), FORMATS["float64"]).view(np.float64)
+    return dx, _select(_above(x, at_zero), np.zeros_like(terms), terms)
+
+
+def only_dx(dy: Array, x: Array, alpha: Array, axis: Axis, at_zero: str) -> Array:
+    """First half of `reference_prelu_backward`, for checked arrays."""
     index = alpha_index(x.shape, alpha.shape, axis)
-    identity = _above(x, at_zero)
-    parts = take_apart(dy)
-    product = multiply(take_apart(alpha.reshape(-1)[index]), parts)
-    dx = _select(identity, dy, _round_twice(product, x, alpha))
-    terms = multiply(take_apart(x), parts)
-    if not reduced:
-        rounded = round_to(terms, FORMATS["float64"]).view(np.float64)
-        return dx, _select(identity, np.zeros_like(rounded), rounded)
-    return dx, _sum_per_alpha(terms, ~identity, index, alpha)
+    product = multiply(take_apart(alpha.reshape(-1)[index]), take_apart(dy))
+    return _select(_above(x, at_zero), dy, _round_twice(product, x, alpha))
+
+
+def only_dalpha(dy: Array, x: Array, alpha: Array, axis: Axis, at_zero: str) -> Array:
+    """Second half of `reference_prelu_backward`, for checked arrays."""
+    index = alpha_index(x.shape, alpha.shape, axis)
+    terms = multiply(take_apart(x), take_apart(dy))
+    return _sum_per_alpha(terms, ~_above(x, at_zero), index, alpha)
 
 
 def reference_prelu_jvp(

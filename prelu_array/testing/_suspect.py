@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._faults_select import hypotheses
+from ._faults_select import WIDTHS, hypotheses
 from ._faults_sum import sum_hypotheses
 from ._judge import Rules
 from ._numbers import Format
@@ -18,9 +18,8 @@ from ._verdict import Verdict
 Array = NDArray[Any]
 
 # Diagnosis looks at this much only; judging always looks at everything.
-_MOST_CALLS = 60
+_MOST_CALLS = 24
 _MOST_ELEMENTS = 20_000
-_WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 UNKNOWN = "the failures fit no known fault"
 # A few sums always fit some of these, so they count only where they explain nearly all.
 _BY_CHANCE = (
@@ -83,10 +82,13 @@ def _places(judged: list[Observation], failed: list[Observation]) -> list[str]:
     if failed[0].verdict.output == "dalpha":
         return found
     for row in (False, True):
-        for width in _WIDTHS:
+        for width in WIDTHS:
             # a tail that is the whole array says nothing
             telling = [one for one in failed if _length(one.verdict, row) > width]
-            if len(telling) >= 3 and all(_in_tail(one.verdict, width, row) for one in failed):
+            enough = len(telling) >= 3 or all(
+                _length(one.verdict, row) >= 8 * width for one in judged
+            )
+            if enough and all(_in_tail(one.verdict, width, row) for one in failed):
                 what = "elements of a row" if row else "elements"
                 found.append(f"only in the last n % {width} {what}")
                 return found

@@ -1,0 +1,233 @@
+"""Golden vectors and dumps, for kernels that do not live in Python."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._cases import CASE_KINDS, LAYOUTS, Case, cases, dtype_named
+from ._check import convention
+from ._judge import ACCUMULATORS, ORDERS, Rules, check_accumulator
+from ._numbers import FORMATS, bits_of
+from ._placement import Axis
+from ._reference import reference_prelu, reference_prelu_backward
+from ._report import Report, count, describe_failures
+from ._suspect import Observation, suspicions
+from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward
+
+Array = NDArray[Any]
+
+_NAMES = ("x", "alpha", "dy", "y", "dx", "dalpha")
+
+
+class FileError(Exception):
+    """A file that cannot be judged, with the reason."""
+
+
+def main_vectors(argv: list[str]) -> int:
+    """Write golden vectors: ``python -m prelu_array vectors``; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m prelu_array vectors",
+        description="Write inputs that break PReLU kernels, and the exact results.",
+        epilog="npz: one file a case with x, alpha, dy, y, dx, dalpha, axis. csv: CASE.csv with "
+        "a row for each element and CASE.dalpha.csv with a row for each alpha; numbers in "
+        "decimals that read back to the same bits. hex: CASE.NAME.hex, one word a "
+        "line in C order, for $readmemh. manifest.csv lists the cases, their axis and shapes.",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--dtype", choices=FORMATS, default="float32", help="of x, dy, y and dx")
+    parser.add_argument("--alpha-dtype", choices=FORMATS, help="of alpha and dalpha (as x's)")
+    parser.add_argument("--format", choices=("npz", "csv", "hex"), default="npz")
+    parser.add_argument("--kind", choices=CASE_KINDS, action="append", help="repeatable (all)")
+    parser.add_argument("--layout", choices=LAYOUTS, action="append", help="repeatable (all)")
+    parser.add_argument("--axis", type=int, default=1, help="channel axis (1)")
+    parser.add_argument("--at-zero", choices=("alpha", "one"), default="alpha", help="dx at 0")
+    parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
+    args = parser.parse_args(argv)
+    args.output.mkdir(parents=True, exist_ok=True)
+    chosen = cases(
+        dtype=args.dtype,
+        alpha_dtype=args.alpha_dtype,
+        kind=args.kind,
+        layouts=args.layout or LAYOUTS,
+        axis=args.axis,
+        seed=args.seed,
+    )
+    writer: Callable[[Path, dict[str, Array], Axis], None]
+    writer = {"npz": _write_npz, "csv": _write_csv, "hex": _write_hex}[args.format]
+    with (args.output / "manifest.csv").open("w", newline="") as file:
+        manifest = csv.writer(file)
+        manifest.writerow(["name", "kind", "layout", "axis", "x_shape", "alpha_shape"])
+        for case in chosen:
+            writer(args.output / case.name, _solved(case, args.at_zero), case.axis)
+            shapes = ("x".join(map(str, part.shape)) for part in (case.x, case.alpha))
+            axis = "" if case.axis is None else case.axis
+            manifest.writerow([case.name, case.kind, case.layout, axis, *shapes])
+    print(f"{len(chosen)} cases in {args.output}")
+    return 0
+
+
+def _solved(case: Case, at_zero: str) -> dict[str, Array]:
+    y = reference_prelu(case.x, case.alpha, axis=case.axis)
+    dx, dalpha = reference_prelu_backward(
+        case.dy, case.x, case.alpha, axis=case.axis, at_zero=at_zero
+    )
+    return dict(zip(_NAMES, (case.x, case.alpha, case.dy, y, dx, dalpha), strict=True))
+
+
+def _write_npz(stem: Path, arrays: dict[str, Array], axis: Axis) -> None:
+    saved: dict[str, Any] = dict(arrays)
+    if axis is not None:
+        saved["axis"] = np.array(axis)
+    np.savez(stem.with_name(stem.name + ".npz"), **saved)
+
+
+def _write_csv(stem: Path, arrays: dict[str, Array], axis: Axis) -> None:
+    alpha_at = Inputs(arrays["x"], arrays["alpha"], axis).alpha_at
+    columns = {"x": arrays["x"], "alpha": alpha_at}
+    columns |= {name: arrays[name] for name in ("dy", "y", "dx")}
+    _write_table(stem.with_name(stem.name + ".csv"), columns)
+    sums = {name: arrays[name] for name in ("alpha", "dalpha")}
+    _write_table(stem.with_name(stem.name + ".dalpha.csv"), sums)
+
+
+def _write_table(path: Path, columns: dict[str, Array]) -> None:
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        texts = [
+            [repr(v) for v in a.astype(np.float64).ravel().tolist()] for a in columns.values()
+        ]
+        table.writerows(zip(*texts, strict=True))
+
+
+def _write_hex(stem: Path, arrays: dict[str, Array], axis: Axis) -> None:
+    for name, array in arrays.items():
+        digits = array.dtype.itemsize * 2
+        words = "".join(f"{word:0{digits}x}\n" for word in bits_of(array).ravel().tolist())
+        stem.with_name(f"{stem.name}.{name}.hex").write_text(words)
+
+
+def main_check(argv: list[str]) -> int:
+    """Score dumps: ``python -m prelu_array check``; returns 0 if all is right, 1 if not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m prelu_array check",
+        description="Judge what a PReLU kernel wrote: x, alpha, dy and any of y, dx, dalpha.",
+        epilog="Exit status: 0 all right, 1 something is wrong, 2 a file cannot be judged.",
+    )
+    parser.add_argument("files", type=Path, nargs="+", metavar="dump.npz")
+    parser.add_argument("--axis", type=_axis, help="of alpha in x: 1, -1, or 1,2,3 (the file's)")
+    parser.add_argument("--at-zero", choices=("any", "alpha", "one"), default="any")
+    parser.add_argument("--accumulate", choices=ACCUMULATORS, help="what dalpha was added in")
+    parser.add_argument("--order", choices=ORDERS, default="any", help="of that sum (any)")
+    parser.add_argument("--ulps", type=int, default=0, help="allowed distance (0)")
+    parser.add_argument("--any-zero-sign", action="store_true", help="let +0 stand for -0")
+    parser.add_argument("--any-nan", action="store_true", help="let anything stand for NaN")
+    parser.add_argument("--allow-flush", action="store_true", help="let 0 stand for subnormals")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args(argv)
+    rules = Rules(args.ulps, not args.any_zero_sign, not args.any_nan, not args.allow_flush)
+    try:
+        dumps = [(str(path), *_read(path, args.axis)) for path in args.files]
+        report = _score(dumps, rules, args.at_zero, args.accumulate, args.order)
+    except FileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(report.as_dict(), indent=2) if args.json else report)
+    return 0 if report.ok else 1
+
+
+def _axis(text: str) -> int | tuple[int, ...]:
+    axes = tuple(int(part) for part in text.split(","))
+    return axes if len(axes) > 1 else axes[0]
+
+
+def _read(path: Path, axis: Axis) -> tuple[Inputs, dict[str, Array]]:
+    """Read a dump; each complaint names the file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise FileError(f"{path}: must be an npz file, got a single array")
+            arrays = {name: _typed(file[name]) for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise FileError(f"{path}: must be an npz file of plain arrays, got: {error}") from error
+    missing = [name for name in ("x", "alpha") if name not in arrays]
+    results = [name for name in ("y", "dx", "dalpha") if name in arrays]
+    if {"dx", "dalpha"} & set(results) and "dy" not in arrays:
+        missing.append("dy")
+    found = ", ".join(arrays) or "nothing"
+    if missing:
+        raise FileError(f"{path}: must hold {', '.join(missing)}, got {found}")
+    if not results:
+        raise FileError(f"{path}: must hold y, dx or dalpha, got {found}")
+    for name in _NAMES:
+        if name in arrays and arrays[name].dtype.name not in FORMATS:
+            raise FileError(
+                f"{path}: {name}.dtype must be one of {', '.join(FORMATS)}, "
+                f"got {arrays[name].dtype}"
+            )
+    if axis is None and "axis" in arrays:
+        values = arrays["axis"].ravel().tolist()
+        axis = int(values[0]) if len(values) == 1 else tuple(int(v) for v in values)
+    inputs = Inputs(arrays["x"], arrays["alpha"], axis, arrays.get("dy"))
+    dy = inputs.dy
+    if dy is not None and (dy.shape, dy.dtype) != (inputs.x.shape, inputs.x.dtype):
+        raise FileError(
+            f"{path}: dy must be as x ({inputs.x.dtype} {inputs.x.shape}), "
+            f"got {dy.dtype} {dy.shape}"
+        )
+    try:
+        _ = inputs.index
+    except ValueError as error:
+        raise FileError(f"{path}: {error}") from error
+    return inputs, {name: arrays[name] for name in results}
+
+
+def _typed(array: Array) -> Array:
+    # npz knows no bfloat16 and keeps it as two raw bytes
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2:
+        return array.view(dtype_named("bfloat16"))
+    return array
+
+
+def _score(
+    dumps: Iterable[tuple[str, Inputs, dict[str, Array]]],
+    rules: Rules,
+    at_zero: str,
+    accumulate: str | None,
+    order: str,
+) -> Report:
+    dumps = list(dumps)
+    if at_zero == "any":
+        at_zero = convention([(inputs, arrays.get("dx")) for _, inputs, arrays in dumps], rules)
+    seen = []
+    for name, inputs, arrays in dumps:
+        try:
+            held = check_accumulator(accumulate, inputs.x.dtype)
+        except ValueError as error:
+            raise FileError(f"{name}: {error}") from error
+        with np.errstate(all="ignore"):
+            verdicts = []
+            if "y" in arrays:
+                verdicts.append(judge_forward(arrays["y"], inputs, rules))
+            if "dx" in arrays:
+                verdicts.append(judge_dx(arrays["dx"], inputs, at_zero, rules))
+            if "dalpha" in arrays:
+                dalpha = arrays["dalpha"]
+                verdicts.append(judge_dalpha(dalpha, inputs, at_zero, rules, accumulate, order))
+        seen += [Observation(name, "dump", verdict) for verdict in verdicts]
+    found = []
+    for output in ("y", "dx", "dalpha"):
+        found += suspicions(seen, output, at_zero, held, rules)
+    settings = {"files": str(len(dumps)), "accumulate": held.name if held else "exact"}
+    settings["at_zero"] = at_zero
+    return Report(found, settings, count(seen), describe_failures(seen), [])

@@ -1,0 +1,293 @@
+"""`identify`: which conventions a PReLU kernel follows, told by a few small inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ._caller import Caught
+from ._cases import dtype_named
+from ._numbers import format_of
+from ._reference import reference_prelu, reference_prelu_backward
+from ._verdict import to_numpy
+
+Array = NDArray[Any]
+
+UNKNOWN = "-"
+
+
+@dataclass(frozen=True)
+class Card:
+    """The conventions of one kernel, as short words; "-" where it gave no answer.
+
+    Attributes
+    ----------
+    dx_at_zero : str
+        dx at x = 0 for dy = 1: "alpha", "one", "zero", "1 + alpha" or "other".
+    y_at_minus_zero : str
+        y at x = -0: "-0" or "+0".
+    y_at_nan, dx_at_nan, dalpha_at_nan : str
+        The results at x = NaN: "NaN", "alpha", "one", "zero" or "other".
+    y_at_minus_inf : str
+        y at x = -inf, alpha = 0.25: "-inf", "NaN" or "other".
+    inactive_y, inactive_dx, inactive_dalpha : str
+        "kept" if nothing leaks from the branch that was not taken, else "NaN" or "other".
+    subnormals : str
+        "kept", "flushed" or "other".
+    alpha_axis : str
+        The axis that a 1-D alpha runs along.
+    accumulator : str
+        The widest format that dalpha is not exact in any more: "float16", "float32", "float64",
+        or "exact".
+    products : str
+        "exact", or "rounded" if x * dy is rounded to x's dtype before the sum.
+    repeats : str
+        Whether dalpha has the same bits at each call: "same" or "differ".
+    permutations : str
+        Whether dalpha has the same bits for every order of the elements: "same" or "differ".
+    """
+
+    dx_at_zero: str = UNKNOWN
+    y_at_minus_zero: str = UNKNOWN
+    y_at_nan: str = UNKNOWN
+    dx_at_nan: str = UNKNOWN
+    dalpha_at_nan: str = UNKNOWN
+    y_at_minus_inf: str = UNKNOWN
+    inactive_y: str = UNKNOWN
+    inactive_dx: str = UNKNOWN
+    inactive_dalpha: str = UNKNOWN
+    subnormals: str = UNKNOWN
+    alpha_axis: str = UNKNOWN
+    accumulator: str = UNKNOWN
+    products: str = UNKNOWN
+    repeats: str = UNKNOWN
+    permutations: str = UNKNOWN
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the card as a dict."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<18}{value}" for name, value in self.as_dict().items())
+
+
+def identify(
+    forward: Callable[[Any, Any], Any] | None = None,
+    backward: Callable[[Any, Any, Any], Any] | None = None,
+    *,
+    dtype: DTypeLike = "float32",
+    as_input: Callable[[Array], Any] | None = None,
+) -> Card:
+    """Find out which conventions a PReLU kernel follows; nothing is right or wrong here.
+
+    Parameters
+    ----------
+    forward, backward, as_input
+        As in `check_kernel`.
+    dtype : dtype
+        Dtype of x, alpha and dy.
+
+    Returns
+    -------
+    Card
+        One short word for each convention; ``print(card)`` for people.
+
+    Raises
+    ------
+    ValueError
+        If neither callable is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from prelu_array.testing import identify
+    >>> card = identify(lambda x, alpha: np.where(x >= 0, x, alpha * x))
+    >>> card.alpha_axis, card.subnormals, card.inactive_y
+    ('-1', 'kept', 'kept')
+    """
+    if forward is None and backward is None:
+        raise ValueError("forward and backward must not both be None")
+    probe = _Probe(forward, backward, dtype_named(dtype), as_input)
+    with np.errstate(all="ignore"):
+        return Card(**(_forward_card(probe) | _backward_card(probe)))
+
+
+class _Probe:
+    """Calls the kernel on small inputs; an exception is no answer."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any] | None,
+        backward: Callable[..., Any] | None,
+        dtype: np.dtype[Any],
+        as_input: Callable[[Array], Any] | None,
+    ) -> None:
+        self.forward, self.backward = forward, backward
+        self.dtype, self.as_input = dtype, as_input
+
+    def array(self, values: Any) -> Array:
+        # a copy, as a kernel may write into its input
+        return np.array(values).astype(self.dtype)
+
+    def _call(self, kernel: Callable[..., Any] | None, *values: Any) -> Any:
+        if kernel is None:
+            return None
+        arrays = [self.array(v) for v in values]
+        given = arrays if self.as_input is None else [self.as_input(a) for a in arrays]
+        result = None
+        with Caught([], "probe"):
+            result = kernel(*given)
+        return result
+
+    def y(self, x: Any, alpha: Any) -> Array | None:
+        result = self._call(self.forward, x, alpha)
+        return None if result is None else np.array(to_numpy(result))
+
+    def pair(self, dy: Any, x: Any, alpha: Any) -> tuple[Array | None, Array | None]:
+        result = self._call(self.backward, dy, x, alpha)
+        if result is None:
+            return None, None
+        dx, dalpha = result
+        return (
+            None if dx is None else np.array(to_numpy(dx)),
+            None if dalpha is None else np.array(to_numpy(dalpha)),
+        )
+
+
+def _word(result: Array | None, at: tuple[int, ...], words: dict[str, float]) -> str:
+    """Name the word whose value one element has; zeros compare with their sign."""
+    if result is None or result.ndim != len(at):
+        return UNKNOWN
+    value = float(result[at])
+    if np.isnan(value):
+        return "NaN"
+    for word, wanted in words.items():
+        if value == wanted and np.signbit(value) == np.signbit(wanted):
+            return word
+    return "other"
+
+
+def _forward_card(probe: _Probe) -> dict[str, str]:
+    if probe.forward is None:
+        return {}
+    nan, inf = np.nan, np.inf
+    # 2-D and of ordinary length, as some frameworks take nothing else
+    x = [[-0.0, nan, -inf, 1.0, -2.0, 3.0, -4.0, 5.0]]
+    y = probe.y(x, [0.25])
+    leak = probe.y([[1.0, 2.0, -1.0, 3.0]], [nan])
+    infinite = probe.y([[1.0, 2.0, inf, 3.0]], [inf])
+    card = {
+        "y_at_minus_zero": _word(y, (0, 0), {"-0": -0.0, "+0": 0.0}),
+        "y_at_nan": _word(y, (0, 1), {"zero": 0.0}),
+        "y_at_minus_inf": _word(y, (0, 2), {"-inf": -inf}),
+        "alpha_axis": _alpha_axis(probe),
+    }
+    words = {_word(leak, (0, 0), {"kept": 1.0}), _word(infinite, (0, 0), {"kept": 1.0})}
+    card["inactive_y"] = "kept" if words == {"kept"} else max(words - {"kept"})
+    fmt = format_of(probe.dtype)
+    tiny = np.ldexp(2.0, fmt.last_exponent)
+    small = probe.y([[-2 * tiny, tiny, -1.0, 1.0]], [0.5])
+    words = {
+        _word(small, (0, 0), {"kept": -tiny, "flushed": -0.0, "flushed ": 0.0}).strip(),
+        _word(small, (0, 1), {"kept": tiny, "flushed": 0.0}),
+    }
+    card["subnormals"] = words.pop() if len(words) == 1 else "/".join(sorted(words))
+    return card
+
+
+def _alpha_axis(probe: _Probe) -> str:
+    """Find the axis on a cube, which every axis fits."""
+    x = probe.array(-(np.arange(81.0) % 16 + 1).reshape(3, 3, 3, 3))
+    alpha = probe.array([0.25, 0.5, 2.0])
+    y = probe.y(x, alpha)
+    if y is None or y.shape != x.shape:
+        return UNKNOWN
+    fits = [axis for axis in range(4) if (y == reference_prelu(x, alpha, axis=axis)).all()]
+    return {0: "0", 1: "1", 2: "2", 3: "-1"}[fits[0]] if fits else "other"
+
+
+def _backward_card(probe: _Probe) -> dict[str, str]:
+    if probe.backward is None:
+        return {}
+    nan, inf = np.nan, np.inf
+    ones = np.ones((1, 4))
+    dx, _ = probe.pair(ones, [[0.0, 1.0, -1.0, 2.0]], [0.25])
+    words = {"alpha": 0.25, "one": 1.0, "zero": 0.0, "1 + alpha": 1.25}
+    card = {"dx_at_zero": _word(dx, (0, 0), words)}
+    dx, dalpha = probe.pair(ones, [[nan, 1.0, -1.0, 2.0]], [0.25])
+    card["dx_at_nan"] = _word(dx, (0, 0), words)
+    card["dalpha_at_nan"] = _word(_flat(dalpha), (0,), {"zero": -1.0})
+    dx, _ = probe.pair(ones, [[1.0, 2.0, -1.0, 3.0]], [nan])
+    card["inactive_dx"] = _word(dx, (0, 0), {"kept": 1.0})
+    leaks = set()
+    for dy, x in ((inf, 1.0), (nan, 1.0), (1.0, inf)):
+        _, dalpha = probe.pair([[dy, 1.0, 1.0, 1.0]], [[x, 2.0, -1.0, 3.0]], [0.25])
+        leaks.add(_word(_flat(dalpha), (0,), {"kept": -1.0}))
+    card["inactive_dalpha"] = "kept" if leaks == {"kept"} else max(leaks - {"kept"})
+    return card | _sum_card(probe)
+
+
+def _flat(array: Array | None) -> Array | None:
+    return None if array is None else array.reshape(-1)
+
+
+def _sum_card(probe: _Probe) -> dict[str, str]:
+    """How dalpha is added."""
+    card = {"accumulator": _accumulator(probe)}
+    fmt = format_of(probe.dtype)
+    step = 2.0 ** (1 - fmt.precision)
+    # (1 + step)**2 = 1 + 2 step + step**2; what is left after 1 + 2 step is taken away
+    x, dy = [[-1 - step, -1.0]], [[1 + step, -1 - 2 * step]]
+    _, dalpha = probe.pair(dy, x, [0.25])
+    lost = {"exact": -(step**2), "rounded": 0.0, "rounded ": -0.0}
+    card["products"] = _word(_flat(dalpha), (0,), lost).strip()
+    rng = np.random.default_rng(0)
+    many, gradient = -np.abs(rng.standard_normal((4, 1000))), rng.standard_normal((4, 1000))
+    results = [_flat(probe.pair(gradient, many, [0.25])[1]) for _ in range(5)]
+    card["repeats"] = _same(results)
+    for _ in range(5):
+        order = rng.permutation(many.size)
+        shuffled = gradient.ravel()[order].reshape(4, -1), many.ravel()[order].reshape(4, -1)
+        results.append(_flat(probe.pair(shuffled[0], shuffled[1], [0.25])[1]))
+    card["permutations"] = _same(results)
+    return card
+
+
+def _same(results: list[Array | None]) -> str:
+    first = results[0]
+    if first is None or any(one is None for one in results):
+        return UNKNOWN
+    return (
+        "same"
+        if all(np.array_equal(one, first) for one in results if one is not None)
+        else "differ"
+    )
+
+
+def _accumulator(probe: _Probe) -> str:
+    """Add small terms among large ones that cancel, in a random order."""
+    rng = np.random.default_rng(0)
+    # Each gap is wider than one format's precision and well within the next one's.
+    for name, gap in (("float16", 15), ("float32", 28), ("float64", 58)):
+        big = min(gap, 30)
+        small = big - gap
+        exponents = np.repeat([big, big, small], 64)
+        # 2**k as x * dy with both factors in every format's range
+        x = -np.ldexp(1.0, exponents // 2)
+        dy = np.ldexp(np.repeat([1.0, -1.0, 1.0], 64), exponents - exponents // 2)
+        order = rng.permutation(x.size)
+        shape = (4, -1)
+        dy, x = dy[order].reshape(shape), x[order].reshape(shape)
+        _, expected = reference_prelu_backward(
+            probe.array(dy), probe.array(x), probe.array([0.25])
+        )
+        _, dalpha = probe.pair(dy, x, [0.25])
+        if dalpha is None:
+            return UNKNOWN
+        if not np.array_equal(dalpha.reshape(-1), expected):
+            return name
+    return "exact"
