@@ -135,6 +135,15 @@ def _predictions(verdict: Verdict) -> Iterator[tuple[str, Array]]:
         yield text, np.where(kept, vc, other * vc).astype(dtype)
 
 
+# Patterns that say less than any fault which explains as much.
+VAGUE = (
+    "one ULP off: not rounded to nearest-even",
+    "all failures at x == 0",
+    "left at 0",
+    "left at the value of x",
+)
+
+
 def _patterns(verdict: Verdict) -> Iterator[tuple[str, Array]]:
     """Marks of wrong elements that name a fault without predicting the value."""
     inputs, got, expected = verdict.inputs, verdict.got, verdict.expected
@@ -144,6 +153,7 @@ def _patterns(verdict: Verdict) -> Iterator[tuple[str, Array]]:
     tiny |= is_subnormal(inputs.alpha_at)
     yield "sign of zero lost", g.zero & e.zero
     yield "subnormals flushed to zero", (g.zero | g.nan) & tiny
+    yield "subnormals flushed, in the comparison as well", tiny
     yield "NaN lost", e.nan & ~g.nan
     yield "inactive branch leaks: NaN where x > 0", g.nan & ~e.nan & (inputs.x > 0)
     yield "NaN where a number is expected", g.nan & ~e.nan

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._faults_select import WIDTHS, hypotheses
+from ._faults_select import VAGUE, WIDTHS, hypotheses
 from ._faults_sum import sum_hypotheses
 from ._judge import Rules
 from ._numbers import Format
@@ -156,9 +156,10 @@ def _faults(
             text, agrees = hypothesis.text, np.ravel(hypothesis.agrees)
             score = scores.setdefault(text, _Score(np.zeros_like(left)))
             score.explained[start : start + agrees.size] = agrees
-            # A mere pattern ranks below a prediction without a miss and above one with misses.
+            # A mere pattern ranks below a prediction without a miss and above one with misses;
+            # but a sum fits predictions by chance, so there the pattern comes first.
             misses = (~agrees & ~np.ravel(verdict.wrong)).sum()
-            score.against = score.against + misses if hypothesis.predicts else 0.5
+            score.against = score.against + misses if hypothesis.predicts else 0.5 * (not sums)
         start += verdict.wrong.size
     return _cover(scores, left, total, sums)
 
@@ -167,21 +168,26 @@ def _cover(scores: dict[str, _Score], left: Array, total: int, sums: bool) -> li
     # An element matches a fault bit by bit or not at all; a sum may match one by chance.
     least = 0.2 if sums else 0.02
 
-    def rank(text: str) -> tuple[int, bool, float]:
-        fit = int((scores[text].explained & left).sum())
-        by_chance = text in _BY_CHANCE
-        if by_chance and fit < 0.9 * total:
-            fit = 0
-        return fit, not by_chance, -scores[text].against
+    def fit(text: str) -> int:
+        return int((scores[text].explained & left).sum())
+
+    def rank(text: str) -> tuple[float, bool, float]:
+        against, by_chance = scores[text].against, text in _BY_CHANCE
+        if by_chance and fit(text) < 0.9 * total:
+            return 0, False, -against
+        # A fault that right elements speak against, or a vague one, must explain far more.
+        doubtful = against >= 1 or text in VAGUE
+        return fit(text) * (0.4 if doubtful else 1), not by_chance, -against
 
     texts: list[str] = []
     while left.any():
         best = max(scores, key=rank)  # the first of equals
-        fit = rank(best)[0]
-        if fit <= least * total:
+        covered = fit(best)
+        if rank(best)[0] <= least * total * 0.4:
             if not texts:
                 texts.append(UNKNOWN)
             break
-        texts.append(best if fit == total else f"{best} ({fit} of {total} failures looked at)")
+        share = "" if covered == total else f" ({covered} of {total} failures looked at)"
+        texts.append(best + share)
         left = left & ~scores[best].explained
     return texts
