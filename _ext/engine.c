@@ -5,7 +5,7 @@
  * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one
  *     alpha and its sums stay in registers; otherwise alpha is laid out beside the tile and each
  *     lane has its own sums, which are added to those of their alphas when the lanes change.
- * (c) dalpha: plain sums with an error bound from the sum of |term|. If both ends of the interval
+ * (c) dalpha: plain sums with an error bound from the sum of |partial sum|. If both ends of the interval
  *     round to the same number that is the answer; only the other alphas are summed exactly, in
  *     a second pass over their elements. Where dx overwrites its inputs there is no second
  *     pass, and the first one is exact. Where each alpha has one element its term is rounded.
@@ -31,11 +31,12 @@
 #include "prelu_scalar.h"
 
 enum {
-    TILE = 1024,      /* elements; a multiple of LANES */
+    TILE = 2048,      /* elements; a multiple of LANES */
+    TILE_BYTES = 4096,
     LANES_MOST = 512, /* alphas that run along a tile before they repeat */
-    LANES_LEAST = 64, /* fewer would wait for their own last sum */
+    LANES_LEAST = 48, /* fewer would wait for their own last sum */
     RUN_LEAST = 192,  /* shorter runs of one alpha are laid out instead */
-    ADDS_MOST = 256   /* into one lane, so the bound on its error */
+    ADDS_MOST = 128   /* into one lane: its partial sums, so its error, grow with them */
 };
 
 static const size_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
@@ -240,9 +241,9 @@ typedef struct {
     const char *laid_out_for; /* and the alpha it begins with */
     const void *alpha;
     lane_state lanes;
-    ptrdiff_t lane_index[TILE];
-    int lanes_in_order; /* lane_index[i] is i */
-    double sum[LANES_MOST], correction[LANES_MOST], magnitude[LANES_MOST];
+    ptrdiff_t lane_index[TILE]; /* which alpha, in EXACT */
+    /* not a multiple of 4096 bytes apart, or a load waits for another array's store */
+    double sum[LANES_MOST + LANES], correction[LANES_MOST + LANES], partials[LANES_MOST + LANES];
     double x[TILE], g[TILE], out[TILE], alpha_tile[LANES_MOST], alpha_raw[LANES_MOST];
     line_writer writers[VIEW_OPERANDS];
 } work;
@@ -259,35 +260,55 @@ ptrdiff_t prelu_alphas(const prelu_view *v) {
     return n;
 }
 
-/* sums[i] += s + c, kept as a pair that does not overlap; t to the magnitude. */
+/* sums[i] += s + c, kept as a pair that does not overlap; t to the partials. */
 static inline void sums_add_one(prelu_sums *sums, ptrdiff_t i, double s, double c, double t) {
     const double a = sums->high[i], high = a + s, z = high - a;
     const double low = sums->low[i] + (((a - (high - z)) + (s - z)) + c);
     sums->high[i] = high + low;
     sums->low[i] = low - (sums->high[i] - high);
-    sums->magnitude[i] += t;
+    sums->partials[i] += t;
 }
 
-static void sums_add_row(prelu_sums sums, const double *restrict s, const double *restrict c,
-                         const double *restrict t) {
-    double *restrict high = sums.high, *restrict low = sums.low;
-    double *restrict magnitude = sums.magnitude;
-    for (ptrdiff_t i = 0; i < sums.n; i++)
-        sums_add_one(&(prelu_sums){1, high + i, low + i, magnitude + i}, 0, s[i], c[i], t[i]);
+/* The next alphas' sums, in a loop that the compiler can vectorise. */
+static void sums_add_row(prelu_sums *sums, ptrdiff_t first, ptrdiff_t n, const double *restrict s,
+                         const double *restrict c, const double *restrict t) {
+    double *restrict high = sums->high + first, *restrict low = sums->low + first;
+    double *restrict partials = sums->partials + first;
+    for (ptrdiff_t i = 0; i < n; i++)
+        sums_add_one(&(prelu_sums){1, high + i, low + i, partials + i}, 0, s[i], c[i], t[i]);
+}
+
+/* Adds up `parts` parts of n lanes, that follow each other, into the first: by halves, so that few
+ * roundings lie on top of each other. */
+static void fold(double *restrict sum, double *restrict correction, double *restrict partials,
+                 ptrdiff_t n, ptrdiff_t parts) {
+    while (parts > 1) {
+        const ptrdiff_t half = (parts + 1) / 2, far = half * n;
+        for (ptrdiff_t i = 0; i < (parts - half) * n; i++) {
+            const double a = sum[i], b = sum[i + far], s = a + b, z = s - a;
+            correction[i] += correction[i + far] + ((a - (s - z)) + (b - z));
+            sum[i] = s;
+            partials[i] += partials[i + far];
+        }
+        parts = half;
+    }
 }
 
 static void sums_flush(work *w) {
     lane_state *l = &w->lanes;
-    const ptrdiff_t n = l->used;
-    if (n == 0) return;
-    if (w->lanes_in_order) /* each lane has the next alpha: a loop the compiler can vectorise */
-        sums_add_row((prelu_sums){n, w->sums->high + l->index, w->sums->low + l->index,
-                                  w->sums->magnitude + l->index},
-                     w->sum, w->correction, w->magnitude);
-    else
-        for (ptrdiff_t i = 0; i < n; i++)
-            sums_add_one(w->sums, l->index + w->lane_index[i], w->sum[i], w->correction[i],
-                         w->magnitude[i]);
+    if (l->used == 0) return;
+    const ptrdiff_t *n = w->laid_out.n, *step = w->tile_index_stride, row = n[1] * n[2];
+    fold(w->sum, w->correction, w->partials, row, l->used / row);
+    for (ptrdiff_t b = 0; b < n[1]; b++) {
+        double *s = w->sum + b * n[2], *c = w->correction + b * n[2];
+        double *t = w->partials + b * n[2];
+        const ptrdiff_t first = l->index + b * step[1];
+        if (step[2] == 0) fold(s, c, t, 1, n[2]);
+        if (step[2] <= 1) sums_add_row(w->sums, first, step[2] == 0 ? 1 : n[2], s, c, t);
+        else
+            for (ptrdiff_t i = 0; i < n[2]; i++)
+                sums_add_one(w->sums, first + i * step[2], s[i], c[i], t[i]);
+    }
     l->used = l->adds = 0;
 }
 
@@ -364,19 +385,18 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
 
 /* ---- one term for each alpha ---- */
 
-/* The rounded terms, into w->magnitude. */
-static void terms_tile(work *w, const void *x, const void *g, ptrdiff_t n) {
+/* Rounds the terms in the lanes to alpha's dtype, into w->partials. */
+static void round_terms(work *w, ptrdiff_t n) {
     const prelu_call *call = w->call;
-    double *high = w->sum, *low = w->correction;
-    w->loops->terms(x, g, high, low, (size_t)n, call->at_one);
     if (call->x_dtype == PRELU_F64 && call->alpha_dtype != PRELU_F64)
-        for (ptrdiff_t i = 0; i < n; i++) { /* rounded to odd, so that narrow() rounds once */
+        for (ptrdiff_t i = 0; i < n; i++) { /* to odd first, so that narrow() rounds once */
             uint64_t u;
-            memcpy(&u, &high[i], sizeof u);
-            if (!(u & 1) && (low[i] > 0 || low[i] < 0)) u += (low[i] > 0) == (high[i] > 0) ? 1 : -1;
-            memcpy(&high[i], &u, sizeof u);
+            const double error = w->correction[i];
+            memcpy(&u, &w->sum[i], sizeof u);
+            if (!(u & 1) && (error > 0 || error < 0)) u += (error > 0) == (w->sum[i] > 0) ? 1 : -1;
+            memcpy(&w->sum[i], &u, sizeof u);
         }
-    loops_of(call->alpha_dtype, 1)->narrow(high, w->magnitude, (size_t)n);
+    loops_of(call->alpha_dtype, 1)->narrow(w->sum, w->partials, (size_t)n);
 }
 
 /* ---- tiles ---- */
@@ -410,6 +430,7 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
     const prelu_loops *loops = w->loops;
     const ptrdiff_t n = piece_size(p), item = (ptrdiff_t)item_size[call->x_dtype];
     const ptrdiff_t period = w->along ? lanes_of(w, p) : 0;
+    const prelu_lanes lanes = {w->sum, w->correction, w->partials};
     const void *x = input(w, VIEW_X, at, p, w->x);
     const void *g = at[VIEW_G] ? input(w, VIEW_G, at, p, w->g) : x;
     void *out = !at[VIEW_OUT] ? NULL
@@ -429,19 +450,21 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
                 const size_t bytes = (size_t)(period + LANES - 1) / LANES * LANES * sizeof(double);
                 memset(w->sum, 0, bytes);
                 memset(w->correction, 0, bytes);
-                memset(w->magnitude, 0, bytes);
+                memset(w->partials, 0, bytes);
             }
             loops->backward_along(x, g, w->alpha, (size_t)period, out, (size_t)n, call->at_one,
-                                  (prelu_lanes){w->sum, w->correction, w->magnitude});
+                                  lanes);
             w->lanes.index = index;
             w->lanes.used = period;
             w->lanes.adds += adds;
         }
+    } else if (w->mode == TERMS) {
+        loops->backward_terms(x, g, w->alpha, out, (size_t)n, call->at_one, lanes);
+        round_terms(w, n);
+        output(w, VIEW_DALPHA, at, p, w->partials, call->alpha_dtype);
     } else {
         if (w->mode == EXACT) exact_tile(w, x, g, n, index);
-        if (w->mode == TERMS) terms_tile(w, x, g, n);
         if (out) loops->scale(x, g, w->alpha, (size_t)period, out, (size_t)n, call->at_one);
-        if (w->mode == TERMS) output(w, VIEW_DALPHA, at, p, w->magnitude, call->alpha_dtype);
     }
     if (out && out != at[VIEW_OUT]) output(w, VIEW_OUT, at, p, out, call->x_dtype);
 }
@@ -471,17 +494,12 @@ static void lay_out(work *w, const char *alpha, const piece *p) {
         w->alpha = w->alpha_tile;
     }
 
-    if (moved && (w->mode == EXACT || (w->mode == SUMS && w->along))) {
-        const ptrdiff_t of_tile = w->mode == EXACT ? piece_size(p) : lanes;
+    if (moved && w->mode == EXACT) {
         ptrdiff_t lane = 0;
-        w->lanes_in_order = 1;
         for (ptrdiff_t b = 0; b < p->n[1]; b++)
-            for (ptrdiff_t c = 0; c < p->n[2]; c++, lane++) {
-                w->lane_index[lane] = b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
-                w->lanes_in_order &= w->lane_index[lane] == lane;
-            }
-        w->lanes_in_order &= lane == of_tile;
-        for (; lane < of_tile; lane++) w->lane_index[lane] = w->lane_index[lane - row];
+            for (ptrdiff_t c = 0; c < p->n[2]; c++)
+                w->lane_index[lane++] = b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
+        for (; lane < piece_size(p); lane++) w->lane_index[lane] = w->lane_index[lane - row];
     }
     w->laid_out = *p;
     w->laid_out_for = alpha;
@@ -496,18 +514,25 @@ static ptrdiff_t rows_of_lanes(ptrdiff_t row, ptrdiff_t rows) {
 }
 
 static void walk_tiles(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
-    const ptrdiff_t most = w->along ? LANES_MOST : TILE;
+    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
+    const ptrdiff_t tile_most = TILE_BYTES / item < TILE ? TILE_BYTES / item : TILE;
+    const ptrdiff_t most = w->along ? LANES_MOST : tile_most;
     const ptrdiff_t n2 = w->n[2] < most ? w->n[2] : most;
     const ptrdiff_t n1 = w->n[1] < most / n2 ? w->n[1] : most / n2, row = n1 * n2;
     w->repeat = w->along ? rows_of_lanes(row, w->n[0]) : 1;
-    const ptrdiff_t rows = TILE / row / w->repeat * w->repeat;
+    const ptrdiff_t rows = tile_most / row / w->repeat * w->repeat;
     const ptrdiff_t n0 = w->n[0] < rows ? w->n[0] : rows;
+    /* a long run begins with what lies before a line of 64 bytes: whole lines load faster */
+    const ptrdiff_t before = w->n[2] >= 4 * tile_most && w->stride[VIEW_X][2] == item
+                                 ? (ptrdiff_t)(-(uintptr_t)from[VIEW_X] & 63) / item
+                                 : 0;
     for (ptrdiff_t b = 0; b < w->n[1]; b += n1)
-        for (ptrdiff_t c = 0; c < w->n[2]; c += n2)
+        for (ptrdiff_t c = 0, length; c < w->n[2]; c += length) {
+            length = c == 0 && before ? before : w->n[2] - c < n2 ? w->n[2] - c : n2;
             for (ptrdiff_t a = 0; a < w->n[0]; a += n0) {
                 const piece p = {{w->n[0] - a < n0 ? w->n[0] - a : n0,
                                   w->n[1] - b < n1 ? w->n[1] - b : n1,
-                                  w->n[2] - c < n2 ? w->n[2] - c : n2}};
+                                  length}};
                 const ptrdiff_t here =
                     index + b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
                 char *at[VIEW_OPERANDS];
@@ -523,6 +548,7 @@ static void walk_tiles(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index
                 lay_out(w, at[VIEW_ALPHA], &p);
                 tile(w, at, &p, here);
             }
+        }
 }
 
 static void walk(work *w, int axis, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
@@ -599,7 +625,7 @@ int prelu_sums_new(prelu_sums *sums, ptrdiff_t n) {
     sums->n = n;
     sums->high = calloc((size_t)n * 3, sizeof(double));
     sums->low = sums->high + n;
-    sums->magnitude = sums->low + n;
+    sums->partials = sums->low + n;
     return sums->high != NULL;
 }
 
@@ -613,7 +639,7 @@ void prelu_sums_of(const prelu_call *call, prelu_sums *sums) {
 
 void prelu_sums_add(prelu_sums *to, const prelu_sums *from) {
     for (ptrdiff_t i = 0; i < to->n; i++)
-        sums_add_one(to, i, from->high[i], from->low[i], from->magnitude[i]);
+        sums_add_one(to, i, from->high[i], from->low[i], from->partials[i]);
 }
 
 /* Narrows a call to the alpha with this index among its alphas. */
@@ -678,15 +704,15 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
     const int wide = call->alpha_dtype == PRELU_F64;
     const size_t item = item_size[call->alpha_dtype];
     const prelu_loops *loops = loops_of(call->alpha_dtype, 1);
-    /* The error of a sum is at most `bound` * magnitude + `tiny`. A lane takes ADDS_MOST terms
-     * (a run: TILE / LANES), one more rounding each for the product of two float64, for
-     * adding lanes up (log2(LANES)), for the magnitude; a few to spare. Compensated sums err by
-     * that squared, and by one rounding of the pair for each addition to it. `tiny` is for
-     * products that underflow. */
-    const double lane = ADDS_MOST + 16.0, unit = DBL_EPSILON / 2;
-    const double bound = wide ? (2 * lane * lane + 8.0 * (double)terms) * unit * unit
-                         : terms == 1 && call->x_dtype != PRELU_F64 ? 0.0
-                                                                    : lane * unit;
+    /* The error of a sum is at most `bound` * partials + `tiny`. One rounding for each addition
+     * into a lane; where x is float64 one for each product too, and |term| is at most the sum of
+     * two |partial sum|. Compensated sums (`wide`) err where these errors are added up, again
+     * once for each addition. Adding up lanes is compensated everywhere; what it errs, and
+     * the partials, is in the small parts. `tiny` is for products that underflow. */
+    const double unit = DBL_EPSILON / 2;
+    const double pairs = 8.0 * (double)terms * unit * unit;
+    const double once = (call->x_dtype == PRELU_F64 ? 3.0 : 1.0) * unit * (1 + 0x1p-20);
+    const double bound = pairs + (wide ? 4.0 * (ADDS_MOST + 64) * unit * unit : once);
     const double tiny = call->x_dtype == PRELU_F64 ? (double)terms * 0x1p-1073 : 0.0;
     enum { CHUNK = 256 };
     ptrdiff_t doubtful = 0;
@@ -698,7 +724,7 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         double below[CHUNK], above[CHUNK], rounded_below[CHUNK], rounded_above[CHUNK];
         for (ptrdiff_t i = 0; i < n; i++) {
             const double high = sums->high[first + i], low = sums->low[first + i];
-            const double error = sums->magnitude[first + i] * bound + tiny + fabs(low) * (4 * unit);
+            const double error = sums->partials[first + i] * bound + tiny + fabs(low) * (4 * unit);
             below[i] = high + (low - error);
             above[i] = high + (low + error);
         }
@@ -707,7 +733,7 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         for (ptrdiff_t i = 0; i < n; i++) {
             const char *a = (char *)rounded_below + (size_t)i * item;
             const char *b = (char *)rounded_above + (size_t)i * item;
-            if (memcmp(a, b, item) != 0 || !(sums->magnitude[first + i] <= DBL_MAX))
+            if (memcmp(a, b, item) != 0 || !(sums->partials[first + i] <= DBL_MAX))
                 doubts[doubtful++] = first + i;
         }
         put_dalpha(call, first, n, rounded_below);

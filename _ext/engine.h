@@ -12,10 +12,10 @@ typedef struct {
     int stream; /* write around the caches */
 } prelu_call;
 
-/* Sums for n alphas, each high + low, with the sum of |term| beside it. */
+/* Sums for n alphas, each high + low, with the sum of |partial sum| beside it. */
 typedef struct {
     ptrdiff_t n;
-    double *high, *low, *magnitude;
+    double *high, *low, *partials;
 } prelu_sums;
 
 const char *prelu_instruction_set(void);

@@ -22,10 +22,11 @@
 #define EXACT_SLICES 3
 #define EXACT_SLICE_BITS 41 /* of the 52 a sum has: 2^11 numbers fit */
 
-/* Sums of one run, or one lane of sums of many columns: sum of the terms, its correction (only
- * where dalpha is float64), sum of |term|. */
+/* Sums of one run, or one lane of sums of many columns: the sum of the terms; its correction, in
+ * the loops only where dalpha is float64; and the sum of |partial sum|. The last bounds the error:
+ * each addition errs by at most half a unit in the last place of its result. */
 typedef struct {
-    double *sum, *correction, *magnitude;
+    double *sum, *correction, *partials;
 } prelu_lanes;
 
 typedef struct {
@@ -39,6 +40,10 @@ typedef struct {
                          int at_one, prelu_lanes lanes);
     void (*backward_along)(const void *x, const void *g, const void *alpha, size_t period,
                            void *out, size_t n, int at_one, prelu_lanes lanes);
+    /* The same where each alpha has one element: its term goes into lanes.sum, the error of a
+     * float64 product into lanes.correction. */
+    void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,
+                           int at_one, prelu_lanes lanes);
     /* The terms themselves, exactly: high + low (low only where x is float64). Returns the largest
      * |high|, or inf if a term is not finite or too near the ends of float64's range to be exact.
      * Both arrays have room for n rounded up to LANES. */

@@ -17,6 +17,14 @@
 #define PRELU_VECTOR
 #endif
 
+#if defined(__clang__)
+#define PRELU_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define PRELU_UNROLL _Pragma("GCC unroll 4")
+#else
+#define PRELU_UNROLL
+#endif
+
 /* ---- groups of LANES stored elements to and from float or double ---- */
 
 /* Only what gcc 12 does not vectorise by itself: the float16 conversions, 16-bit integers to and
@@ -164,6 +172,12 @@ static int split(double *v, size_t n, int exponent, double *const slices[EXACT_S
     return left[0] > 0;
 }
 
+/* What a group does besides `out`: nothing; adds to sums; leaves its terms in `sum` and, where x
+ * is float64, their errors in `correction`. */
+enum { GROUP_SCALE, GROUP_SUMS, GROUP_TERMS };
+
+enum { GROUPS_MOST = 4 };
+
 /* ---- one inclusion per dtype of x (WIDE: alpha is float64) ---- */
 
 #define PASTE3(a, b, c) a##_##b##_##c
@@ -189,8 +203,9 @@ static int split(double *v, size_t n, int exponent, double *const slices[EXACT_S
 #undef NATIVE
 
 #define ENTRY(x, wide) \
-    { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, terms_##x, \
-      widen_##x##_##wide, narrow_##x, split, stream_lines }
+    { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, \
+      backward_terms_##x##_##wide, terms_##x, widen_##x##_##wide, narrow_##x, split,  \
+      stream_lines }
 const prelu_loop_table ISA_TABLE = {
     [PRELU_F16] = {ENTRY(f16, 0), ENTRY(f16, 1)},
     [PRELU_BF16] = {ENTRY(bf16, 0), ENTRY(bf16, 1)},

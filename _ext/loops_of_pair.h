@@ -33,10 +33,10 @@ static void PAIR(widen)(const void *from_, void *to_, size_t n) {
     }
 }
 
-/* One group. `along`, `want_out` and `want_sums` are constants in every caller. */
+/* One group. `along`, `want_out` and `mode` are constants in every caller. */
 PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
                           const int want_out, const REAL edge, double *sum, double *correction,
-                          double *magnitude, const int want_sums) {
+                          double *partials, const int mode) {
     REAL xv[LANES], gv[LANES], outv[LANES];
     PAIR(load)(x, xv);
     PAIR(load)(g, gv);
@@ -44,19 +44,25 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
     for (int l = 0; l < LANES; l++) {
         const int identity = SCALAR(identity)(xv[l], edge);
         if (want_out) outv[l] = SCALAR(scale)(identity, gv[l], alpha[along ? l : 0]);
-        if (want_sums) {
-            const double p = SCALAR(term)(identity, xv[l], gv[l]);
-            if (WIDE) { /* two-sum, and the error of the product where it has one */
-                const double s = sum[l] + p, z = s - sum[l];
-                double error = (sum[l] - (s - z)) + (p - z);
-                if (sizeof(X) == 8) error += identity ? 0.0 : fma(xv[l], gv[l], -p);
-                correction[l] += error;
-                sum[l] = s;
-            } else {
-                sum[l] += p;
-            }
-            magnitude[l] += fabs(p);
+        if (mode == GROUP_SCALE) continue;
+        const double p = SCALAR(term)(identity, xv[l], gv[l]);
+        if (mode == GROUP_TERMS) {
+            const double error = sizeof(X) == 8 && !identity ? fma(xv[l], gv[l], -p) : 0.0;
+            const int zero = (xv[l] == 0) | (gv[l] == 0) | (sizeof(X) < 8);
+            sum[l] = zero ? p + 0.0 : p; /* an exact zero is +0, also from -1 * 0 */
+            correction[l] = error;
+            continue;
         }
+        if (WIDE) { /* two-sum, and the error of the product where it has one */
+            const double s = sum[l] + p, z = s - sum[l];
+            double error = (sum[l] - (s - z)) + (p - z);
+            if (sizeof(X) == 8) error += identity ? 0.0 : fma(xv[l], gv[l], -p);
+            correction[l] += error;
+            sum[l] = s;
+        } else {
+            sum[l] += p;
+        }
+        partials[l] += fabs(sum[l]);
     }
     if (want_out) PAIR(store)(out, outv);
 }
@@ -64,13 +70,13 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
 /* The last, short group: through buffers filled up with zeros, which add +0 to a sum. */
 PRELU_FN void PAIR(tail)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
                          size_t m, const int want_out, const REAL edge, double *sum,
-                         double *correction, double *magnitude, const int want_sums) {
+                         double *correction, double *partials, const int mode) {
     X xt[LANES] = {0}, gt[LANES] = {0}, outt[LANES];
     REAL at[LANES] = {0};
     memcpy(xt, x, m * sizeof *x);
     memcpy(gt, g, m * sizeof *g);
     memcpy(at, alpha, (along ? m : 1) * sizeof *alpha);
-    PAIR(group)(xt, gt, at, along, outt, want_out, edge, sum, correction, magnitude, want_sums);
+    PAIR(group)(xt, gt, at, along, outt, want_out, edge, sum, correction, partials, mode);
     if (want_out) memcpy(out, outt, m * sizeof *out);
 }
 
@@ -82,8 +88,10 @@ static void PAIR(scale)(const void *x_, const void *g_, const void *alpha_, size
     if (period == 0) {
         size_t i = 0;
         for (; i + LANES <= n; i += LANES)
-            PAIR(group)(x + i, g + i, alpha, 0, out + i, 1, edge, NULL, NULL, NULL, 0);
-        if (i < n) PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, 1, edge, NULL, NULL, NULL, 0);
+            PAIR(group)(x + i, g + i, alpha, 0, out + i, 1, edge, NULL, NULL, NULL,
+                        GROUP_SCALE);
+        if (i < n) PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, 1, edge, NULL, NULL, NULL,
+                        GROUP_SCALE);
         return;
     }
     for (size_t row = 0; row < n; row += period) {
@@ -91,35 +99,33 @@ static void PAIR(scale)(const void *x_, const void *g_, const void *alpha_, size
         size_t i = 0;
         for (; i + LANES <= end; i += LANES)
             PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, 1, edge, NULL, NULL,
-                        NULL, 0);
+                        NULL, GROUP_SCALE);
         if (i < end)
             PAIR(tail)(x + row + i, g + row + i, alpha + i, 1, out + row + i, end - i, 1, edge,
-                       NULL, NULL, NULL, 0);
+                       NULL, NULL, NULL, GROUP_SCALE);
     }
 }
 
 PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int want_out,
                              size_t n, const REAL edge, prelu_lanes lanes) {
-    double sum[LANES] = {0}, correction[LANES] = {0}, magnitude[LANES] = {0};
+    double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        PAIR(group)(x + i, g + i, alpha, 0, out + i, want_out, edge, sum, correction, magnitude,
-                    1);
+        PAIR(group)(x + i, g + i, alpha, 0, out + i, want_out, edge, sum, correction, partials,
+                    GROUP_SUMS);
     if (i < n)
         PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, want_out, edge, sum, correction,
-                   magnitude, 1);
+                   partials, GROUP_SUMS);
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int l = 0; l < half; l++) {
             const double s = sum[l] + sum[l + half], z = s - sum[l];
-            if (WIDE)
-                correction[l] += correction[l + half] +
-                                 ((sum[l] - (s - z)) + (sum[l + half] - z));
+            correction[l] += correction[l + half] + ((sum[l] - (s - z)) + (sum[l + half] - z));
             sum[l] = s;
-            magnitude[l] += magnitude[l + half];
+            partials[l] += partials[l + half];
         }
     *lanes.sum = sum[0];
     *lanes.correction = correction[0];
-    *lanes.magnitude = magnitude[0];
+    *lanes.partials = partials[0];
 }
 
 static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
@@ -129,18 +135,56 @@ static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, 
     else PAIR(run_loop)(x, g, alpha, out, 0, n, edge, lanes);
 }
 
+/* One row of lanes. */
+PRELU_FN void PAIR(along_row)(const X *x, const X *g, const REAL *alpha, X *out,
+                              const int want_out, size_t n, const REAL edge, prelu_lanes lanes,
+                              const int mode) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        PAIR(group)(x + i, g + i, alpha + i, 1, out + i, want_out, edge, lanes.sum + i,
+                    lanes.correction + i, lanes.partials + i, mode);
+    if (i < n)
+        PAIR(tail)(x + i, g + i, alpha + i, 1, out + i, n - i, want_out, edge, lanes.sum + i,
+                   lanes.correction + i, lanes.partials + i, mode);
+}
+
+/* Whole rows of few groups: their sums stay in registers. Returns how far it came. */
+PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, const size_t groups,
+                                   X *out, const int want_out, size_t n, const REAL edge,
+                                   prelu_lanes lanes) {
+    const size_t period = groups * LANES;
+    double sum[GROUPS_MOST * LANES], correction[GROUPS_MOST * LANES];
+    double partials[GROUPS_MOST * LANES];
+    size_t row = 0;
+    for (size_t i = 0; i < period; i++) {
+        sum[i] = lanes.sum[i];
+        correction[i] = lanes.correction[i];
+        partials[i] = lanes.partials[i];
+    }
+    for (; row + period <= n; row += period) {
+        PRELU_UNROLL
+        for (size_t i = 0; i < period; i += LANES)
+            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, want_out, edge,
+                        sum + i, correction + i, partials + i, GROUP_SUMS);
+    }
+    for (size_t i = 0; i < period; i++) {
+        lanes.sum[i] = sum[i];
+        lanes.correction[i] = correction[i];
+        lanes.partials[i] = partials[i];
+    }
+    return row;
+}
+
 PRELU_FN void PAIR(along_loop)(const X *x, const X *g, const REAL *alpha, size_t period, X *out,
                                const int want_out, size_t n, const REAL edge, prelu_lanes lanes) {
-    for (size_t row = 0; row < n; row += period) {
-        const size_t end = n - row < period ? n - row : period;
-        size_t i = 0;
-        for (; i + LANES <= end; i += LANES)
-            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, want_out, edge,
-                        lanes.sum + i, lanes.correction + i, lanes.magnitude + i, 1);
-        if (i < end)
-            PAIR(tail)(x + row + i, g + row + i, alpha + i, 1, out + row + i, end - i, want_out,
-                       edge, lanes.sum + i, lanes.correction + i, lanes.magnitude + i, 1);
-    }
+    size_t i = 0;
+    if (period == 3 * LANES)
+        i = PAIR(along_groups)(x, g, alpha, 3, out, want_out, n, edge, lanes);
+    if (period == 4 * LANES)
+        i = PAIR(along_groups)(x, g, alpha, 4, out, want_out, n, edge, lanes);
+    for (; i < n; i += period)
+        PAIR(along_row)(x + i, g + i, alpha, out + i, want_out, n - i < period ? n - i : period,
+                        edge, lanes, GROUP_SUMS);
 }
 
 static void PAIR(backward_along)(const void *x, const void *g, const void *alpha, size_t period,
@@ -148,6 +192,13 @@ static void PAIR(backward_along)(const void *x, const void *g, const void *alpha
     const REAL edge = JOIN2(edge, REAL)[at_one];
     if (out) PAIR(along_loop)(x, g, alpha, period, out, 1, n, edge, lanes);
     else PAIR(along_loop)(x, g, alpha, period, out, 0, n, edge, lanes);
+}
+
+static void PAIR(backward_terms)(const void *x, const void *g, const void *alpha, void *out,
+                                 size_t n, int at_one, prelu_lanes lanes) {
+    const REAL edge = JOIN2(edge, REAL)[at_one];
+    if (out) PAIR(along_row)(x, g, alpha, out, 1, n, edge, lanes, GROUP_TERMS);
+    else PAIR(along_row)(x, g, alpha, out, 0, n, edge, lanes, GROUP_TERMS);
 }
 
 #undef PAIR
