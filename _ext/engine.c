@@ -713,7 +713,9 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
     const double pairs = 8.0 * (double)terms * unit * unit;
     const double once = (call->x_dtype == PRELU_F64 ? 3.0 : 1.0) * unit * (1 + 0x1p-20);
     const double bound = pairs + (wide ? 4.0 * (ADDS_MOST + 64) * unit * unit : once);
-    const double tiny = call->x_dtype == PRELU_F64 ? (double)terms * 0x1p-1073 : 0.0;
+    const double tiny = (double)terms * (call->x_dtype == PRELU_F64    ? 0x1p-1073
+                                         : call->x_dtype == PRELU_BF16 ? 0x1p-149
+                                                                       : 0.0);
     enum { CHUNK = 256 };
     ptrdiff_t doubtful = 0;
     ptrdiff_t *doubts = malloc((size_t)sums->n * sizeof *doubts);

@@ -45,7 +45,9 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
         const int identity = SCALAR(identity)(xv[l], edge);
         if (want_out) outv[l] = SCALAR(scale)(identity, gv[l], alpha[along ? l : 0]);
         if (mode == GROUP_SCALE) continue;
-        const double p = SCALAR(term)(identity, xv[l], gv[l]);
+        const double p = sizeof(X) == 2 && sizeof(REAL) == 4 && mode == GROUP_SUMS
+                             ? SCALAR(short_term)(identity, xv[l], gv[l])
+                             : SCALAR(term)(identity, xv[l], gv[l]);
         if (mode == GROUP_TERMS) {
             const double error = sizeof(X) == 8 && !identity ? fma(xv[l], gv[l], -p) : 0.0;
             const int zero = (xv[l] == 0) | (gv[l] == 0) | (sizeof(X) < 8);

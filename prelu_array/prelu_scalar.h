@@ -24,3 +24,8 @@ PRELU_FN real PRELU(scale)(int identity, real g, real alpha) {
 
 /* What one element adds to dalpha. In double the product of two floats is exact. */
 PRELU_FN double PRELU(term)(int identity, double x, double dy) { return identity ? 0.0 : x * dy; }
+
+/* The same rounded to `real`: exact in float for float16, and for bfloat16 but for underflow. */
+PRELU_FN real PRELU(short_term)(int identity, real x, real dy) {
+    return identity ? 0 : PRELU_MUL(x, dy);
+}
