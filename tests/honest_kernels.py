@@ -61,18 +61,19 @@ def fixed_tree(terms):
     return terms[:, 0] if terms.shape[1] else np.zeros(len(terms), terms.dtype)
 
 
-@kernel
-def in_float64(terms):
-    return terms.astype(np.float64).sum(axis=1)
+def rows_in_float64(dy, x, alpha):
+    """Like rows, but the products are formed in float64 as well."""
+    return rows(dy.astype(np.float64), x.astype(np.float64), alpha)
+
+
+def in_float64(dy, x, alpha):
+    total = rows_in_float64(dy, x, alpha).sum(axis=1)
+    return gradient(dy, x, alpha), total.astype(alpha.dtype).reshape(alpha.shape)
 
 
 def fused_multiply_add(dy, x, alpha):
     """float32 or 16-bit data: x * dy is exact in float64, the sum is rounded to float32."""
-    active_x = np.where(x > 0, np.zeros((), x.dtype), x).astype(np.float64)
-    active_dy = np.where(x > 0, np.zeros((), x.dtype), dy).astype(np.float64)
-    terms = active_x * active_dy
-    terms = np.moveaxis(terms, 1, 0) if alpha.size > 1 else terms
-    terms = terms.reshape(alpha.size, -1)
+    terms = rows_in_float64(dy, x, alpha)
     total = np.zeros(alpha.size, np.float32)
     for column in range(terms.shape[1]):
         total = (total + terms[:, column]).astype(np.float32)

@@ -11,6 +11,7 @@ from ._reference import (
     reference_prelu_jvp,
 )
 from ._report import Report
+from ._strategy import prelu_inputs
 
 __all__ = [
     "CASE_KINDS",
@@ -23,6 +24,7 @@ __all__ = [
     "cases",
     "check_kernel",
     "identify",
+    "prelu_inputs",
     "reference_prelu",
     "reference_prelu_backward",
     "reference_prelu_double_backward",

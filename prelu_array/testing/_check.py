@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from ._caller import Caught
 from ._cases import CASE_KINDS, Case, cases, dtype_named
 from ._judge import ORDERS, Rules, check_accumulator
-from ._numbers import bits_of
+from ._numbers import bits_of, take_apart
 from ._report import Report, count, describe_failures
 from ._suspect import UNKNOWN, Observation, suspicions
 from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward, to_numpy
@@ -201,7 +201,7 @@ def convention(pairs: Iterable[tuple[Inputs, Array | None]], rules: Rules) -> st
     """Return the derivative at 0 by which fewer elements of the dx given are wrong."""
     wrong = dict.fromkeys(("alpha", "one"), 0)
     for inputs, dx in pairs:
-        zero = inputs.x == 0
+        zero = take_apart(inputs.x).zero
         if dx is None or dx.shape != zero.shape or not zero.any():
             continue
         alpha, dy = inputs.alpha_at[zero], inputs.gradient[zero]

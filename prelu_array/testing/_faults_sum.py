@@ -21,7 +21,8 @@ from ._numbers import (
     round_to_dtype,
     take_apart,
 )
-from ._verdict import Verdict, on_identity
+from ._reference import above
+from ._verdict import Verdict
 
 Array = NDArray[Any]
 
@@ -30,7 +31,7 @@ def sum_hypotheses(
     verdict: Verdict, at_zero: str, accumulator: Format | None, rules: Rules
 ) -> Iterator[Hypothesis]:
     """Hold every known fault against dalpha."""
-    active = ~np.ravel(on_identity(verdict.inputs.x, at_zero))
+    active = ~np.ravel(above(verdict.inputs.x, at_zero))
     for text, mark in _specials(verdict, verdict.inputs.terms(), active):
         yield Hypothesis(text, verdict.wrong & mark, predicts=False)
     for text, agrees in _predictions(verdict, active, accumulator, rules):

@@ -153,10 +153,12 @@ def _axis(text: str) -> int | tuple[int, ...]:
 
 def _read(path: Path, axis: Axis) -> tuple[Inputs, dict[str, Array]]:
     """Read a dump; each complaint names the file."""
+    if not path.is_file():
+        raise FileError(f"{path}: must be an npz file, got no file")
+    if not zipfile.is_zipfile(path):
+        raise FileError(f"{path}: must be an npz file, got something that is no zip archive")
     try:
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise FileError(f"{path}: must be an npz file, got a single array")
             arrays = {name: _typed(file[name]) for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise FileError(f"{path}: must be an npz file of plain arrays, got: {error}") from error

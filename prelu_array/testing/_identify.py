@@ -24,6 +24,8 @@ UNKNOWN = "-"
 class Card:
     """The conventions of one kernel, as short words; "-" where it gave no answer.
 
+    Where a kernel does otherwise with one alpha for each channel, both words stand.
+
     Attributes
     ----------
     dx_at_zero : str
@@ -113,7 +115,12 @@ def identify(
         raise ValueError("forward and backward must not both be None")
     probe = _Probe(forward, backward, dtype_named(dtype), as_input)
     with np.errstate(all="ignore"):
-        return Card(**(_forward_card(probe) | _backward_card(probe)))
+        card = _forward_card(probe, 1) | _backward_card(probe, 1)
+        by_channel = _forward_card(probe, 4) | _backward_card(probe, 4)
+        for name, word in by_channel.items():
+            if word not in (card[name], UNKNOWN):
+                card[name] += f", by channel {word}"
+        return Card(**(card | _axis_card(probe) | _sum_card(probe)))
 
 
 class _Probe:
@@ -158,11 +165,11 @@ class _Probe:
         )
 
 
-def _word(result: Array | None, at: tuple[int, ...], words: dict[str, float]) -> str:
+def _word(result: Array | None, words: dict[str, float], at: int = 0) -> str:
     """Name the word whose value one element has; zeros compare with their sign."""
-    if result is None or result.ndim != len(at):
+    if result is None or result.size <= at:
         return UNKNOWN
-    value = float(result[at])
+    value = float(result.reshape(-1)[at])
     if np.isnan(value):
         return "NaN"
     for word, wanted in words.items():
@@ -171,32 +178,36 @@ def _word(result: Array | None, at: tuple[int, ...], words: dict[str, float]) ->
     return "other"
 
 
-def _forward_card(probe: _Probe) -> dict[str, str]:
+def _forward_card(probe: _Probe, alphas: int) -> dict[str, str]:
     if probe.forward is None:
         return {}
     nan, inf = np.nan, np.inf
     # 2-D and of ordinary length, as some frameworks take nothing else
-    x = [[-0.0, nan, -inf, 1.0, -2.0, 3.0, -4.0, 5.0]]
-    y = probe.y(x, [0.25])
-    leak = probe.y([[1.0, 2.0, -1.0, 3.0]], [nan])
-    infinite = probe.y([[1.0, 2.0, inf, 3.0]], [inf])
+    y = probe.y([[-0.0, nan, -inf, 1.0]], [0.25] * alphas)
     card = {
-        "y_at_minus_zero": _word(y, (0, 0), {"-0": -0.0, "+0": 0.0}),
-        "y_at_nan": _word(y, (0, 1), {"zero": 0.0}),
-        "y_at_minus_inf": _word(y, (0, 2), {"-inf": -inf}),
-        "alpha_axis": _alpha_axis(probe),
+        "y_at_minus_zero": _word(y, {"-0": -0.0, "+0": 0.0}),
+        "y_at_nan": _word(y, {"zero": 0.0}, 1),
+        "y_at_minus_inf": _word(y, {"-inf": -inf}, 2),
     }
-    words = {_word(leak, (0, 0), {"kept": 1.0}), _word(infinite, (0, 0), {"kept": 1.0})}
-    card["inactive_y"] = "kept" if words == {"kept"} else max(words - {"kept"})
-    fmt = format_of(probe.dtype)
-    tiny = np.ldexp(2.0, fmt.last_exponent)
-    small = probe.y([[-2 * tiny, tiny, -1.0, 1.0]], [0.5])
+    leak = probe.y([[1.0, 2.0, -1.0, 3.0]], [nan] * alphas)
+    infinite = probe.y([[1.0, 2.0, inf, 3.0]], [inf] * alphas)
+    card["inactive_y"] = _worst({_word(y, {"kept": 1.0}) for y in (leak, infinite)})
+    tiny = np.ldexp(2.0, format_of(probe.dtype).last_exponent)
+    small = probe.y([[-2 * tiny, tiny, -1.0, 1.0]], [0.5] * alphas)
     words = {
-        _word(small, (0, 0), {"kept": -tiny, "flushed": -0.0, "flushed ": 0.0}).strip(),
-        _word(small, (0, 1), {"kept": tiny, "flushed": 0.0}),
+        _word(small, {"kept": -tiny, "flushed": -0.0, "flushed ": 0.0}).strip(),
+        _word(small, {"kept": tiny, "flushed": 0.0}, 1),
     }
-    card["subnormals"] = words.pop() if len(words) == 1 else "/".join(sorted(words))
+    card["subnormals"] = "/".join(sorted(words))
     return card
+
+
+def _worst(words: set[str]) -> str:
+    return "kept" if words == {"kept"} else max(words - {"kept"})
+
+
+def _axis_card(probe: _Probe) -> dict[str, str]:
+    return {} if probe.forward is None else {"alpha_axis": _alpha_axis(probe)}
 
 
 def _alpha_axis(probe: _Probe) -> str:
@@ -210,25 +221,31 @@ def _alpha_axis(probe: _Probe) -> str:
     return {0: "0", 1: "1", 2: "2", 3: "-1"}[fits[0]] if fits else "other"
 
 
-def _backward_card(probe: _Probe) -> dict[str, str]:
+def _backward_card(probe: _Probe, alphas: int) -> dict[str, str]:
     if probe.backward is None:
         return {}
     nan, inf = np.nan, np.inf
-    ones = np.ones((1, 4))
-    dx, _ = probe.pair(ones, [[0.0, 1.0, -1.0, 2.0]], [0.25])
+    ones, quarter = np.ones((1, 4)), [0.25] * alphas
     words = {"alpha": 0.25, "one": 1.0, "zero": 0.0, "1 + alpha": 1.25}
-    card = {"dx_at_zero": _word(dx, (0, 0), words)}
-    dx, dalpha = probe.pair(ones, [[nan, 1.0, -1.0, 2.0]], [0.25])
-    card["dx_at_nan"] = _word(dx, (0, 0), words)
-    card["dalpha_at_nan"] = _word(_flat(dalpha), (0,), {"zero": -1.0})
-    dx, _ = probe.pair(ones, [[1.0, 2.0, -1.0, 3.0]], [nan])
-    card["inactive_dx"] = _word(dx, (0, 0), {"kept": 1.0})
+    dx, dalpha = probe.pair(ones, [[nan, 1.0, -1.0, 0.0]], quarter)
+    card = {
+        "dx_at_zero": _word(dx, words, 3),
+        "dx_at_nan": _word(dx, words),
+        "dalpha_at_nan": _word(_total(dalpha), {"zero": -1.0}),
+    }
+    dx, _ = probe.pair(ones, [[1.0, 2.0, -1.0, 3.0]], [nan] * alphas)
+    card["inactive_dx"] = _word(dx, {"kept": 1.0})
     leaks = set()
     for dy, x in ((inf, 1.0), (nan, 1.0), (1.0, inf)):
-        _, dalpha = probe.pair([[dy, 1.0, 1.0, 1.0]], [[x, 2.0, -1.0, 3.0]], [0.25])
-        leaks.add(_word(_flat(dalpha), (0,), {"kept": -1.0}))
-    card["inactive_dalpha"] = "kept" if leaks == {"kept"} else max(leaks - {"kept"})
-    return card | _sum_card(probe)
+        _, dalpha = probe.pair([[dy, 1.0, 1.0, 1.0]], [[x, 2.0, -1.0, 3.0]], quarter)
+        leaks.add(_word(_total(dalpha), {"kept": -1.0}))
+    card["inactive_dalpha"] = _worst(leaks)
+    return card
+
+
+def _total(dalpha: Array | None) -> Array | None:
+    """Sum over the channels, by which one word says all."""
+    return None if dalpha is None else dalpha.astype(np.float64).sum(keepdims=True)
 
 
 def _flat(array: Array | None) -> Array | None:
@@ -237,6 +254,8 @@ def _flat(array: Array | None) -> Array | None:
 
 def _sum_card(probe: _Probe) -> dict[str, str]:
     """How dalpha is added."""
+    if probe.backward is None:
+        return {}
     card = {"accumulator": _accumulator(probe)}
     fmt = format_of(probe.dtype)
     step = 2.0 ** (1 - fmt.precision)
@@ -244,7 +263,7 @@ def _sum_card(probe: _Probe) -> dict[str, str]:
     x, dy = [[-1 - step, -1.0]], [[1 + step, -1 - 2 * step]]
     _, dalpha = probe.pair(dy, x, [0.25])
     lost = {"exact": -(step**2), "rounded": 0.0, "rounded ": -0.0}
-    card["products"] = _word(_flat(dalpha), (0,), lost).strip()
+    card["products"] = _word(dalpha, lost).strip()
     rng = np.random.default_rng(0)
     many, gradient = -np.abs(rng.standard_normal((4, 1000))), rng.standard_normal((4, 1000))
     results = [_flat(probe.pair(gradient, many, [0.25])[1]) for _ in range(5)]

@@ -61,7 +61,7 @@ def reference_prelu(x: ArrayLike, alpha: ArrayLike, *, axis: Axis = None) -> Arr
     x, alpha = operands(x, alpha)
     index = alpha_index(x.shape, alpha.shape, axis)
     product = multiply(take_apart(alpha.reshape(-1)[index]), take_apart(x))
-    return _select(_above(x, "alpha"), x, _round_twice(product, x, alpha))
+    return _select(above(x, "alpha"), x, _round_twice(product, x, alpha))
 
 
 def reference_prelu_backward(
@@ -120,21 +120,21 @@ def reference_prelu_backward(
     if reduced:
         return dx, only_dalpha(dy, x, alpha, axis, at_zero)
     terms = round_to(multiply(take_apart(x), take_apart(dy)), FORMATS["float64"]).view(np.float64)
-    return dx, _select(_above(x, at_zero), np.zeros_like(terms), terms)
+    return dx, _select(above(x, at_zero), np.zeros_like(terms), terms)
 
 
 def only_dx(dy: Array, x: Array, alpha: Array, axis: Axis, at_zero: str) -> Array:
     """First half of `reference_prelu_backward`, for checked arrays."""
     index = alpha_index(x.shape, alpha.shape, axis)
     product = multiply(take_apart(alpha.reshape(-1)[index]), take_apart(dy))
-    return _select(_above(x, at_zero), dy, _round_twice(product, x, alpha))
+    return _select(above(x, at_zero), dy, _round_twice(product, x, alpha))
 
 
 def only_dalpha(dy: Array, x: Array, alpha: Array, axis: Axis, at_zero: str) -> Array:
     """Second half of `reference_prelu_backward`, for checked arrays."""
     index = alpha_index(x.shape, alpha.shape, axis)
     terms = multiply(take_apart(x), take_apart(dy))
-    return _sum_per_alpha(terms, ~_above(x, at_zero), index, alpha)
+    return _sum_per_alpha(terms, ~above(x, at_zero), index, alpha)
 
 
 def reference_prelu_jvp(
@@ -186,7 +186,7 @@ def reference_prelu_jvp(
         multiply(take_apart(alpha.reshape(-1)[index]), take_apart(x_dot)),
         multiply(take_apart(alpha_dot.reshape(-1)[index]), take_apart(x)),
     )
-    return _select(_above(x, at_zero), x_dot, _round_twice(total, x, alpha))
+    return _select(above(x, at_zero), x_dot, _round_twice(total, x, alpha))
 
 
 def reference_prelu_double_backward(
@@ -234,7 +234,7 @@ def reference_prelu_double_backward(
     dy, ddx = _like(dy, x, "dy"), _like(ddx, x, "ddx")
     ddalpha = _like(ddalpha, alpha, "ddalpha")
     index = alpha_index(x.shape, alpha.shape, axis)
-    identity = _above(x, at_zero)
+    identity = above(x, at_zero)
     ddalpha_parts = take_apart(ddalpha.reshape(-1)[index])
     ddx_parts, dy_parts = take_apart(ddx), take_apart(dy)
     of_dy = add(
@@ -286,7 +286,7 @@ def _like(value: ArrayLike, model: Array, name: str | None) -> Array:
     return array
 
 
-def _above(x: Array, at_zero: str) -> Array:
+def above(x: Array, at_zero: str) -> Array:
     """The identity branch, read off the sign and the digits."""
     if at_zero not in ("alpha", "one"):
         raise ValueError(f"at_zero must be 'alpha' or 'one', got {at_zero!r}")

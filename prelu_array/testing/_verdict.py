@@ -22,7 +22,7 @@ from ._judge import (
 )
 from ._numbers import bits_of, take_apart
 from ._placement import Axis, alpha_index
-from ._reference import only_dalpha, only_dx, reference_prelu
+from ._reference import above, only_dalpha, only_dx, reference_prelu
 
 Array = NDArray[Any]
 
@@ -133,7 +133,8 @@ class Verdict:
 def show(number: Array) -> str:
     """Return a number in decimal, hexadecimal floating point and bits."""
     bits = bits_of(np.asarray(number))
-    value = float(number)
+    with np.errstate(invalid="ignore"):  # a signalling NaN raises the flag when it is converted
+        value = float(number)
     text = value.hex()
     if math.isfinite(value):
         fraction, exponent = text.split("p")
@@ -217,17 +218,12 @@ def judge_dalpha(
     if equal(got, expected, Rules()).all():  # the interval costs more than all the rest
         wrong = np.zeros(got.shape, dtype=bool)
     else:
-        active = inputs.terms().pick(~np.ravel(on_identity(inputs.x, at_zero)))
+        active = inputs.terms().pick(~np.ravel(above(inputs.x, at_zero)))
         interval = dalpha_interval(
             active, inputs.alpha.dtype, accumulator, order, subnormals=rules.subnormals
         )
         wrong = interval.wrong(got, rules, exact=accumulator is None)
     return Verdict("dalpha", inputs, got, expected, wrong)
-
-
-def on_identity(x: Array, at_zero: str) -> Array:
-    """Where x is on the identity branch."""
-    return x > 0 if at_zero == "alpha" else x >= 0
 
 
 def _dx(inputs: Inputs, at_zero: str) -> Array:

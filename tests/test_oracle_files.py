@@ -1,0 +1,117 @@
+"""Golden vectors and dumps."""
+
+import csv
+import json
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from prelu_array.testing import cases, reference_prelu
+from prelu_array.testing._files import main_check, main_vectors
+
+F32 = np.float32
+
+
+def dump(path, **arrays):
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_golden_vectors_check_out(tmp_path, capsys, dtype):
+    kinds = ["--kind", "alpha", "--kind", "specials", "--kind", "random", "--kind", "empty"]
+    assert main_vectors(["-o", str(tmp_path), "--dtype", dtype, *kinds]) == 0
+    files = sorted(str(path) for path in tmp_path.glob("*.npz"))
+    assert main_check([*files, "--accumulate", "exact"]) == 0
+    assert "PReLU kernel: ok" in capsys.readouterr().out
+    listed = list(csv.DictReader((tmp_path / "manifest.csv").read_text().splitlines()))
+    assert len(listed) == len(files)
+
+
+def test_hex_words_are_the_bits(tmp_path):
+    options = ["--format", "hex", "--kind", "specials", "--layout", "channel"]
+    assert main_vectors(["-o", str(tmp_path), "--dtype", "float16", *options]) == 0
+    (case,) = cases(dtype="float16", kind="specials", layouts=["channel"])
+    lines = (tmp_path / f"{case.name}.y.hex").read_text().split("\n")
+    words = np.array([int(line, 16) for line in lines[:-1]], dtype=np.uint16)
+    y = reference_prelu(case.x, case.alpha, axis=1)
+    np.testing.assert_array_equal(words, y.view(np.uint16).ravel())
+    assert {len(line) for line in lines[:-1]} == {4}
+
+
+def test_csv_reads_back_to_the_same_bits(tmp_path):
+    options = ["--format", "csv", "--kind", "subnormals", "--layout", "element"]
+    assert main_vectors(["-o", str(tmp_path), *options]) == 0
+    case = cases(kind="subnormals", layouts=["element"])[0]
+    rows = list(csv.DictReader((tmp_path / f"{case.name}.csv").read_text().splitlines()))
+    read = np.array([float(row["x"]) for row in rows], dtype=F32)
+    np.testing.assert_array_equal(read.view(np.uint32), case.x.view(np.uint32).ravel())
+    assert list(rows[0]) == ["x", "alpha", "dy", "y", "dx"]
+
+
+def test_a_wrong_dump_fails_with_a_suspicion(tmp_path, capsys):
+    x = np.linspace(-3, 3, 133, dtype=F32)
+    y = np.where(x > 0, x, F32(0.25) * x)
+    good = dump(tmp_path / "good.npz", x=x, alpha=F32(0.25), y=y)
+    assert main_check([good]) == 0
+    y[-5:] = 0
+    bad = dump(tmp_path / "bad.npz", x=x, alpha=F32(0.25), y=y)
+    capsys.readouterr()
+    assert main_check([good, bad, "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is False
+    assert report["counts"][0]["wrong"] == 5
+
+
+def test_tail_is_told_from_one_long_dump(tmp_path, capsys):
+    x = -np.ones(133, F32)
+    y = F32(0.25) * x
+    y[-5:] = 0
+    assert main_check([dump(tmp_path / "tail.npz", x=x, alpha=F32(0.25), y=y)]) == 1
+    assert "y: only in the last n % 8 elements" in capsys.readouterr().out
+
+
+def test_switches_and_axis(tmp_path):
+    x = np.array([[-0.0, -1.0], [np.nan, -1e-45]], F32)
+    y = np.array([[0.0, -2.0], [7.0, 0.0]], F32)
+    path = dump(tmp_path / "d.npz", x=x, alpha=F32([0.25, 2.0]), y=y)
+    assert main_check([path, "--axis", "1"]) == 1
+    switches = ["--any-zero-sign", "--any-nan", "--allow-flush"]
+    assert main_check([path, "--axis", "1", *switches]) == 0
+    assert main_check([path, "--axis", "0", *switches]) == 1
+
+
+def test_bfloat16_survives_npz(tmp_path):
+    x = np.array([-1.0, 2.0]).astype(ml_dtypes.bfloat16)
+    y = np.array([-0.25, 2.0]).astype(ml_dtypes.bfloat16)
+    alpha = np.array([0.25]).astype(ml_dtypes.bfloat16)
+    assert main_check([dump(tmp_path / "b.npz", x=x, alpha=alpha, y=y)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": F32([1])}, "must hold x, alpha, got y"),
+        ({"x": F32([1]), "alpha": F32([1])}, "must hold y, dx or dalpha, got x, alpha"),
+        ({"x": F32([1]), "alpha": F32([1]), "dx": F32([1])}, "must hold dy"),
+        ({"x": F32([1, 2]), "alpha": F32([1, 2, 3]), "y": F32([1])}, "alpha must broadcast"),
+        ({"x": np.arange(2), "alpha": F32([1]), "y": F32([1])}, "x.dtype must be one of"),
+        ({"x": F32([1]), "alpha": F32([1]), "dy": np.ones(1), "dx": F32([1])}, "dy must be as x"),
+    ],
+)
+def test_bad_dumps_are_refused(tmp_path, capsys, arrays, message):
+    path = dump(tmp_path / "bad.npz", **arrays)
+    assert main_check([path]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "bad.npz" in error
+
+
+def test_files_that_are_no_dumps_are_refused(tmp_path, capsys):
+    text = tmp_path / "notes.npz"
+    text.write_text("not a dump")
+    np.save(tmp_path / "one.npy", np.ones(3))
+    for path in (text, tmp_path / "one.npy", tmp_path / "absent.npz"):
+        assert main_check([str(path)]) == 2
+        assert f"error: {path}: must be an npz file" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""The oracle's own figures: no wrong kernel passes, no honest one fails."""
+
+import honest_kernels
+import numpy as np
+import pytest
+import wrong_kernels
+from honest_kernels import HONEST
+from wrong_kernels import BACKWARD, FORWARD, forward
+
+from prelu_array.testing import check_kernel, reference_prelu, reference_prelu_backward
+
+# The kinds that a seed changes.
+RANDOM = ["alpha", "tail", "layout", "strides", "cancellation", "subnormals", "random"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "suspicion"), FORWARD, ids=lambda v: getattr(v, "__name__", "")
+)
+def test_wrong_forward(kernel, suspicion):
+    report = check_kernel(kernel)
+    assert not report.ok
+    assert any(suspicion in found for found in report.suspicions), report.suspicions
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtype", "suspicion"), BACKWARD, ids=lambda v: getattr(v, "__name__", "")
+)
+def test_wrong_backward(kernel, dtype, suspicion):
+    report = check_kernel(backward=kernel, dtype=dtype)
+    assert not report.ok
+    assert any(suspicion in found for found in report.suspicions), report.suspicions
+
+
+@pytest.mark.parametrize("kernel", HONEST, ids=lambda kernel: kernel.__name__)
+def test_honest_at_ten_seeds(kernel):
+    for seed in range(10):
+        report = check_kernel(backward=kernel, seed=seed, kinds=None if seed == 0 else RANDOM)
+        assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_honest_in_other_dtypes(dtype):
+    report = check_kernel(forward, wrong_kernels.backward, dtype=dtype)
+    assert report.ok, str(report)
+    report = check_kernel(None, honest_kernels.in_float64, dtype=dtype, accumulate="float64")
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("at_zero", ["alpha", "one"])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_the_reference_passes_as_exact(at_zero, axis):
+    report = check_kernel(
+        lambda x, alpha: reference_prelu(x, alpha, axis=axis),
+        lambda dy, x, alpha: reference_prelu_backward(dy, x, alpha, axis=axis, at_zero=at_zero),
+        accumulate="exact",
+        axis=axis,
+        kinds=[*RANDOM, "specials", "overflow", "reversed", "empty"],
+    )
+    assert report.ok, str(report)
+    assert report.settings["at_zero"] == at_zero
+
+
+def test_the_report_is_for_people_and_programs():
+    report = check_kernel(wrong_kernels.uses_ge, layouts=["shared"], kinds=["alpha"])
+    text = str(report)
+    assert text.startswith("PReLU kernel: WRONG (dtype float32")
+    for part in ("suspicions:", "first, in alpha-shared--1.5: y[", "bits 80000000", "wrong"):
+        assert part in text
+    facts = report.as_dict()
+    assert facts["ok"] is False
+    assert facts["counts"][0]["wrong"] > 0
+
+
+def test_inputs_are_restored_after_a_kernel_that_writes():
+    report = check_kernel(wrong_kernels.overwrites_x, kinds=["alpha"])
+    assert report.suspicions == ["writes into its input x (7 calls)"]
+
+
+def test_arrays_go_through_as_input():
+    seen = set()
+
+    class Tagged:
+        def __init__(self, array):
+            self.array = array
+
+    def tagged(x, alpha):
+        seen.add(type(x))
+        return forward(x.array, alpha.array)
+
+    assert check_kernel(tagged, as_input=Tagged, kinds=["alpha"]).ok
+    assert seen == {Tagged}
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="forward and backward must not both be None"):
+        check_kernel()
+    with pytest.raises(ValueError, match="at_zero must be one of any, alpha, one, got 'half'"):
+        check_kernel(forward, at_zero="half")
+    with pytest.raises(ValueError, match="kind must be one of"):
+        check_kernel(forward, kinds=["everything"])
+
+
+def test_a_backward_must_return_a_pair():
+    report = check_kernel(backward=lambda dy, x, alpha: np.zeros_like(x), kinds=["alpha"])
+    assert "backward must return (dx, dalpha), got ndarray" in report.suspicions[0]
