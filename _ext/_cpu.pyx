@@ -452,7 +452,10 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
     alpha_ = as_alpha(alpha, x_)
     place_alpha(x_, alpha_, axis, where)
     if out is not None:
-        dx_out, dalpha_out = _arguments.pair(out, need_dx, need_dalpha)
+        if type(out) is tuple and len(<tuple>out) == 2 and need_dx and need_dalpha:
+            dx_out, dalpha_out = <tuple>out
+        else:
+            dx_out, dalpha_out = _arguments.pair(out, need_dx, need_dalpha)
         if dx_out is not None:
             check_out(dx_out, "out[0]", x_, "x")
             dx = writable(dx_out)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -93,6 +96,8 @@ if hasattr(os, "register_at_fork"):
 def run(tasks: Sequence[Callable[[], None]]) -> None:
     """Call all tasks, the first one in this thread."""
     global _pool
+    from concurrent.futures import ThreadPoolExecutor  # 6 ms to import, and few processes need it
+
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), "prelu_array")
