@@ -1,0 +1,143 @@
+/* A sum of terms x * dy in double that knows how wrong it may be.
+ *
+ * Design:
+ * (a) `size` is the sum of |term|, rounded upwards. |exact - (s + low)| <= bound * size + tiny,
+ *     where `bound` covers the additions that a term goes through (_plan.py counts them).
+ * (b) `low` sums the roundings of additions, by two-sum. Additions of partial sums always do
+ *     that, those of terms only for float64 dalpha (A_IS_F64), with the rounding of each product,
+ *     by fma: nearly twice the precision of a double.
+ * (c) Products of float64 may be rounded, overflow or underflow. As `size` is rounded upwards it
+ *     is 0 only if every term is; `tiny` covers what underflows. For the other dtypes a
+ *     product is exact in double, no sum overflows, and `size` is finite if every term is.
+ */
+struct prelu_sum {
+    double s, size, low;
+};
+
+/* Where partial sums and results go. */
+struct prelu_end {
+    prelu_sum *partials;
+    A *dalpha;
+    i64 dalpha_stride; /* elements */
+    u64 *doubtful;     /* how many alphas are in doubt, then which */
+    double bound, tiny;
+};
+
+DEVICE prelu_sum sum_of_nothing() {
+    prelu_sum sum;
+    sum.s = sum.size = sum.low = 0.0;
+    return sum;
+}
+
+/* The rounding of s = a + b. */
+DEVICE double addition_error(double a, double b, double s) {
+    const double z = __dsub_rn(s, a);
+    return __dadd_rn(__dsub_rn(a, __dsub_rn(s, z)), __dsub_rn(b, z));
+}
+
+DEVICE void join(prelu_sum *sum, const prelu_sum &other) {
+    const double s = __dadd_rn(sum->s, other.s);
+    sum->low = __dadd_rn(__dadd_rn(sum->low, other.low), addition_error(sum->s, other.s, s));
+    sum->s = s;
+    sum->size = __dadd_ru(sum->size, other.size);
+}
+
+template <class N> /* float or double */
+DEVICE void add_term(prelu_sum *sum, int identity, N x_, N dy_) {
+    const double x = as_double(x_), dy = as_double(dy_);
+    const double term = prelu_term(identity, x, dy);
+    const double s = __dadd_rn(sum->s, term);
+#if A_IS_F64
+    double error = addition_error(sum->s, term, s);
+    if (X_IS_F64) error = __dadd_rn(error, identity ? 0.0 : __fma_rn(x, dy, -term));
+    sum->low = __dadd_rn(sum->low, error);
+#endif
+    sum->s = s;
+    if (X_IS_F64) sum->size = identity ? sum->size : __fma_ru(fabs(x), fabs(dy), sum->size);
+    else sum->size = __dadd_ru(sum->size, fabs(term));
+}
+
+/* One term, and a sum of two, as CuPy's ReductionKernel wants them. */
+DEVICE prelu_sum one_term(X x, X dy, double edge) {
+    prelu_sum sum = sum_of_nothing();
+    add_term(&sum, prelu_identity(widen(x), rounded<real>(edge)), native(x), native(dy));
+    return sum;
+}
+DEVICE prelu_sum both(prelu_sum a, const prelu_sum &b) {
+    join(&a, b);
+    return a;
+}
+
+/* dalpha where an alpha has one term only. */
+DEVICE A rounded_term(X x_, X dy_, real edge) {
+    const double x = as_double(native(x_)), dy = as_double(native(dy_));
+    double term = prelu_term(prelu_identity(widen(x_), edge), x, dy);
+    if (term == 0.0 && (x == 0.0 || dy == 0.0)) term = 0.0; /* an exact zero is +0 */
+#if X_IS_F64 && !A_IS_F64
+    const double error = __fma_rn(x, dy, -term);
+    const u64 bits = bits_of(term); /* rounded to odd, so that rounding once more is once */
+    if (term != 0.0 && (error > 0.0 || error < 0.0) && !(bits & 1))
+        from_bits((error > 0.0) == (term > 0.0) ? bits + 1 : bits - 1, &term);
+#endif
+    return rounded<A>(term);
+}
+
+/* The sum rounded to dalpha's dtype, or 0 if the interval leaves its rounding in doubt. */
+DEVICE int is_settled(const prelu_sum &sum, const prelu_end &end, A *result) {
+    if (sum.size == 0.0) { /* an exact zero is +0 */
+        *result = rounded<A>(0.0);
+        return 1;
+    }
+    if (!(sum.size < __longlong_as_double(0x7ff0000000000000ll))) {
+        *result = rounded<A>(sum.s); /* a term is NaN or infinite, and so is s */
+        return !X_IS_F64;            /* or finite products have overflowed */
+    }
+    const double wrong = __dadd_ru(__dmul_ru(end.bound, sum.size), end.tiny);
+#if A_IS_F64
+    const double high = __dadd_rn(sum.s, sum.low);
+    const double low = addition_error(sum.s, sum.low, high);
+    *result = __dadd_rn(high, __dsub_rd(low, wrong));
+    return *result == __dadd_rn(high, __dadd_ru(low, wrong)) && *result != 0.0;
+#else
+    *result = rounded<A>(__dadd_rd(sum.s, __dsub_rd(sum.low, wrong)));
+    return bits_of(*result) == bits_of(rounded<A>(__dadd_ru(sum.s, __dadd_ru(sum.low, wrong))));
+#endif
+}
+
+DEVICE void doubt(const prelu_end &end, i64 c) {
+    end.doubtful[1 + atomicAdd(end.doubtful, 1ull)] = c;
+}
+
+DEVICE void settle(const prelu_sum &sum, const prelu_end &end, i64 c) {
+    A result;
+    if (is_settled(sum, end, &result)) end.dalpha[c * end.dalpha_stride] = result;
+    else doubt(end, c);
+}
+
+/* The sum over the block, for thread 0. Every thread must come here. */
+#ifdef BLOCK
+DEVICE prelu_sum shuffled_down(const prelu_sum &sum, int lanes) {
+    prelu_sum other;
+    other.s = __shfl_down_sync(0xffffffffu, sum.s, lanes);
+    other.size = __shfl_down_sync(0xffffffffu, sum.size, lanes);
+    other.low = __shfl_down_sync(0xffffffffu, sum.low, lanes);
+    return other;
+}
+
+DEVICE prelu_sum block_sum(prelu_sum sum) {
+#pragma unroll
+    for (int lanes = 16; lanes > 0; lanes /= 2) join(&sum, shuffled_down(sum, lanes));
+#if BLOCK > 32
+    __shared__ prelu_sum warps[BLOCK / 32];
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
+    __syncthreads();
+    if (threadIdx.x < 32) {
+        sum = threadIdx.x < BLOCK / 32 ? warps[threadIdx.x] : sum_of_nothing();
+#pragma unroll
+        for (int lanes = BLOCK / 64; lanes > 0; lanes /= 2) join(&sum, shuffled_down(sum, lanes));
+    }
+    __syncthreads(); /* `warps` may be used again */
+#endif
+    return sum;
+}
+#endif

@@ -1,0 +1,118 @@
+"""The PTX of every kernel, executed on the CPU, against the exact reference: bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import prelu_array
+from prelu_array.testing import cases, reference_prelu, reference_prelu_backward
+
+pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
+ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
+pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
+
+from gpu_proof import device  # noqa: E402
+
+DTYPES = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
+PAIRS = list(itertools.product(DTYPES, DTYPES))
+
+
+def name(dtype):
+    return np.dtype(dtype).name
+
+
+def assert_same_bits(got, expected, what):
+    got = np.array(got, subok=False)
+    assert got.shape == expected.shape, what
+    assert got.dtype == expected.dtype, what
+    integer = f"u{got.dtype.itemsize}"
+    wrong = got.view(integer) != expected.view(integer)
+    wrong &= ~(np.isnan(got) & np.isnan(expected))
+    at = np.flatnonzero(wrong)
+    assert at.size == 0, (
+        f"{what}: {at.size} of {got.size} differ, first at {at[0]}: "
+        f"{got.reshape(-1)[at[0]]!r}, expected {expected.reshape(-1)[at[0]]!r}"
+    )
+
+
+def check(x, alpha, dy, axis=None, offset=0, at_zero="alpha", what=""):
+    """Forward and backward of arrays placed `offset` bytes off 256."""
+    axis = None if alpha.size == 1 else axis
+    there = [device.place(a, offset) for a in (x, alpha, dy)]
+    x_, alpha_, dy_ = there
+    y = prelu_array.prelu(x_, alpha_, axis=axis)
+    assert_same_bits(y, reference_prelu(x, alpha, axis=axis), f"y {what}")
+    dx, dalpha = prelu_array.prelu_backward(dy_, x_, alpha_, axis=axis, at_zero=at_zero)
+    expected = reference_prelu_backward(dy, x, alpha, axis=axis, at_zero=at_zero)
+    assert_same_bits(dx, expected[0], f"dx {what}")
+    assert_same_bits(dalpha, expected[1], f"dalpha {what}")
+    for before, after in zip((x, alpha, dy), there, strict=True):
+        assert_same_bits(after, before, f"an input {what}")
+
+
+@pytest.fixture
+def proof(monkeypatch):
+    chosen = device.Proof()
+    chosen.install(monkeypatch)
+    return chosen
+
+
+def numbers(rng, shape, dtype):
+    """Normal numbers with zeros of both signs and subnormals among them."""
+    values = rng.standard_normal(shape).astype(dtype)
+    tiny = ml_dtypes.finfo(dtype).smallest_subnormal
+    some = np.array([0.0, -0.0, 3 * tiny, -5 * tiny]).astype(dtype)
+    return np.where(rng.random(shape) < 0.1, rng.choice(some, shape), values).astype(dtype)
+
+
+KINDS = ("specials", "ties", "cancellation", "overflow", "subnormals", "reported", "empty")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_hard_inputs(proof, dtype):
+    for case in cases(dtype=dtype, kind=KINDS):
+        if case.kind == "specials" and case.layout == "shared" and "pairs" not in case.name:
+            continue  # one element each: the pairs hold them all
+        for at_zero in ("alpha", "one"):
+            check(case.x, case.alpha, case.dy, case.axis, at_zero=at_zero, what=case.name)
+
+
+@pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
+def test_special_values_of_every_pair_of_dtypes(proof, dtype, alpha_dtype):
+    for case in cases(
+        dtype=dtype, alpha_dtype=alpha_dtype, kind="specials", layouts=("channel", "element")
+    ):
+        check(case.x, case.alpha, case.dy, case.axis, what=case.name)
+
+
+LAYOUTS = {
+    "shared": ((4, 3, 17), (), None),
+    "number-like": ((31,), (1,), None),
+    "nchw": ((3, 4, 16), (4,), 1),
+    "nchw-odd": ((3, 4, 7), (4,), 1),
+    "nhwc": ((30, 16), (16,), -1),
+    "nhwc-odd": ((30, 5), (5,), -1),
+    "per-sample": ((6, 40), (6, 1), None),
+    "per-element": ((5, 16), (5, 16), None),
+    "per-element-odd": ((5, 3), (5, 3), None),
+    "per-feature": ((6, 2, 8), (2, 8), (1, 2)),
+    "shared-in-the-middle": ((3, 5, 4), (3, 1, 4), None),
+    "swapped": ((3, 2, 4), (4, 2), (2, 1)),
+    "four-axes": ((2, 3, 2, 5), (2, 1, 2, 1), None),
+}
+
+
+@pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
+def test_layouts_aligned_and_not(proof, dtype, alpha_dtype):
+    rng = np.random.default_rng(1)
+    pair = PAIRS.index((dtype, alpha_dtype))
+    for k, (layout, (shape, alpha_shape, axis)) in enumerate(LAYOUTS.items()):
+        if dtype != alpha_dtype and (k + pair) % 4:
+            continue  # every pair sees some layouts, every dtype sees all
+        x, dy = numbers(rng, shape, dtype), numbers(rng, shape, dtype)
+        alpha = numbers(rng, alpha_shape, alpha_dtype)
+        for offset in (0, 8):
+            check(x, alpha, dy, axis, offset, what=f"{layout} at {offset}")
