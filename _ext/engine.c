@@ -36,6 +36,7 @@ enum {
     LANES_MOST = 512, /* alphas that run along a tile before they repeat */
     LANES_LEAST = 48, /* fewer would wait for their own last sum */
     RUN_LEAST = 192,  /* shorter runs of one alpha are laid out instead */
+    FEW = 64,         /* alphas whose sums fit the stack */
     ADDS_MOST = 128   /* into one lane: its partial sums, so its error, grow with them */
 };
 
@@ -221,7 +222,7 @@ typedef struct {
     double largest;   /* that the slices can take now; 0 before the first tile */
     int exponent;     /* of the uppermost slice */
     lane_state lanes;
-    double term[2][TILE], slice[EXACT_SLICES][TILE];
+    double term[2][TILE], slice[EXACT_SLICES][LANES_MOST + LANES];
 } exact_work;
 
 typedef struct {
@@ -241,7 +242,7 @@ typedef struct {
     const char *laid_out_for; /* and the alpha it begins with */
     const void *alpha;
     lane_state lanes;
-    ptrdiff_t lane_index[TILE]; /* which alpha, in EXACT */
+    ptrdiff_t lane_index[LANES_MOST]; /* which alpha, in EXACT */
     /* not a multiple of 4096 bytes apart, or a load waits for another array's store */
     double sum[LANES_MOST + LANES], correction[LANES_MOST + LANES], partials[LANES_MOST + LANES];
     double x[TILE], g[TILE], out[TILE], alpha_tile[LANES_MOST], alpha_raw[LANES_MOST];
@@ -314,25 +315,22 @@ static void sums_flush(work *w) {
 
 /* ---- exact sums ---- */
 
+static inline int64_t *exact_state(work *w, ptrdiff_t index, ptrdiff_t lane) {
+    const exact_format f = exact_formats[w->call->x_dtype];
+    return w->exact->states + (index + (w->along ? w->lane_index[lane] : 0)) * exact_limbs(f);
+}
+
 static void exact_flush(work *w) {
     exact_work *e = w->exact;
     lane_state *l = &e->lanes;
     const exact_format f = exact_formats[w->call->x_dtype];
-    /* lanes of one alpha are added up as far as that is exact */
-    const ptrdiff_t group = w->along || !l->adds ? 1 : (1 << (52 - EXACT_SLICE_BITS)) / l->adds;
     for (int k = 0; k < EXACT_SLICES; k++) {
-        double *slice = e->slice[k];
-        for (ptrdiff_t first = 0; first < l->used; first += group) {
-            const ptrdiff_t end = first + group < l->used ? first + group : l->used;
-            double s[LANES] = {0};
-            for (ptrdiff_t i = first; i < end; i++) s[i % LANES] += slice[i];
-            for (int i = 1; i < LANES; i++) s[0] += s[i];
-            exact_add(e->states + (l->index + w->lane_index[first]) * exact_limbs(f), f, s[0], 0);
-        }
-        memset(slice, 0, (size_t)l->used * sizeof *slice);
+        for (ptrdiff_t i = 0; i < l->used; i++)
+            exact_add(exact_state(w, l->index, i), f, e->slice[k][i], 0);
+        memset(e->slice[k], 0, (size_t)l->used * sizeof *e->slice[k]);
     }
     l->used = l->adds = 0;
-    e->adds += EXACT_SLICES * TILE;
+    e->adds += EXACT_SLICES * LANES_MOST;
     if (e->adds > 1 << 30) {
         for (ptrdiff_t i = 0; i < w->sums->n; i++)
             exact_carry(e->states + i * exact_limbs(f), f);
@@ -340,13 +338,14 @@ static void exact_flush(work *w) {
     }
 }
 
-static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdiff_t index) {
+static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdiff_t period,
+                       ptrdiff_t index) {
     exact_work *e = w->exact;
     const int dtype = w->call->x_dtype, at_one = w->call->at_one;
     const exact_format f = exact_formats[dtype];
-    const ptrdiff_t limbs = exact_limbs(f);
     const double largest = w->loops->terms(x, g, e->term[0], e->term[1], (size_t)n, at_one);
     if (largest == 0) return;
+    if (!w->along) period = LANES; /* all of one alpha */
 
     if (isinf(largest)) { /* one at a time, as integers */
         loops_of(dtype, 1)->widen(x, e->term[0], (size_t)n);
@@ -354,16 +353,18 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
         const double edge = at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
         for (ptrdiff_t i = 0; i < n; i++)
             if (!prelu_identity_double(e->term[0][i], edge))
-                exact_add_product(e->states + (index + w->lane_index[i]) * limbs, f,
-                                  e->term[0][i], e->term[1][i]);
+                exact_add_product(exact_state(w, index, i % period), f, e->term[0][i],
+                                  e->term[1][i]);
         e->adds += 2 * n;
         return;
     }
 
-    /* The slices move when the terms leave them or are so small that they would not be taken. */
-    const int terms_of_one = dtype == PRELU_F64 ? 2 : 1;
-    if (!(largest < e->largest && largest > e->largest * 0x1p-30) || e->lanes.index != index ||
-        e->lanes.adds + terms_of_one > 1 << (52 - EXACT_SLICE_BITS)) {
+    /* The slices move when the terms leave them or are so small that they would not be taken. A
+     * float64 product has a low part, 53 bits further down: the second and third slice's. */
+    const int parts = dtype == PRELU_F64 ? 2 : 1;
+    const ptrdiff_t adds = (n + period - 1) / period * parts;
+    if (!(largest < e->largest && largest > e->largest * 0x1p-20) || e->lanes.index != index ||
+        e->lanes.adds + adds > 1 << (52 - EXACT_SLICE_BITS)) {
         exact_flush(w);
         int exponent;
         frexp(largest, &exponent);
@@ -371,16 +372,17 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
         e->exponent = exponent + 2 - EXACT_SLICE_BITS;
         e->lanes.index = index;
     }
-    double *const slices[EXACT_SLICES] = {e->slice[0], e->slice[1], e->slice[2]};
-    for (int part = 0; part < terms_of_one; part++) {
-        if (!w->loops->split(e->term[part], (size_t)n, e->exponent, slices)) continue;
+    for (int part = 0; part < parts; part++) {
+        double *v = e->term[part];
+        if (!w->loops->split(v, (size_t)n, (size_t)period, e->exponent - part * EXACT_SLICE_BITS,
+                             e->slice[part], e->slice[part + 1]))
+            continue;
         for (ptrdiff_t i = 0; i < n; i++)
-            if (e->term[part][i] != 0)
-                exact_add(e->states + (index + w->lane_index[i]) * limbs, f, e->term[part][i], 0);
+            if (v[i] != 0) exact_add(exact_state(w, index, i % period), f, v[i], 0);
         e->adds += n;
     }
-    e->lanes.used = n > e->lanes.used ? n : e->lanes.used;
-    e->lanes.adds += terms_of_one;
+    e->lanes.used = period;
+    e->lanes.adds += adds;
 }
 
 /* ---- one term for each alpha ---- */
@@ -463,7 +465,7 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
         round_terms(w, n);
         output(w, VIEW_DALPHA, at, p, w->partials, call->alpha_dtype);
     } else {
-        if (w->mode == EXACT) exact_tile(w, x, g, n, index);
+        if (w->mode == EXACT) exact_tile(w, x, g, n, period, index);
         if (out) loops->scale(x, g, w->alpha, (size_t)period, out, (size_t)n, call->at_one);
     }
     if (out && out != at[VIEW_OUT]) output(w, VIEW_OUT, at, p, out, call->x_dtype);
@@ -494,12 +496,12 @@ static void lay_out(work *w, const char *alpha, const piece *p) {
         w->alpha = w->alpha_tile;
     }
 
-    if (moved && w->mode == EXACT) {
+    if (moved && w->along && w->mode == EXACT) {
         ptrdiff_t lane = 0;
         for (ptrdiff_t b = 0; b < p->n[1]; b++)
             for (ptrdiff_t c = 0; c < p->n[2]; c++)
                 w->lane_index[lane++] = b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
-        for (; lane < piece_size(p); lane++) w->lane_index[lane] = w->lane_index[lane - row];
+        for (; lane < lanes; lane++) w->lane_index[lane] = w->lane_index[lane - row];
     }
     w->laid_out = *p;
     w->laid_out_for = alpha;
@@ -718,7 +720,7 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
                                                                        : 0.0);
     enum { CHUNK = 256 };
     ptrdiff_t doubtful = 0;
-    ptrdiff_t *doubts = malloc((size_t)sums->n * sizeof *doubts);
+    ptrdiff_t few[FEW], *doubts = sums->n <= FEW ? few : malloc((size_t)sums->n * sizeof *doubts);
     int done = doubts != NULL;
 
     for (ptrdiff_t first = 0; done && first < sums->n; first += CHUNK) {
@@ -732,7 +734,9 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         }
         loops->narrow(below, rounded_below, (size_t)n);
         loops->narrow(above, rounded_above, (size_t)n);
-        for (ptrdiff_t i = 0; i < n; i++) {
+        int sure = memcmp(rounded_below, rounded_above, (size_t)n * item) == 0;
+        for (ptrdiff_t i = 0; i < n; i++) sure &= sums->partials[first + i] <= DBL_MAX;
+        for (ptrdiff_t i = 0; i < n && !sure; i++) {
             const char *a = (char *)rounded_below + (size_t)i * item;
             const char *b = (char *)rounded_above + (size_t)i * item;
             if (memcmp(a, b, item) != 0 || !(sums->partials[first + i] <= DBL_MAX))
@@ -753,7 +757,7 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
             done = exact_call(&again);
         }
     }
-    free(doubts);
+    if (doubts != few) free(doubts);
     fp_leave(fp);
     return done;
 }
@@ -764,11 +768,13 @@ static int backward_block(const prelu_call *call, int inputs_change) {
         return 1;
     }
     if (inputs_change) return exact_call(call);
-    prelu_sums sums;
-    if (!prelu_sums_new(&sums, prelu_alphas(&call->view))) return 0;
+    double few[3 * FEW] = {0}; /* small calls allocate nothing */
+    prelu_sums sums = {prelu_alphas(&call->view), few, few + FEW, few + 2 * FEW};
+    const int allocated = sums.n > FEW;
+    if (allocated && !prelu_sums_new(&sums, sums.n)) return 0;
     run(call, SUMS, &sums, NULL);
     const int done = prelu_finish(call, &sums);
-    prelu_sums_free(&sums);
+    if (allocated) prelu_sums_free(&sums);
     return done;
 }
 

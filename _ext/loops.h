@@ -51,9 +51,11 @@ typedef struct {
     /* Elements of this dtype to the compute type and, from double, back: rounded once. */
     void (*widen)(const void *from, void *to, size_t n);
     void (*narrow)(const double *from, void *to, size_t n);
-    /* Moves the bits of n numbers into sums: slices[k] takes those from 2^(exponent - 41 k) up that
-     * are left. What remains stays in v; returns whether anything does. */
-    int (*split)(double *v, size_t n, int exponent, double *const slices[EXACT_SLICES]);
+    /* Moves the bits of n numbers into sums, that repeat after `period` lanes: those from
+     * 2^exponent up into `upper`, the next EXACT_SLICE_BITS into `lower`. What remains stays in v;
+     * returns whether anything does. v and the sums have room for whole groups of LANES, and v
+     * has zeros there. */
+    int (*split)(double *v, size_t n, size_t period, int exponent, double *upper, double *lower);
     /* Copies n lines of 64 bytes around the caches, to the start of a line. */
     void (*stream_lines)(char *to, const char *from, size_t n);
 } prelu_loops;

@@ -151,21 +151,43 @@ static const double edge_double[2] = {0.0, -0x1p-1074};
 
 /* ---- exact slices, for every dtype ---- */
 
-static int split(double *v, size_t n, int exponent, double *const slices[EXACT_SLICES]) {
-    /* adding and subtracting 1.5 * 2^(52 + e) rounds to a multiple of 2^e */
-    double ruler[EXACT_SLICES], left[LANES] = {0};
-    for (int k = 0; k < EXACT_SLICES; k++) ruler[k] = ldexp(1.5, 52 + exponent - EXACT_SLICE_BITS * k);
-    for (size_t i = 0; i < n; i += LANES) {
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) {
-            double rest = v[i + l];
-            for (int k = 0; k < EXACT_SLICES; k++) {
-                const double bits = (rest + ruler[k]) - ruler[k];
-                slices[k][i + l] += bits;
-                rest -= bits;
+PRELU_FN void split_group(double *v, double *upper, double *lower, const double *ruler,
+                          double *left) {
+    PRELU_VECTOR
+    for (int l = 0; l < LANES; l++) {
+        /* adding and subtracting 1.5 * 2^(52 + e) rounds to a multiple of 2^e */
+        const double high = (v[l] + ruler[0]) - ruler[0], rest = v[l] - high;
+        const double low = (rest + ruler[1]) - ruler[1];
+        upper[l] += high;
+        lower[l] += low;
+        v[l] = rest - low;
+        left[l] = v[l] != 0 ? 1.0 : left[l];
+    }
+}
+
+static int split(double *v, size_t n, size_t period, int exponent, double *upper, double *lower) {
+    const double ruler[2] = {ldexp(1.5, 52 + exponent),
+                             ldexp(1.5, 52 + exponent - EXACT_SLICE_BITS)};
+    double left[LANES] = {0};
+    if (period == LANES) { /* one group of lanes: in registers */
+        double up[LANES], low[LANES];
+        for (int l = 0; l < LANES; l++) up[l] = upper[l];
+        for (int l = 0; l < LANES; l++) low[l] = lower[l];
+        for (size_t i = 0; i < n; i += LANES) split_group(v + i, up, low, ruler, left);
+        for (int l = 0; l < LANES; l++) upper[l] = up[l];
+        for (int l = 0; l < LANES; l++) lower[l] = low[l];
+    } else {
+        for (size_t row = 0; row < n; row += period) {
+            const size_t end = n - row < period ? n - row : period;
+            size_t i = 0;
+            for (; i + LANES <= end; i += LANES)
+                split_group(v + row + i, upper + i, lower + i, ruler, left);
+            if (i < end) {
+                double last[LANES] = {0};
+                memcpy(last, v + row + i, (end - i) * sizeof *v);
+                split_group(last, upper + i, lower + i, ruler, left);
+                memcpy(v + row + i, last, (end - i) * sizeof *v);
             }
-            v[i + l] = rest;
-            left[l] = rest != 0 ? 1.0 : left[l];
         }
     }
     for (int l = 1; l < LANES; l++) left[0] += left[l];
