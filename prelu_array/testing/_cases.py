@@ -165,6 +165,9 @@ class _Maker:
     def case(self, name: str, x: Any, dy: Any, alpha: Any = None) -> Case:
         x = x if isinstance(x, np.ndarray) else np.array(x)
         dy = dy if isinstance(dy, np.ndarray) else np.array(dy)
+        missing = (self.axis + 1 if self.axis >= 0 else -self.axis) - x.ndim
+        if missing > 0:  # so that a kernel which always names the channel axis can be called
+            x, dy = (part.reshape((1,) * missing + part.shape) for part in (x, dy))
         shape = self.alpha_shape(x.shape)
         if alpha is None:
             alpha = [0.25] if self.layout == "shared" else distinct_alphas(math.prod(shape))

@@ -117,7 +117,7 @@ def _sample(failed: list[Observation]) -> list[Observation]:
     by_kind: dict[str, list[Observation]] = {}
     for one in small:
         by_kind.setdefault(one.kind, []).append(one)
-    share = max(3, _MOST_CALLS // len(by_kind))
+    share = max(2, _MOST_CALLS // len(by_kind))
     sample = []
     for group in by_kind.values():
         # spread over the sizes: the smallest inputs alone tell too little
