@@ -1,0 +1,229 @@
+"""``python -m prelu_array``: check this installation, or apply PReLU to a file."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__, _cpu, get_num_threads, prelu, prelu_backward
+
+_REPEATS = 15
+_COPIES = 64  # of the activations, for the timing: 16 MiB of float32
+
+_HELP = """\
+Without a file: run forward and backward on real activations (a PReLU layer of a small network
+over scikit-learn's digits), with every backend that is usable here, compare each bit with the
+exact reference and print a table. The exit status is 1 if anything differs.
+
+With a file: y = x if x > 0 else alpha * x, from one .npy file to another.
+
+  python -m prelu_array
+  python -m prelu_array x.npy --alpha 0.25 -o y.npy
+  python -m prelu_array x.npy --alpha alpha.npy --axis 1 -o y.npy
+  python -m prelu_array x.npy --alpha 0.25 --dy dy.npy -o dx.npy --dalpha dalpha.npy
+
+Two more commands judge other PReLU kernels; each has a --help of its own:
+
+  python -m prelu_array vectors      write golden vectors for a kernel that is not in Python
+  python -m prelu_array check        score what such a kernel computed
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in ("vectors", "check"):
+        from .testing._files import main_check, main_vectors
+
+        return (main_vectors if argv[0] == "vectors" else main_check)(argv[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m prelu_array",
+        description="Parametric ReLU and its gradients, exact to the last bit.",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("x", nargs="?", help="a .npy file to apply PReLU to")
+    parser.add_argument("--alpha", default="0.25", help="a number or a .npy file (default 0.25)")
+    parser.add_argument("--axis", help="an axis of x, or several with commas, that alpha lies along")
+    parser.add_argument("--dy", help="a .npy file: compute the gradients instead of y")
+    parser.add_argument(
+        "--at-zero", choices=("alpha", "one"), default="alpha", help="dx / dy where x is 0"
+    )
+    parser.add_argument("-o", "--out", help="where to write y, or dx with --dy")
+    parser.add_argument("--dalpha", help="where to write dalpha, with --dy")
+    parser.add_argument("--version", action="version", version=f"prelu_array {__version__}")
+    arguments = parser.parse_args(argv)
+    if arguments.x is None:
+        return _check()
+    try:
+        return _apply(arguments)
+    except (OSError, TypeError, ValueError) as error:
+        print(f"prelu_array: {error}", file=sys.stderr)
+        return 2
+
+
+def _load(path: str) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a .npy file: {error}") from error
+
+
+def _number_or_file(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return _load(text)
+
+
+def _axis(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        axes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--axis must be integers separated by commas, got {text!r}") from None
+    return axes[0] if len(axes) == 1 else axes
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    x, alpha = _load(arguments.x), _number_or_file(arguments.alpha)
+    axis = _axis(arguments.axis)
+    results: dict[str, tuple[str | None, Any]]
+    if arguments.dy is None:
+        results = {"y": (arguments.out, prelu(x, alpha, axis=axis))}
+    else:
+        dx, dalpha = prelu_backward(
+            _load(arguments.dy), x, alpha, axis=axis, at_zero=arguments.at_zero
+        )
+        results = {"dx": (arguments.out, dx), "dalpha": (arguments.dalpha, dalpha)}
+    for name, (path, array) in results.items():
+        if path is None:
+            with np.printoptions(threshold=20):
+                print(f"{name} = {array!r}")
+        else:
+            np.save(path, array)
+            print(f"{name}: {array.dtype} {array.shape} -> {path}")
+    return 0
+
+
+# ---- the check ----
+
+
+def _backends() -> tuple[dict[str, Callable[[Any], Any]], list[str]]:
+    """Return how to make each usable backend's arrays, and why the others are not usable."""
+    usable: dict[str, Callable[[Any], Any]] = {"numpy": np.asarray}
+    unusable = []
+    try:
+        from . import _gpu
+    except ImportError as error:
+        unusable.append(f"cupy: not usable: {error}")
+    else:
+        if _gpu.device_count():
+            usable["cupy"] = _gpu.cupy.asarray
+        else:
+            unusable.append(f"cupy: not usable: {_gpu.description()}")
+    return usable, unusable
+
+
+def _seconds(*calls: Callable[[], Any]) -> list[float]:
+    """Return the median time of each call, all of them interleaved."""
+    times: list[list[float]] = [[] for _ in calls]
+    for call in calls:
+        call()
+    for _ in range(_REPEATS):
+        for call, own in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            own.append(time.perf_counter() - start)
+    return [statistics.median(own) for own in times]
+
+
+def _dtypes() -> list[Any]:
+    dtypes: list[Any] = [np.dtype(name) for name in ("float16", "float32", "float64")]
+    try:
+        import ml_dtypes
+    except ImportError:
+        return dtypes
+    return [np.dtype(ml_dtypes.bfloat16), *dtypes]
+
+
+def _check() -> int:
+    from .testing import reference_prelu, reference_prelu_backward
+    from .testing._judge import ulp_distance
+    from .testing._numbers import bits_of, native
+
+    with np.load(Path(__file__).with_name("activations.npz")) as file:
+        real = {name: file[name] for name in file.files}
+    usable, unusable = _backends()
+    print(
+        f"prelu_array {__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
+        f"{platform.machine()}, {_cpu.instruction_set()}, {get_num_threads()} threads"
+    )
+    print(f"x: {real['x'].shape}, a PReLU layer's input; one alpha per channel\n")
+    head = ("backend", "op", "dtype", "elements", "differ", "worst ULP", "GB/s", "of the roof")
+    widths = (8, 9, 9, 9, 7, 10, 7, 11)
+    print("  ".join(name.rjust(width) for name, width in zip(head, widths, strict=True)))
+
+    wrong = 0
+    for dtype in _dtypes():
+        x, dy, alpha = (real[name].astype(dtype) for name in ("x", "dy", "alpha"))
+        expected_y = reference_prelu(x, alpha, axis=1)
+        expected = reference_prelu_backward(dy, x, alpha, axis=1)
+        for backend, asarray in usable.items():
+            ours = [asarray(a) for a in (x, dy, alpha)]
+            y = prelu(ours[0], ours[2], axis=1)
+            pair = prelu_backward(ours[1], ours[0], ours[2], axis=1)
+            speeds = _speeds(dtype, real) if backend == "numpy" else [("", ""), ("", "")]
+            for op, got, want, speed in (
+                ("forward", [y], [expected_y], speeds[0]),
+                ("backward", pair, expected, speeds[1]),
+            ):
+                differ, worst = 0, 0.0
+                for ours_, exact in zip(got, want, strict=True):
+                    array = native(ours_ if backend == "numpy" else ours_.get())
+                    differ += int(np.count_nonzero(bits_of(array) != bits_of(exact)))
+                    worst = max(worst, float(ulp_distance(array, exact).max()))
+                wrong += differ
+                cells = (backend, op, dtype.name, x.size, differ, f"{worst:g}", *speed)
+                print(
+                    "  ".join(
+                        str(cell).rjust(width) for cell, width in zip(cells, widths, strict=True)
+                    )
+                )
+    print()
+    for line in unusable:
+        print(line)
+    print("Every bit is right." if wrong == 0 else f"{wrong} elements differ: please report this.")
+    return int(wrong > 0)
+
+
+def _speeds(dtype: Any, real: dict[str, Any]) -> list[tuple[str, str]]:
+    """GB/s, and as a share of NumPy's copy (forward) or addition (backward) of the same bytes."""
+    x, dy = (np.concatenate([real[name].astype(dtype)] * _COPIES) for name in ("x", "dy"))
+    alpha = real["alpha"].astype(dtype)
+    y, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(alpha)
+    # integers of the same size: NumPy's float16 addition is no measure of the memory
+    words = [a.view(f"u{dtype.itemsize}") for a in (x, dy, dx)]
+    times = _seconds(
+        lambda: np.copyto(words[2], words[0]),
+        lambda: prelu(x, alpha, axis=1, out=y),
+        lambda: np.add(words[0], words[1], out=words[2]),
+        lambda: prelu_backward(dy, x, alpha, axis=1, out=(dx, dalpha)),
+    )
+    return [
+        (f"{streams * x.nbytes / own / 1e9:.1f}", f"{roof / own:.2f}")
+        for streams, roof, own in ((2, times[0], times[1]), (3, times[2], times[3]))
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
