@@ -23,7 +23,19 @@ _TAIL_LENGTHS = (*range(1, 20), 31, 32, 33, 63, 65, 127, 129, 255, 257)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One input of a PReLU kernel; `pytest.mark.parametrize` shows its name."""
+    """One input of a PReLU kernel; `pytest.mark.parametrize` shows its name.
+
+    Attributes
+    ----------
+    name, kind, layout : str
+        What `cases` made it for; the name says all three.
+    x, dy : ndarray
+        Same shape and dtype; any strides.
+    alpha : ndarray
+        Of shape ``(1,)``, 1-D along axis, or ``x.shape[1:]``.
+    axis : int, tuple of int or None
+        The argument that goes with them.
+    """
 
     name: str
     kind: str
