@@ -33,7 +33,8 @@
 enum {
     TILE = 2048,      /* elements; a multiple of LANES */
     TILE_BYTES = 4096,
-    LANES_MOST = 512, /* alphas that run along a tile before they repeat */
+    LANES_MOST = 4096, /* alphas that run along before they repeat */
+    LANES_FEW = 512,   /* as many have room on the stack */
     LANES_LEAST = 48, /* fewer would wait for their own last sum */
     RUN_LEAST = 192,  /* shorter runs of one alpha are laid out instead */
     FEW = 64,         /* alphas whose sums fit the stack */
@@ -222,6 +223,7 @@ typedef struct {
     double largest;   /* that the slices can take now; 0 before the first tile */
     int exponent;     /* of the uppermost slice */
     lane_state lanes;
+    ptrdiff_t lane_index[LANES_MOST]; /* which alpha */
     double term[2][TILE], slice[EXACT_SLICES][LANES_MOST + LANES];
 } exact_work;
 
@@ -234,18 +236,18 @@ typedef struct {
 
     /* the innermost axes, absent ones of length 1 */
     int outer_axes, along;
-    ptrdiff_t repeat; /* of the tile's outermost axis before the lanes begin again */
     ptrdiff_t n[3], stride[VIEW_OPERANDS][3];
     ptrdiff_t index_stride[VIEW_MAX_AXES], tile_index_stride[3]; /* among the sums */
 
-    piece laid_out;           /* the piece that alpha and lane_index are laid out for */
-    const char *laid_out_for; /* and the alpha it begins with */
-    const void *alpha;
+    piece laid_out;           /* rows side by side, and their lanes, that are laid out now */
+    const char *laid_out_for; /* and the alpha they begin with */
+    const void *alpha;        /* in the compute type */
     lane_state lanes;
-    ptrdiff_t lane_index[LANES_MOST]; /* which alpha, in EXACT */
+    ptrdiff_t lanes_most;
+    double *sum, *correction, *partials, *alpha_lanes; /* lanes_most each: `few`, or allocated */
     /* not a multiple of 4096 bytes apart, or a load waits for another array's store */
-    double sum[LANES_MOST + LANES], correction[LANES_MOST + LANES], partials[LANES_MOST + LANES];
-    double x[TILE], g[TILE], out[TILE], alpha_tile[LANES_MOST], alpha_raw[LANES_MOST];
+    double few[4][LANES_FEW + LANES];
+    double x[TILE], g[TILE], out[TILE];
     line_writer writers[VIEW_OPERANDS];
 } work;
 
@@ -317,7 +319,7 @@ static void sums_flush(work *w) {
 
 static inline int64_t *exact_state(work *w, ptrdiff_t index, ptrdiff_t lane) {
     const exact_format f = exact_formats[w->call->x_dtype];
-    return w->exact->states + (index + (w->along ? w->lane_index[lane] : 0)) * exact_limbs(f);
+    return w->exact->states + (index + (w->along ? w->exact->lane_index[lane] : 0)) * exact_limbs(f);
 }
 
 static void exact_flush(work *w) {
@@ -338,8 +340,9 @@ static void exact_flush(work *w) {
     }
 }
 
-static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdiff_t period,
-                       ptrdiff_t index) {
+/* The terms of a tile, whose first lane is lane0 of those that are laid out. */
+static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdiff_t lane0,
+                       ptrdiff_t period, ptrdiff_t index) {
     exact_work *e = w->exact;
     const int dtype = w->call->x_dtype, at_one = w->call->at_one;
     const exact_format f = exact_formats[dtype];
@@ -353,7 +356,7 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
         const double edge = at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
         for (ptrdiff_t i = 0; i < n; i++)
             if (!prelu_identity_double(e->term[0][i], edge))
-                exact_add_product(exact_state(w, index, i % period), f, e->term[0][i],
+                exact_add_product(exact_state(w, index, lane0 + i % period), f, e->term[0][i],
                                   e->term[1][i]);
         e->adds += 2 * n;
         return;
@@ -375,13 +378,13 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
     for (int part = 0; part < parts; part++) {
         double *v = e->term[part];
         if (!w->loops->split(v, (size_t)n, (size_t)period, e->exponent - part * EXACT_SLICE_BITS,
-                             e->slice[part], e->slice[part + 1]))
+                             e->slice[part] + lane0, e->slice[part + 1] + lane0))
             continue;
         for (ptrdiff_t i = 0; i < n; i++)
-            if (v[i] != 0) exact_add(exact_state(w, index, i % period), f, v[i], 0);
+            if (v[i] != 0) exact_add(exact_state(w, index, lane0 + i % period), f, v[i], 0);
         e->adds += n;
     }
-    e->lanes.used = period;
+    if (lane0 + period > e->lanes.used) e->lanes.used = lane0 + period;
     e->lanes.adds += adds;
 }
 
@@ -403,11 +406,6 @@ static void round_terms(work *w, ptrdiff_t n) {
 
 /* ---- tiles ---- */
 
-/* How many lanes a piece has before they begin again. */
-static inline ptrdiff_t lanes_of(const work *w, const piece *p) {
-    return (p->n[0] < w->repeat ? p->n[0] : w->repeat) * p->n[1] * p->n[2];
-}
-
 /* The piece of an input as one run: in place if it is one, else in `buffer`. */
 static const void *input(const work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
                          void *buffer) {
@@ -427,135 +425,196 @@ static void output(work *w, int operand, char *const at[VIEW_OPERANDS], const pi
         scatter(at[operand], w->stride[operand], from, p, item);
 }
 
-static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t index) {
+/* One tile. Its alphas run along if `period` is not 0; its first lane is lane0 then. */
+static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane0,
+                 ptrdiff_t period, ptrdiff_t index) {
     const prelu_call *call = w->call;
     const prelu_loops *loops = w->loops;
     const ptrdiff_t n = piece_size(p), item = (ptrdiff_t)item_size[call->x_dtype];
-    const ptrdiff_t period = w->along ? lanes_of(w, p) : 0;
-    const prelu_lanes lanes = {w->sum, w->correction, w->partials};
+    const prelu_lanes lanes = {w->sum + lane0, w->correction + lane0, w->partials + lane0};
+    const void *alpha = (const char *)w->alpha + (size_t)lane0 * (w->wide ? 8 : 4);
     const void *x = input(w, VIEW_X, at, p, w->x);
     const void *g = at[VIEW_G] ? input(w, VIEW_G, at, p, w->g) : x;
     void *out = !at[VIEW_OUT] ? NULL
                 : !call->stream && is_one_run(p, w->stride[VIEW_OUT], item) ? (void *)at[VIEW_OUT]
                                                                             : (void *)w->out;
-
-    if (w->mode == SUMS) {
-        if (!w->along) {
-            double s, c = 0, t;
-            loops->backward_run(x, g, w->alpha, out, (size_t)n, call->at_one,
+    switch (w->mode) {
+    case SUMS:
+        if (period) {
+            loops->backward_along(x, g, alpha, (size_t)period, out, (size_t)n, call->at_one, lanes);
+        } else {
+            double s, c, t;
+            loops->backward_run(x, g, alpha, out, (size_t)n, call->at_one,
                                 (prelu_lanes){&s, &c, &t});
             sums_add_one(w->sums, index, s, c, t);
-        } else {
-            const ptrdiff_t adds = (n + period - 1) / period;
-            if (w->lanes.index != index || w->lanes.adds + adds > ADDS_MOST) sums_flush(w);
-            if (w->lanes.used == 0) {
-                const size_t bytes = (size_t)(period + LANES - 1) / LANES * LANES * sizeof(double);
-                memset(w->sum, 0, bytes);
-                memset(w->correction, 0, bytes);
-                memset(w->partials, 0, bytes);
-            }
-            loops->backward_along(x, g, w->alpha, (size_t)period, out, (size_t)n, call->at_one,
-                                  lanes);
-            w->lanes.index = index;
-            w->lanes.used = period;
-            w->lanes.adds += adds;
         }
-    } else if (w->mode == TERMS) {
-        loops->backward_terms(x, g, w->alpha, out, (size_t)n, call->at_one, lanes);
+        break;
+    case TERMS:
+        loops->backward_terms(x, g, alpha, out, (size_t)n, call->at_one, lanes);
         round_terms(w, n);
         output(w, VIEW_DALPHA, at, p, w->partials, call->alpha_dtype);
-    } else {
-        if (w->mode == EXACT) exact_tile(w, x, g, n, period, index);
-        if (out) loops->scale(x, g, w->alpha, (size_t)period, out, (size_t)n, call->at_one);
+        break;
+    case EXACT:
+        exact_tile(w, x, g, n, lane0, period, index); /* before dx may overwrite x or dy */
+        /* fall through */
+    default:
+        if (out) loops->scale(x, g, alpha, (size_t)period, out, (size_t)n, call->at_one);
     }
     if (out && out != at[VIEW_OUT]) output(w, VIEW_OUT, at, p, out, call->x_dtype);
 }
 
-/* Alpha for the lanes of a piece, in the compute type; and which alpha each lane belongs to. */
-static void lay_out(work *w, const char *alpha, const piece *p) {
-    const int moved = memcmp(p, &w->laid_out, sizeof *p) != 0;
-    if (alpha == w->laid_out_for && !moved) return;
+static void step(char *at[VIEW_OPERANDS], char *const from[VIEW_OPERANDS], const work *w,
+                 ptrdiff_t a, ptrdiff_t b, ptrdiff_t c) {
+    for (int o = 0; o < VIEW_OPERANDS; o++)
+        at[o] = from[o] ? from[o] + a * w->stride[o][0] + b * w->stride[o][1] + c * w->stride[o][2]
+                        : NULL;
+}
+
+static ptrdiff_t tile_most(const work *w) {
+    const ptrdiff_t n = TILE_BYTES / (ptrdiff_t)item_size[w->call->x_dtype];
+    return n < TILE ? n : TILE;
+}
+
+/* A run of one alpha. */
+static void walk_run(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
+    const ptrdiff_t most = tile_most(w), item = (ptrdiff_t)item_size[w->call->x_dtype];
+    if (from[VIEW_ALPHA] != w->laid_out_for) {
+        loops_of(w->call->alpha_dtype, w->wide)->widen(from[VIEW_ALPHA], w->alpha_lanes, 1);
+        w->alpha = w->alpha_lanes;
+        w->laid_out_for = from[VIEW_ALPHA];
+    }
+    /* a long run begins with what lies before a line of 64 bytes: whole lines load faster */
+    ptrdiff_t length = w->n[2] >= 4 * most && w->stride[VIEW_X][2] == item
+                           ? (ptrdiff_t)(-(uintptr_t)from[VIEW_X] & 63) / item
+                           : 0;
+    if (length == 0) length = most;
+    for (ptrdiff_t c = 0; c < w->n[2]; c += length, length = most) {
+        const piece p = {{1, 1, w->n[2] - c < length ? w->n[2] - c : length}};
+        char *at[VIEW_OPERANDS];
+        step(at, from, w, 0, 0, c);
+        tile(w, at, &p, 0, 0, index);
+    }
+}
+
+/* Alpha for the lanes of `rows` rows side by side, in the compute type. */
+static void lay_out_alpha(work *w, const char *alpha, const piece *p) {
     const int dtype = w->call->alpha_dtype;
     const ptrdiff_t item = (ptrdiff_t)item_size[dtype], row = p->n[1] * p->n[2];
-    const piece one_row = {{1, w->along ? p->n[1] : 1, w->along ? p->n[2] : 1}};
-    const ptrdiff_t n = piece_size(&one_row), lanes = w->along ? lanes_of(w, p) : 1;
-
-    const void *raw = alpha;
-    if (!is_one_run(&one_row, w->stride[VIEW_ALPHA], item)) {
-        gather((char *)w->alpha_raw, alpha, w->stride[VIEW_ALPHA], &one_row, item);
-        raw = w->alpha_raw;
+    const ptrdiff_t *stride = w->stride[VIEW_ALPHA];
+    const size_t wide = w->wide ? sizeof(double) : sizeof(float);
+    const prelu_loops *convert = loops_of(dtype, w->wide);
+    const piece one_row = {{1, p->n[1], p->n[2]}};
+    char *to = (char *)w->alpha_lanes;
+    if ((size_t)item == wide && p->n[0] == 1 && is_one_run(&one_row, stride, item)) {
+        w->alpha = alpha;
+        return;
     }
-    const int same = dtype == PRELU_F64 || (dtype == PRELU_F32 && !w->wide);
-    if (same && lanes == n) {
-        w->alpha = raw;
+    w->alpha = w->alpha_lanes;
+    if (is_one_run(&one_row, stride, item)) {
+        convert->widen(alpha, to, (size_t)row);
     } else {
-        const size_t bytes = (size_t)n * (w->wide ? sizeof(double) : sizeof(float));
-        loops_of(dtype, w->wide)->widen(raw, w->alpha_tile, (size_t)n);
-        for (ptrdiff_t a = 1; a < lanes / n; a++)
-            memcpy((char *)w->alpha_tile + (size_t)a * bytes, w->alpha_tile, bytes);
-        w->alpha = w->alpha_tile;
+        for (ptrdiff_t b = 0; b < p->n[1]; b++) {
+            const char *first = alpha + b * stride[1];
+            char *lanes = to + (size_t)(b * p->n[2]) * wide;
+            for (ptrdiff_t c = 0; c < p->n[2]; c += LANES_FEW) {
+                const ptrdiff_t n = p->n[2] - c < LANES_FEW ? p->n[2] - c : LANES_FEW;
+                char raw[LANES_FEW * sizeof(double)];
+                copy_row(raw, item, first + c * stride[2], stride[2], n, item);
+                convert->widen(raw, lanes + (size_t)c * wide, (size_t)n);
+            }
+        }
     }
+    for (ptrdiff_t a = 1; a < p->n[0]; a++)
+        memcpy(to + (size_t)(a * row) * wide, to, (size_t)row * wide);
+}
 
-    if (moved && w->along && w->mode == EXACT) {
-        ptrdiff_t lane = 0;
-        for (ptrdiff_t b = 0; b < p->n[1]; b++)
-            for (ptrdiff_t c = 0; c < p->n[2]; c++)
-                w->lane_index[lane++] = b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
-        for (; lane < lanes; lane++) w->lane_index[lane] = w->lane_index[lane - row];
+/* Prepares the lanes of a band; p is what lies side by side. */
+static void lay_out(work *w, const char *alpha, const piece *p, ptrdiff_t index) {
+    const int moved = memcmp(p, &w->laid_out, sizeof *p) != 0;
+    if (w->lanes.used && (moved || w->lanes.index != index)) sums_flush(w);
+    if (w->exact && (moved || w->exact->lanes.index != index)) exact_flush(w);
+    if (moved || alpha != w->laid_out_for) lay_out_alpha(w, alpha, p);
+    if (moved && w->exact) {
+        const ptrdiff_t row = p->n[1] * p->n[2], *steps = w->tile_index_stride;
+        for (ptrdiff_t lane = 0; lane < piece_size(p); lane++)
+            w->exact->lane_index[lane] =
+                lane % row / p->n[2] * steps[1] + lane % p->n[2] * steps[2];
     }
     w->laid_out = *p;
     w->laid_out_for = alpha;
+    w->lanes.index = index;
+}
+
+/* Makes room for as many more additions into each lane. */
+static void sums_expect(work *w, ptrdiff_t adds) {
+    if (w->lanes.adds + adds > ADDS_MOST) sums_flush(w);
+    if (w->lanes.used == 0) {
+        w->lanes.used = piece_size(&w->laid_out);
+        const size_t bytes = (size_t)(w->lanes.used + LANES) * sizeof(double);
+        memset(w->sum, 0, bytes);
+        memset(w->correction, 0, bytes);
+        memset(w->partials, 0, bytes);
+    }
+    w->lanes.adds += adds;
 }
 
 /* How many rows are laid out side by side: whole groups if that is possible, but not too few. */
-static ptrdiff_t rows_of_lanes(ptrdiff_t row, ptrdiff_t rows) {
-    const ptrdiff_t most = rows < LANES_MOST / row ? rows : LANES_MOST / row;
+static ptrdiff_t rows_side_by_side(ptrdiff_t row, ptrdiff_t rows) {
+    const ptrdiff_t most = rows < LANES_FEW / row ? rows : LANES_FEW / row;
     for (ptrdiff_t r = 1; r <= most; r++)
         if (r * row % LANES == 0 && r * row >= LANES_LEAST) return r;
-    return most;
+    return most > 1 ? most : 1;
 }
 
-static void walk_tiles(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
-    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
-    const ptrdiff_t tile_most = TILE_BYTES / item < TILE ? TILE_BYTES / item : TILE;
-    const ptrdiff_t most = w->along ? LANES_MOST : tile_most;
-    const ptrdiff_t n2 = w->n[2] < most ? w->n[2] : most;
-    const ptrdiff_t n1 = w->n[1] < most / n2 ? w->n[1] : most / n2, row = n1 * n2;
-    w->repeat = w->along ? rows_of_lanes(row, w->n[0]) : 1;
-    const ptrdiff_t rows = tile_most / row / w->repeat * w->repeat;
-    const ptrdiff_t n0 = w->n[0] < rows ? w->n[0] : rows;
-    /* a long run begins with what lies before a line of 64 bytes: whole lines load faster */
-    const ptrdiff_t before = w->n[2] >= 4 * tile_most && w->stride[VIEW_X][2] == item
-                                 ? (ptrdiff_t)(-(uintptr_t)from[VIEW_X] & 63) / item
-                                 : 0;
-    for (ptrdiff_t b = 0; b < w->n[1]; b += n1)
-        for (ptrdiff_t c = 0, length; c < w->n[2]; c += length) {
-            length = c == 0 && before ? before : w->n[2] - c < n2 ? w->n[2] - c : n2;
-            for (ptrdiff_t a = 0; a < w->n[0]; a += n0) {
-                const piece p = {{w->n[0] - a < n0 ? w->n[0] - a : n0,
-                                  w->n[1] - b < n1 ? w->n[1] - b : n1,
-                                  length}};
-                const ptrdiff_t here =
-                    index + b * w->tile_index_stride[1] + c * w->tile_index_stride[2];
-                char *at[VIEW_OPERANDS];
-                for (int o = 0; o < VIEW_OPERANDS; o++)
-                    at[o] = from[o] ? from[o] + a * w->stride[o][0] + b * w->stride[o][1] +
-                                          c * w->stride[o][2]
-                                    : NULL;
-                /* lanes of another piece: what is in them goes where it belongs first */
-                if (w->along && memcmp(&p, &w->laid_out, sizeof p) != 0) {
-                    sums_flush(w);
-                    if (w->exact) exact_flush(w);
-                }
-                lay_out(w, at[VIEW_ALPHA], &p);
-                tile(w, at, &p, here);
+/* A band: all rows over as many alphas that run along as there are lanes. */
+static void walk_band(work *w, char *const from[VIEW_OPERANDS], const piece *band,
+                      ptrdiff_t index) {
+    const ptrdiff_t most = tile_most(w), row = band->n[1] * band->n[2];
+    const ptrdiff_t repeat = rows_side_by_side(row, band->n[0]);
+    char *at[VIEW_OPERANDS];
+    lay_out(w, from[VIEW_ALPHA], &(piece){{repeat, band->n[1], band->n[2]}}, index);
+    if (row <= most) { /* whole rows in a tile */
+        const ptrdiff_t rows = most / row / repeat * repeat, step_ = rows ? rows : 1;
+        for (ptrdiff_t a = 0; a < band->n[0]; a += step_) {
+            const ptrdiff_t n = band->n[0] - a < step_ ? band->n[0] - a : step_;
+            if (w->mode == SUMS) sums_expect(w, (n + repeat - 1) / repeat);
+            step(at, from, w, a, 0, 0);
+            tile(w, at, &(piece){{n, band->n[1], band->n[2]}}, 0,
+                 (n < repeat ? n : repeat) * row, index);
+        }
+        return;
+    }
+    const ptrdiff_t n2 = band->n[2] < most ? band->n[2] : most, n1 = most / n2;
+    for (ptrdiff_t a = 0; a < band->n[0]; a++) { /* a row in several tiles */
+        if (w->mode == SUMS) sums_expect(w, 1);
+        for (ptrdiff_t b = 0; b < band->n[1]; b += n1)
+            for (ptrdiff_t c = 0; c < band->n[2]; c += n2) {
+                const piece p = {{1, band->n[1] - b < n1 ? band->n[1] - b : n1,
+                                  band->n[2] - c < n2 ? band->n[2] - c : n2}};
+                step(at, from, w, a, b, c);
+                tile(w, at, &p, b * band->n[2] + c, piece_size(&p), index);
             }
+    }
+}
+
+static void walk_bands(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
+    const ptrdiff_t *n = w->n, *steps = w->tile_index_stride, most = w->lanes_most;
+    const ptrdiff_t n2 = n[2] < most ? n[2] : most;
+    const ptrdiff_t n1 = n[1] < most / n2 ? n[1] : most / n2;
+    for (ptrdiff_t b = 0; b < n[1]; b += n1)
+        for (ptrdiff_t c = 0; c < n[2]; c += n2) {
+            const piece band = {
+                {n[0], n[1] - b < n1 ? n[1] - b : n1, n[2] - c < n2 ? n[2] - c : n2}};
+            char *at[VIEW_OPERANDS];
+            step(at, from, w, 0, b, c);
+            walk_band(w, at, &band, index + b * steps[1] + c * steps[2]);
         }
 }
 
 static void walk(work *w, int axis, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
     if (axis == w->outer_axes) {
-        walk_tiles(w, from, index);
+        if (w->along) walk_bands(w, from, index);
+        else walk_run(w, from, index);
         return;
     }
     const prelu_view *v = &w->call->view;
@@ -604,6 +663,18 @@ static void run(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
         for (int o = 0; o < VIEW_OPERANDS; o++)
             w.stride[o][i] = axis[i] < 0 || !v->data[o] ? 0 : v->stride[o][axis[i]];
     }
+    /* more lanes if a row has more and there are rows to share them, and memory */
+    const ptrdiff_t lanes = w.n[1] * w.n[2] < LANES_MOST ? w.n[1] * w.n[2] : LANES_MOST;
+    const ptrdiff_t room = lanes + 2 * LANES;
+    double *allocated = w.along && w.n[0] > 1 && lanes > LANES_FEW && mode != TERMS
+                            ? malloc((size_t)room * 4 * sizeof(double))
+                            : NULL;
+    w.lanes_most = allocated ? lanes : LANES_FEW;
+    w.sum = allocated ? allocated : w.few[0];
+    w.correction = allocated ? allocated + room : w.few[1];
+    w.partials = allocated ? allocated + 2 * room : w.few[2];
+    w.alpha_lanes = allocated ? allocated + 3 * room : w.few[3];
+
     walk(&w, 0, v->data, 0);
     if (mode == SUMS && w.along) sums_flush(&w);
     if (mode == EXACT) exact_flush(&w);
@@ -613,6 +684,7 @@ static void run(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
         _mm_sfence();
 #endif
     }
+    free(allocated);
 }
 
 void prelu_scale(const prelu_call *call) {
