@@ -9,8 +9,8 @@ from wrong_kernels import BACKWARD, FORWARD, forward
 
 from prelu_array.testing import check_kernel, reference_prelu, reference_prelu_backward
 
-# The kinds whose sums a seed changes.
-RANDOM = ["tail", "cancellation", "subnormals", "random"]
+# The kinds whose sums round, and differ from seed to seed.
+RANDOM = ["cancellation", "subnormals", "random"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_reference_passes_as_exact(at_zero, axis):
         lambda dy, x, alpha: reference_prelu_backward(dy, x, alpha, axis=axis, at_zero=at_zero),
         accumulate="exact",
         axis=axis,
-        kinds=[*RANDOM, "specials", "strides", "overflow", "reversed", "empty"],
+        kinds=[*RANDOM, "specials", "tail", "strides", "overflow", "reversed", "empty"],
     )
     assert report.ok, str(report)
     assert report.settings["at_zero"] == at_zero
