@@ -79,7 +79,21 @@ def _kernel(kernel: str, defines: tuple[tuple[str, str | int], ...]) -> Any:
 
 def launch(plan: _plan.Launch, args: tuple[Any, ...]) -> None:
     """Start a kernel on the current stream."""
-    _kernel(plan.kernel, plan.defines)((plan.grid,), (plan.block,), args)
+    try:
+        _kernel(plan.kernel, plan.defines)((plan.grid,), (plan.block,), args)
+    except (ImportError, OSError, RuntimeError) as error:
+        _explain(error)
+        raise
+
+
+def _explain(error: Exception) -> None:
+    """Raise what to install, if the error is that CuPy cannot load its compiler."""
+    if "libnvrtc" in str(error) or "nvrtc64" in str(error):
+        release = cupy.cuda.runtime.runtimeGetVersion() // 1000
+        raise RuntimeError(
+            f"CuPy found no NVRTC to compile the kernels with: "
+            f"pip install cupy-cuda{release}x[ctk], or install the CUDA toolkit"
+        ) from error
 
 
 def _bits(code: str) -> str:

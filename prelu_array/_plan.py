@@ -327,6 +327,8 @@ def sums(
         chunk = max(1, _ceil(_ceil(stream, chunks), block)) * block
         chunks = max(1, _ceil(stream, chunk))
         lanes = min(vector, 4)
+        if alpha == "f64":  # a lane is larger, and registers are few
+            lanes = 1 if vector == 8 else min(vector, 2)
         first = Launch(
             "rows",
             (

@@ -49,40 +49,49 @@ DEVICE void empty(prelu_window *w, u64 *limbs) {
     w->used = 0;
 }
 
-/* Adds x * dy. */
-DEVICE void add_exactly(prelu_window *w, u64 *limbs, X x, X dy) {
+/* A product of two elements: NaN or infinite, zero, or an integer times 2^(base + place). */
+struct prelu_product {
+    u64 low, high;
+    int place, negative, irregular; /* irregular: the limb that counts it, or 0 */
+};
+
+DEVICE prelu_product product_of(X x, X dy) {
     enum {
         fraction = format<X>::precision - 1,
-        field_end = 1 << (format<X>::size - format<X>::precision)
+        field_end = (1 << (format<X>::size - format<X>::precision)) - 1
     };
     const u64 bx = bits_of(x), bdy = bits_of(dy), hidden = 1ull << fraction;
-    const int fx = (int)(bx >> fraction) & (field_end - 1);
-    const int fdy = (int)(bdy >> fraction) & (field_end - 1);
+    const int fx = (int)(bx >> fraction) & field_end, fdy = (int)(bdy >> fraction) & field_end;
     const u64 mx = (bx & (hidden - 1)) | (fx ? hidden : 0);
     const u64 mdy = (bdy & (hidden - 1)) | (fdy ? hidden : 0);
-    const int negative = (int)((bx ^ bdy) >> (format<X>::size - 1)) & 1;
-    if (fx == field_end - 1 || fdy == field_end - 1) {
-        const int nan = (fx == field_end - 1 && (mx != hidden || mdy == 0)) ||
-                        (fdy == field_end - 1 && (mdy != hidden || mx == 0));
-        atomicAdd(&limbs[nan ? A_NAN : negative ? NEGATIVE_INFINITY : POSITIVE_INFINITY], 1ull);
-        return;
+    prelu_product p;
+    p.low = mx * mdy;
+    p.high = X_IS_F64 ? __umul64hi(mx, mdy) : 0;
+    p.place = (fx ? fx - 1 : 0) + (fdy ? fdy - 1 : 0);
+    p.negative = (int)((bx ^ bdy) >> (format<X>::size - 1)) & 1;
+    p.irregular = 0;
+    if (fx == field_end || fdy == field_end) {
+        const int nan = (fx == field_end && (mx != hidden || mdy == 0)) ||
+                        (fdy == field_end && (mdy != hidden || mx == 0));
+        p.irregular = nan ? A_NAN : p.negative ? NEGATIVE_INFINITY : POSITIVE_INFINITY;
     }
-    if (mx == 0 || mdy == 0) return;
-    const int place = (fx ? fx - 1 : 0) + (fdy ? fdy - 1 : 0); /* above base */
-    if (w->used == 0 || place < 32 * w->position || place > 32 * w->position + 63 ||
-        w->used == 1 << 15) {
-        empty(w, limbs);
-        w->position = place < 64 ? 0 : place / 32 - 1;
-    }
-    const int shift = place - 32 * w->position;
-    const u64 low = mx * mdy, high = X_IS_F64 ? __umul64hi(mx, mdy) : 0;
+    return p;
+}
+
+DEVICE int is_outside(const prelu_window &w, int place) {
+    return w.used == 0 || w.used == 1 << 15 || place < 32 * w.position ||
+           place > 32 * w.position + 63;
+}
+
+DEVICE void add_inside(prelu_window *w, const prelu_product &p) {
+    const int shift = p.place - 32 * w->position;
     u64 term[WORDS];
-    term[0] = low << shift;
-    term[1] = high << shift | (shift ? low >> (64 - shift) : 0);
-    if (X_IS_F64) term[WORDS - 1] = shift ? high >> (64 - shift) : 0;
-    u64 carry = negative;
+    term[0] = p.low << shift;
+    term[1] = p.high << shift | (shift ? p.low >> (64 - shift) : 0);
+    if (X_IS_F64) term[WORDS - 1] = shift ? p.high >> (64 - shift) : 0;
+    u64 carry = p.negative;
     for (int i = 0; i < WORDS; i++) { /* -v is ~v + 1 */
-        const u64 digit = negative ? ~term[i] : term[i];
+        const u64 digit = p.negative ? ~term[i] : term[i];
         const u64 partly = w->word[i] + digit, sum = partly + carry;
         carry = (partly < digit) | (sum < carry);
         w->word[i] = sum;
@@ -92,6 +101,7 @@ DEVICE void add_exactly(prelu_window *w, u64 *limbs, X x, X dy) {
 
 /* Carries, so that all limbs but the signed top one lie in [0, 2^32). */
 DEVICE void carry(i64 *limbs) {
+#pragma unroll 1
     for (int i = 0; i + 1 < DIGITS; i++) {
         const i64 low = limbs[i] & 0xffffffffll;
         limbs[i + 1] += (limbs[i] - low) / 4294967296ll;
@@ -161,7 +171,7 @@ DEVICE A rounded_limbs(i64 *limbs) {
     return result;
 }
 
-extern "C" __global__ void __launch_bounds__(BLOCK)
+extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_exact_kernel(const X *dy, const X *x, double edge_, A *dalpha, i64 dalpha_stride,
                    const u64 *doubtful, u64 *states, u64 *arrived, prelu_terms view) {
     __shared__ i64 limbs[LIMBS];
@@ -190,19 +200,35 @@ prelu_exact_kernel(const X *dy, const X *x, double edge_, A *dalpha, i64 dalpha_
         window.position = window.used = 0;
         const i64 from = (i64)piece * length;
         const i64 to = view.terms - from > length ? from + length : view.terms;
-        for (i64 j = from + threadIdx.x; j < to; j += BLOCK) {
-            const X *xj = xc, *dyj = dyc;
-            left = j;
-            for (int k = SUMMED - 1; k >= 0; k--) {
-                const i64 next = left / view.summed_shape[k];
-                const i64 i = left - next * view.summed_shape[k];
-                xj += i * view.summed_x[k];
-                dyj += i * view.summed_dy[k];
-                left = next;
+#pragma unroll 1
+        for (i64 j = from + threadIdx.x;; j += BLOCK) {
+            prelu_product p;
+            p.low = p.high = 0;
+            if (j < to) {
+                const X *xj = xc, *dyj = dyc;
+                left = j;
+                for (int k = SUMMED - 1; k >= 0; k--) {
+                    const i64 next = left / view.summed_shape[k];
+                    const i64 i = left - next * view.summed_shape[k];
+                    xj += i * view.summed_x[k];
+                    dyj += i * view.summed_dy[k];
+                    left = next;
+                }
+                if (prelu_identity(widen(*xj), edge)) continue;
+                p = product_of(*xj, *dyj);
+                if (p.irregular) {
+                    atomicAdd((u64 *)&limbs[p.irregular], 1ull);
+                    continue;
+                }
+                if ((p.low | p.high) == 0) continue;
             }
-            if (!prelu_identity(widen(*xj), edge)) add_exactly(&window, (u64 *)limbs, *xj, *dyj);
+            if (j >= to || is_outside(window, p.place)) {
+                empty(&window, (u64 *)limbs);
+                if (j >= to) break;
+                window.position = p.place < 64 ? 0 : p.place / 32 - 1;
+            }
+            add_inside(&window, p);
         }
-        empty(&window, (u64 *)limbs);
         __syncthreads();
 
         if (pieces > 1) {

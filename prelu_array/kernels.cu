@@ -46,7 +46,7 @@ DEVICE X scaled(X x, X g, real alpha, real edge) {
 #define ALONG_VECTOR 2
 #define EACH 3
 
-extern "C" __global__ void __launch_bounds__(BLOCK)
+extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_scale_kernel(X *out, const X *dy, const X *x, const A *alpha, double number, double edge_,
                    I n, I n1, I n2, I s0, I s1, I s2) {
     const real edge = rounded<real>(edge_);
@@ -100,7 +100,7 @@ prelu_scale_kernel(X *out, const X *dy, const X *x, const A *alpha, double numbe
 /* The fused backward where alpha stays the same along runs: x is outer by channels by `inner`
  * vectors, and block (channel, chunk) walks `chunk` vectors of the channel's stream. One channel
  * may have `tail` elements after its last vector. WANT_DX: 0 leaves dx alone. */
-extern "C" __global__ void __launch_bounds__(BLOCK)
+extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restrict__ x,
                   const A *__restrict__ alpha, double number, double edge_, I channels, I inner,
                   I stream, I tail, I chunk, I chunks, I alpha_stride, prelu_end end) {
@@ -108,8 +108,9 @@ prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
     const I channel = blockIdx.x / chunks, k = blockIdx.x - channel * chunks;
     const real a = alpha_at(alpha, number, channel * alpha_stride);
     const I from = k * chunk, to = stream - from > chunk ? from + chunk : stream;
-    prelu_sum sums[LANES];
-    for (int q = 0; q < LANES; q++) sums[q] = sum_of_nothing();
+    prelu_lane lanes[LANES];
+    for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
+#pragma unroll 1 /* here and below: unrolled it would need more registers than there are */
     for (I j = from + threadIdx.x; j < to; j += BLOCK) {
         const I outer = j / inner, at = (outer * channels + channel) * inner + (j - outer * inner);
         const vector_of<X> xs = load(x, at), dys = load(dy, at);
@@ -118,7 +119,7 @@ prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
         for (int q = 0; q < VECTOR; q++) {
             const int identity = prelu_identity(widen(xs.v[q]), edge);
             if (WANT_DX) dxs.v[q] = rounded<X>(prelu_scale(identity, widen(dys.v[q]), a));
-            add_term(&sums[q % LANES], identity, native(xs.v[q]), native(dys.v[q]));
+            add_term(&lanes[q % LANES], identity, native(xs.v[q]), native(dys.v[q]));
         }
         if (WANT_DX) store(dx, at, dxs);
     }
@@ -126,10 +127,11 @@ prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
         const I e = stream * VECTOR + threadIdx.x;
         const int identity = prelu_identity(widen(x[e]), edge);
         if (WANT_DX) dx[e] = rounded<X>(prelu_scale(identity, widen(dy[e]), a));
-        add_term(&sums[0], identity, native(x[e]), native(dy[e]));
+        add_term(&lanes[0], identity, native(x[e]), native(dy[e]));
     }
-    for (int q = 1; q < LANES; q++) join(&sums[0], sums[q]);
-    const prelu_sum total = block_sum(sums[0]);
+    prelu_sum total = sum_of(lanes[0]);
+    for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q]));
+    total = block_sum(total);
     if (threadIdx.x == 0) {
         if (chunks == 1) settle(total, end, channel);
         else end.partials[channel * chunks + k] = total;
@@ -141,7 +143,7 @@ prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
 /* The fused backward where alpha runs along: x is rows by channels. A block is COLUMNS threads of
  * VECTOR channels each, by BLOCK / COLUMNS rows, and walks `chunk` rows. PACKED: alpha and dalpha
  * are read and written as vectors. ONE_TERM: there is one row, so each term is its sum. */
-extern "C" __global__ void __launch_bounds__(BLOCK)
+extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restrict__ x,
                   const A *__restrict__ alpha, double edge_, I channels, I rows, I chunk, I chunks,
                   I alpha_stride, prelu_end end) {
@@ -150,10 +152,10 @@ prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
     const I vectors = channels / VECTOR, blocks = (vectors + COLUMNS - 1) / COLUMNS;
     const I k = blockIdx.x / blocks, at = (I)(blockIdx.x - k * blocks) * COLUMNS + column;
     const I from = k * chunk, to = rows - from > chunk ? from + chunk : rows;
-    prelu_sum sums[VECTOR];
+    prelu_lane lanes[VECTOR];
     vector_of<A> results;
 #pragma unroll
-    for (int q = 0; q < VECTOR; q++) sums[q] = sum_of_nothing();
+    for (int q = 0; q < VECTOR; q++) lanes[q] = empty_lane();
     if (at < vectors) {
         vector_of<A> as;
         if (PACKED) {
@@ -162,6 +164,7 @@ prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
 #pragma unroll
             for (int q = 0; q < VECTOR; q++) as.v[q] = alpha[(at * VECTOR + q) * alpha_stride];
         }
+#pragma unroll 1
         for (I r = from + row; r < to; r += BLOCK / COLUMNS) {
             const vector_of<X> xs = load(x, r * vectors + at), dys = load(dy, r * vectors + at);
             vector_of<X> dxs;
@@ -172,14 +175,14 @@ prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
                     dxs.v[q] =
                         rounded<X>(prelu_scale(identity, widen(dys.v[q]), widen(as.v[q])));
                 if (ONE_TERM) results.v[q] = rounded_term(xs.v[q], dys.v[q], edge);
-                else add_term(&sums[q], identity, native(xs.v[q]), native(dys.v[q]));
+                else add_term(&lanes[q], identity, native(xs.v[q]), native(dys.v[q]));
             }
             if (WANT_DX) store(dx, r * vectors + at, dxs);
         }
     }
 #pragma unroll
     for (int q = 0; q < VECTOR && !ONE_TERM; q++) { /* the rows of the block, by halves */
-        prelu_sum total = sums[q];
+        prelu_sum total = sum_of(lanes[q]);
 #if BLOCK > COLUMNS
         __shared__ prelu_sum others[BLOCK];
         for (int half = BLOCK / 2; half >= COLUMNS; half /= 2) {
@@ -211,7 +214,7 @@ prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
 #if defined(KERNEL_FINISH)
 /* Adds the partial sums of each alpha: partial k of alpha c is at c * c_stride + k * k_stride.
  * A block for each alpha, or with BLOCK_PER_ALPHA 0 a thread. */
-extern "C" __global__ void __launch_bounds__(BLOCK)
+extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_finish_kernel(i64 alphas, i64 chunks, i64 c_stride, i64 k_stride, prelu_end end) {
     const i64 first = BLOCK_PER_ALPHA ? blockIdx.x : (i64)blockIdx.x * BLOCK + threadIdx.x;
     const i64 step = BLOCK_PER_ALPHA ? gridDim.x : (i64)gridDim.x * BLOCK;

@@ -23,6 +23,10 @@ struct bf16 {
 typedef float f32;
 typedef double f64;
 
+/* At least so many blocks run beside each other, so that a thread has 64 registers: fewer would
+ * have to go through memory, more would leave too few threads to hide its latency. */
+#define BLOCKS_PER_SM (BLOCK == 256 ? 4 : 16)
+
 #define DEVICE __device__ __forceinline__
 
 #ifndef PRELU_ON_HOST
@@ -56,6 +60,14 @@ DEVICE float multiply(float a, float b) {
     asm("mul.rn.f32 %0, %1, %2;" : "=f"(product) : "f"(a), "f"(b));
     return product;
 }
+DEVICE float add_size(float size, float x, float dy) { /* size + |x * dy|, rounded upwards */
+    float sum;
+    asm("{\n\t.reg .f32 a, b;\n\tabs.f32 a, %1;\n\tabs.f32 b, %2;\n\t"
+        "fma.rp.f32 %0, a, b, %3;\n\t}"
+        : "=f"(sum)
+        : "f"(x), "f"(dy), "f"(size));
+    return sum;
+}
 DEVICE int above(float a, float b) {
     int answer;
     asm("{\n\t.reg .pred p;\n\tsetp.gt.f32 p, %1, %2;\n\tselp.s32 %0, 1, 0, p;\n\t}"
@@ -66,6 +78,9 @@ DEVICE int above(float a, float b) {
 #endif
 
 DEVICE double multiply(double a, double b) { return __dmul_rn(a, b); }
+DEVICE double add_size(double size, double x, double dy) {
+    return __fma_ru(fabs(x), fabs(dy), size);
+}
 DEVICE int above(double a, double b) { return a > b; }
 
 DEVICE float bf16_to_float(unsigned short bits) {

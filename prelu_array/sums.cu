@@ -6,12 +6,26 @@
  * (b) `low` sums the roundings of additions, by two-sum. Additions of partial sums always do
  *     that, those of terms only for float64 dalpha (A_IS_F64), with the rounding of each product,
  *     by fma: nearly twice the precision of a double.
- * (c) Products of float64 may be rounded, overflow or underflow. As `size` is rounded upwards it
- *     is 0 only if every term is; `tiny` covers what underflows. For the other dtypes a
- *     product is exact in double, no sum overflows, and `size` is finite if every term is.
+ * (c) Products of float64 may be rounded, overflow or underflow; `tiny` covers what underflows.
+ *     For the other dtypes a product is exact in double, no sum overflows, and s is finite if
+ *     every term is.
+ * (d) A thread sums sizes in x's own arithmetic: in float that saves registers, and time where
+ *     doubles are slow. It may overflow there, which only means a doubt. Rounded upwards a size
+ *     is 0 only if every term is.
  */
 struct prelu_sum {
     double s, size, low;
+};
+
+/* The sum of one thread. */
+#if X_IS_F64
+typedef double prelu_size;
+#else
+typedef float prelu_size;
+#endif
+struct prelu_lane {
+    double s, low;
+    prelu_size size;
 };
 
 /* Where partial sums and results go. */
@@ -42,26 +56,39 @@ DEVICE void join(prelu_sum *sum, const prelu_sum &other) {
     sum->size = __dadd_ru(sum->size, other.size);
 }
 
-template <class N> /* float or double */
-DEVICE void add_term(prelu_sum *sum, int identity, N x_, N dy_) {
+DEVICE prelu_lane empty_lane() {
+    prelu_lane lane;
+    lane.s = lane.low = 0.0;
+    lane.size = 0;
+    return lane;
+}
+
+DEVICE void add_term(prelu_lane *lane, int identity, prelu_size x_, prelu_size dy_) {
     const double x = as_double(x_), dy = as_double(dy_);
     const double term = prelu_term(identity, x, dy);
-    const double s = __dadd_rn(sum->s, term);
+    const double s = __dadd_rn(lane->s, term);
 #if A_IS_F64
-    double error = addition_error(sum->s, term, s);
+    double error = addition_error(lane->s, term, s);
     if (X_IS_F64) error = __dadd_rn(error, identity ? 0.0 : __fma_rn(x, dy, -term));
-    sum->low = __dadd_rn(sum->low, error);
+    lane->low = __dadd_rn(lane->low, error);
 #endif
-    sum->s = s;
-    if (X_IS_F64) sum->size = identity ? sum->size : __fma_ru(fabs(x), fabs(dy), sum->size);
-    else sum->size = __dadd_ru(sum->size, fabs(term));
+    lane->s = s;
+    lane->size = identity ? lane->size : add_size(lane->size, x_, dy_);
+}
+
+DEVICE prelu_sum sum_of(const prelu_lane &lane) {
+    prelu_sum sum;
+    sum.s = lane.s;
+    sum.size = as_double(lane.size);
+    sum.low = lane.low;
+    return sum;
 }
 
 /* One term, and a sum of two, as CuPy's ReductionKernel wants them. */
 DEVICE prelu_sum one_term(X x, X dy, double edge) {
-    prelu_sum sum = sum_of_nothing();
-    add_term(&sum, prelu_identity(widen(x), rounded<real>(edge)), native(x), native(dy));
-    return sum;
+    prelu_lane lane = empty_lane();
+    add_term(&lane, prelu_identity(widen(x), rounded<real>(edge)), native(x), native(dy));
+    return sum_of(lane);
 }
 DEVICE prelu_sum both(prelu_sum a, const prelu_sum &b) {
     join(&a, b);
@@ -88,9 +115,10 @@ DEVICE int is_settled(const prelu_sum &sum, const prelu_end &end, A *result) {
         *result = rounded<A>(0.0);
         return 1;
     }
-    if (!(sum.size < __longlong_as_double(0x7ff0000000000000ll))) {
-        *result = rounded<A>(sum.s); /* a term is NaN or infinite, and so is s */
-        return !X_IS_F64;            /* or finite products have overflowed */
+    const double infinity = __longlong_as_double(0x7ff0000000000000ll);
+    if (!(sum.size < infinity)) {
+        *result = rounded<A>(sum.s); /* a term is NaN or infinite, and so is s, */
+        return !X_IS_F64 && !(fabs(sum.s) < infinity); /* or finite terms have overflowed */
     }
     const double wrong = __dadd_ru(__dmul_ru(end.bound, sum.size), end.tiny);
 #if A_IS_F64

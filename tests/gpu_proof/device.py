@@ -101,6 +101,7 @@ class Proof:
         self.change = change or (lambda text: text)
         self.ran: list[str] = []
         self.counts: dict[str, int] = {}
+        self.capturing = False
 
     def run(self, text, options, name, grid, block, args):
         kernel = compiled(self.change(text), tuple(options), self.architecture)[name]
@@ -110,7 +111,7 @@ class Proof:
 
     def namespace(self):
         """Return a module to put in CuPy's place."""
-        stream = SimpleNamespace(is_capturing=lambda: False)
+        stream = SimpleNamespace(is_capturing=lambda: self.capturing)
         device = SimpleNamespace(attributes={"MultiProcessorCount": MULTIPROCESSORS})
         return SimpleNamespace(
             ndarray=HostArray,
@@ -121,7 +122,11 @@ class Proof:
             ),
             ElementwiseKernel=lambda *a, **k: cupy_source.Elementwise(self, *a, **k),
             ReductionKernel=lambda *a, **k: cupy_source.Reduction(self, *a, **k),
-            cuda=SimpleNamespace(get_current_stream=lambda: stream, Device=lambda _: device),
+            cuda=SimpleNamespace(
+                get_current_stream=lambda: stream,
+                Device=lambda _: device,
+                runtime=SimpleNamespace(runtimeGetVersion=lambda: 13000),
+            ),
             lib=SimpleNamespace(
                 stride_tricks=SimpleNamespace(
                     as_strided=lambda a, shape, strides: np.lib.stride_tricks.as_strided(

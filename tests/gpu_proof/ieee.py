@@ -17,9 +17,9 @@ def flush(v):
 def _toward(value, exact_sign, direction):
     """Step each value one float on where the exact result lies beyond it."""
     if direction == "rp":
-        return np.where(exact_sign > 0, np.nextafter(value, np.inf), value)
+        return np.where(exact_sign > 0, np.nextafter(value, value.dtype.type(np.inf)), value)
     if direction == "rm":
-        return np.where(exact_sign < 0, np.nextafter(value, -np.inf), value)
+        return np.where(exact_sign < 0, np.nextafter(value, value.dtype.type(-np.inf)), value)
     return value
 
 
@@ -40,11 +40,54 @@ def add(a, b, rounding):
 
 
 def fma(a, b, c, rounding):
-    """Lane by lane, through fractions: slow and right."""
-    result = np.empty(a.size, a.dtype)
-    for i, (u, v, w) in enumerate(zip(a.tolist(), b.tolist(), c.tolist(), strict=True)):
-        result[i] = _fma_one(u, v, w, rounding)
+    """Return a * b + c rounded once."""
+    if a.dtype == np.float32:
+        return _fma_float(a, b, c, rounding)
+    result, sure = _fma_usual(a, b, c, rounding)
+    for i in np.flatnonzero(~sure):  # lane by lane, through fractions: slow and right
+        result[i] = _fma_one(float(a[i]), float(b[i]), float(c[i]), rounding)
     return result
+
+
+def _fma_usual(a, b, c, rounding):
+    """Where nothing comes near overflow or underflow, and whether that is so."""
+    product = a * b
+    high = [(v * 134217729.0) - ((v * 134217729.0) - v) for v in (a, b)]  # Dekker's halves
+    low = [a - high[0], b - high[1]]
+    error = ((high[0] * high[1] - product) + high[0] * low[1] + low[0] * high[1]) + low[0] * low[1]
+    s = product + c
+    z = s - product
+    rest = ((product - (s - z)) + (c - z)) + error  # its sign is right
+    sure = np.ones(a.size, bool)
+    for v, largest in ((a, 2.0**450), (b, 2.0**450), (c, 2.0**900)):
+        size = np.abs(v)
+        sure &= (size < largest) & (size > 1 / largest)
+    cancelled = c == -product
+    gap = np.spacing(np.abs(s)) / 2  # of the numbers below s, the finer ones
+    sure &= cancelled | (np.abs(rest) < 0.99 * gap)
+    nearest = np.where(cancelled, error, s)
+    if rounding == "rn":
+        return nearest, sure & (cancelled | (np.abs(rest) < 0.49 * gap))
+    return _toward(nearest, np.where(cancelled, 0, np.sign(rest)), rounding), sure & (
+        ~cancelled | (error != 0)
+    )
+
+
+def _fma_float(a, b, c, rounding):
+    """A product of floats is a double, so two-sum tells what the sum leaves."""
+    p, c = a.astype(np.float64) * b, c.astype(np.float64)
+    s = p + c
+    z = s - p
+    error = (p - (s - z)) + (c - z)
+    nearest = s.astype(np.float32)
+    beyond = s - nearest  # exact
+    sign = np.where(beyond != 0, np.sign(beyond), np.sign(error))
+    if rounding == "rn":
+        tie = (error != 0) & (beyond != 0)
+        if (tie & (np.abs(beyond) * 2 == np.spacing(np.abs(nearest)))).any():
+            raise NotImplementedError("a sum that rounds twice")
+        return nearest
+    return _toward(nearest, np.where(np.isfinite(s), sign, 0), rounding)
 
 
 def multiply(a, b, rounding):

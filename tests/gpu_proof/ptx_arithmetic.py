@@ -57,8 +57,6 @@ def _mul_floats(i, a, b):
 
 
 def _fma_floats(i, a, b, c):
-    if a.dtype != np.float64:
-        raise NotImplementedError(i.text)
     return ieee.fma(a, b, c, _rounding(i))
 
 
