@@ -1,0 +1,330 @@
+"""Every error of the public functions: its type, and a message with argument, rule and value."""
+
+import re
+import sys
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import prelu_array
+from prelu_array import prelu, prelu_backward
+
+X = np.ones((2, 3), np.float32)
+ALPHA = np.ones(3, np.float32)
+
+FLOATS = r"float16, bfloat16 \(ml_dtypes\), float32 or float64"
+
+
+def raises(error, pattern, function, *args, **options):
+    with pytest.raises(error, match=pattern):
+        function(*args, **options)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "int8",
+        "int64",
+        "uint16",
+        "bool",
+        "complex64",
+        "complex128",
+        "longdouble",
+        "O",
+        "U1",
+        "M8[s]",
+    ],
+)
+@pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
+def test_dtype(argument, dtype):
+    wrong = np.empty(X.shape if argument != "alpha" else ALPHA.shape, dtype)
+    pattern = (
+        rf"^{argument} must be {FLOATS}, got {re.escape(wrong.dtype.name)}; "
+        rf"convert it, for example with {argument}\.astype\(numpy\.float32\)$"
+    )
+    values = {"dy": X, "x": X, "alpha": ALPHA, argument: wrong}
+    if wrong.dtype == np.float64:  # longdouble on some platforms
+        pytest.skip("longdouble is float64 here")
+    raises(TypeError, pattern, prelu_backward, *values.values())
+    if argument != "dy":
+        raises(TypeError, pattern, prelu, values["x"], values["alpha"])
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2, ml_dtypes.int4])
+def test_other_dtypes_of_ml_dtypes(dtype):
+    name = np.dtype(dtype).name
+    raises(TypeError, f"^x must be {FLOATS}, got {name}; ", prelu, np.ones(3, dtype), 0.5)
+    raises(TypeError, f"^alpha must be {FLOATS}, got {name}; ", prelu, X, np.ones(3, dtype))
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(3, "int64"), (True, "bool"), (1j, "complex128"), ([1, 2], "int64")]
+)
+def test_python_values_as_x(value, name):
+    if name == "int64":
+        name = np.asarray(1).dtype.name
+    raises(TypeError, f"^x must be {FLOATS}, got {name}; ", prelu, value, 0.5)
+
+
+@pytest.mark.parametrize(("value", "name"), [(True, "bool"), (0.5j, "complex128")])
+def test_python_values_as_alpha(value, name):
+    raises(TypeError, f"^alpha must be {FLOATS}, got {name}; ", prelu, X, value)
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "got", "cure"),
+    [
+        (
+            np.ma.masked_array,
+            r"numpy\.ma(\.core)?\.MaskedArray",
+            r"mask would be lost: use {}\.filled",
+        ),
+        (lambda a: a.view(Subclass), r"test_errors\.Subclass", r"use numpy\.asarray\({}\)"),
+        (lambda a: np.asmatrix(a), r"numpy(\.matrix)?.*\.matrix", r"use numpy\.asarray\({}\)"),
+        (lambda a: a.view(np.recarray), r"numpy(\.rec)?.*recarray", r"use numpy\.asarray\({}\)"),
+        (lambda a: {1: a}, r"builtins\.dict", r"use numpy\.asarray\({}\)"),
+        (lambda a: None, r"builtins\.NoneType", r"use numpy\.asarray\({}\)"),
+        (lambda a: "text", r"builtins\.str", r"use numpy\.asarray\({}\)"),
+        (lambda a: iter(a), r"builtins\.iterator", r"use numpy\.asarray\({}\)"),
+    ],
+    ids=["masked", "subclass", "matrix", "recarray", "dict", "None", "str", "iterator"],
+)
+@pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # numpy.matrix
+def test_kind_of_array(argument, make, got, cure):
+    values = {"dy": X, "x": X, "alpha": np.ones((2, 3), np.float32)}
+    values[argument] = make(values[argument])
+    pattern = (
+        rf"^{argument} must be a NumPy, CuPy or Dask array or a list, got {got}; "
+        rf".*{cure.format(argument)}"
+    )
+    raises(TypeError, pattern, prelu_backward, *values.values())
+    if argument != "dy":
+        raises(TypeError, pattern, prelu, values["x"], values["alpha"])
+
+
+@pytest.mark.parametrize(
+    ("module", "cure"),
+    [("torch", r"use {}\.detach\(\)\.numpy\(\)"), ("cupy", r"cupy\.asnumpy or cupy\.asarray")],
+)
+@pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
+def test_arrays_of_other_libraries(argument, module, cure):
+    """Known by the name of their module; nothing is imported, nothing is transferred."""
+    kind = type("tensor", (), {"__module__": f"{module}.core"})
+    values = {"dy": X, "x": X, "alpha": ALPHA, argument: kind()}
+    pattern = rf"^{argument} must .* got {module}\.core\.tensor; .*{cure.format(argument)}"
+    raises(TypeError, pattern, prelu_backward, *values.values())
+
+
+def test_ragged_list():
+    raises(
+        ValueError,
+        r"^x must be a regular array, got \[\[1\.0\], \[2\.0, 3\.0\]\]",
+        prelu,
+        [[1.0], [2.0, 3.0]],
+        0.5,
+    )
+    raises(ValueError, r"^alpha must be a regular array, got", prelu, X, [[1.0], [2.0, 3.0]])
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (1, 2, 3), (3, 2), ()])
+def test_shape_of_dy(shape):
+    pattern = rf"^dy must have x's shape \(2, 3\), got {re.escape(str(shape))}$"
+    raises(ValueError, pattern, prelu_backward, np.ones(shape, np.float32), X, ALPHA)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", ml_dtypes.bfloat16])
+def test_dtype_of_dy(dtype):
+    pattern = rf"^dy must have x's dtype float32, got {np.dtype(dtype).name}$"
+    raises(TypeError, pattern, prelu_backward, X.astype(dtype), X, ALPHA)
+
+
+@pytest.mark.parametrize(
+    ("axis", "error", "pattern"),
+    [
+        (2, ValueError, r"axis must lie between -2 and 1 for x with 2 dimensions, got 2"),
+        (-3, ValueError, r"axis must lie between -2 and 1 .*, got -3"),
+        ((0, 2), ValueError, r"axis must lie between -2 and 1 .*, got \(0, 2\)"),
+        (10**30, ValueError, r"axis must lie between -2 and 1 .*, got 10{30}"),
+        ((1, 1), ValueError, r"axis must not repeat an axis, got \(1, 1\)"),
+        ((1, -1), ValueError, r"axis must not repeat an axis, got \(1, -1\)"),
+        (1.0, TypeError, r"axis must be None, an integer or a tuple of integers, got 1\.0"),
+        ("1", TypeError, r"axis must be None, .*, got '1'"),
+        (True, TypeError, r"axis must be None, .*, got True"),
+        ([1], TypeError, r"axis must be None, .*, got \[1\]"),
+        ((0, None), TypeError, r"axis must be None, .*, got \(0, None\)"),
+        ((0, "1"), TypeError, r"axis must be None, .*, got \(0, '1'\)"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("alpha", [ALPHA, 0.5], ids=["array", "number"])
+def test_axis(axis, error, pattern, alpha):
+    raises(error, f"^{pattern}$", prelu, X, alpha, axis=axis)
+    raises(error, f"^{pattern}$", prelu_backward, X, X, alpha, axis=axis)
+
+
+@pytest.mark.parametrize("axis", [0, -1, (0,)])
+def test_axis_of_0_d(axis):
+    pattern = rf"^axis must be None for x with 0 dimensions, got {re.escape(str(axis))}$"
+    raises(ValueError, pattern, prelu, np.ones(()), 0.5, axis=axis)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "rule"),
+    [
+        ((2,), None, r"must broadcast to x\.shape without enlarging it"),
+        ((4,), 1, r"must be \(3,\), the length of axis 1 of x"),
+        ((4,), -1, r"must be \(3,\), the length of axis -1 of x"),
+        ((3, 1), 1, r"must be \(3,\), the length of axis 1 of x"),
+        ((2, 4), (0, 1), r"must be \(2, 3\), the lengths of axes \(0, 1\) of x, or 1 in places"),
+        ((5,), (0, 1), r"must be \(2, 3\), the lengths of axes \(0, 1\) of x, or 1 in places"),
+    ],
+)
+def test_shape_of_alpha(shape, axis, rule):
+    pattern = (
+        rf"^alpha\.shape {rule}, got alpha\.shape {re.escape(str(shape))}, "
+        rf"x\.shape \(2, 3\), axis={re.escape(str(axis))}"
+    )
+    raises(ValueError, pattern, prelu, X, np.ones(shape), axis=axis)
+    raises(ValueError, pattern, prelu_backward, X, X, np.ones(shape), axis=axis)
+
+
+@pytest.mark.parametrize("at_zero", ["zero", "One", "", None, 0, 1.0, True])
+def test_at_zero(at_zero):
+    pattern = rf"^at_zero must be 'alpha' or 'one', got {re.escape(repr(at_zero))}$"
+    raises(ValueError, pattern, prelu_backward, X, X, ALPHA, at_zero=at_zero)
+
+
+@pytest.mark.parametrize("number", [1e39, -1e300, 10**39])
+def test_number_too_large_for_float32(number):
+    pattern = rf"^alpha must fit x's dtype float32, got {re.escape(repr(number))}$"
+    raises(ValueError, pattern, prelu, X, number)
+    raises(ValueError, pattern, prelu_backward, X, X, number)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "number"), [("float16", 65520), ("float16", -1e5), (ml_dtypes.bfloat16, 3.4e38)]
+)
+def test_number_too_large_for_16_bits(dtype, number):
+    pattern = rf"^alpha must fit x's dtype \w*float16, got {re.escape(repr(number))}$"
+    raises(ValueError, pattern, prelu, X.astype(dtype), number)
+
+
+@pytest.mark.parametrize("out", [X, 3, [], (X,), (X, ALPHA, None), "ab", {}])
+def test_out_that_is_no_pair(out):
+    pattern = r"^out must be a pair \(dx, dalpha\), either may be None, got "
+    if isinstance(out, str):  # two characters
+        pattern = r"^out\[0\] must be a NumPy array, got builtins\.str$|" + pattern
+    raises(TypeError, pattern, prelu_backward, X, X, ALPHA, out=out)
+
+
+def test_out_that_is_not_needed():
+    out = np.empty_like(X), np.empty_like(ALPHA)
+    for k, option in enumerate(("need_dx", "need_dalpha")):
+        pattern = rf"^out\[{k}\] must be None where {option} is False$"
+        raises(ValueError, pattern, prelu_backward, X, X, ALPHA, out=out, **{option: False})
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "pattern"),
+    [
+        (np.empty((3, 2), "f4"), ValueError, r"must have x's shape \(2, 3\), got \(3, 2\)"),
+        (np.empty((1, 2, 3), "f4"), ValueError, r"must have x's shape \(2, 3\), got \(1, 2, 3\)"),
+        (np.empty((2, 3), "f8"), TypeError, r"must have x's dtype float32, got float64"),
+        (np.empty((2, 3), "i4"), TypeError, r"must have x's dtype float32, got int32"),
+        (
+            np.broadcast_to(np.float32(1), (2, 3)),
+            ValueError,
+            r"must be writable, got a read-only array",
+        ),
+        (
+            np.lib.stride_tricks.as_strided(np.empty(3, "f4"), (2, 3), (0, 4)),
+            ValueError,
+            r"must have one place for each element, got strides \(0, 4\) for shape \(2, 3\)",
+        ),
+        (X.view(Subclass), TypeError, r"must be a NumPy array, got test_errors\.Subclass"),
+        (X.tolist(), TypeError, r"must be a NumPy array, got builtins\.list"),
+    ],
+    ids=["shape", "axes", "dtype", "int", "read-only", "stride 0", "subclass", "list"],
+)
+def test_out(out, error, pattern):
+    raises(error, f"^out {pattern}$", prelu, X, ALPHA, out=out)
+    raises(error, rf"^out\[0\] {pattern}$", prelu_backward, X, X, ALPHA, out=(out, None))
+
+
+def test_out_for_dalpha():
+    for out, error, pattern in (
+        (np.empty((1, 3), "f4"), ValueError, r"must have alpha's shape \(3,\), got \(1, 3\)"),
+        (np.empty(3, "f2"), TypeError, r"must have alpha's dtype float32, got float16"),
+    ):
+        raises(error, rf"^out\[1\] {pattern}$", prelu_backward, X, X, ALPHA, out=(None, out))
+
+
+@pytest.mark.parametrize(
+    ("n", "error", "pattern"),
+    [
+        (0, ValueError, r"n must be at least 1, got 0"),
+        (-3, ValueError, r"n must be at least 1, got -3"),
+        (2.0, TypeError, r"n must be an integer, got 2\.0"),
+        ("2", TypeError, r"n must be an integer, got '2'"),
+        (True, TypeError, r"n must be an integer, got True"),
+        (None, TypeError, r"n must be an integer, got None"),
+    ],
+)
+def test_set_num_threads(threads, n, error, pattern):
+    before = prelu_array.get_num_threads()
+    raises(error, f"^{pattern}$", threads, n)
+    assert prelu_array.get_num_threads() == before
+
+
+def test_options_are_keywords():
+    raises(TypeError, "positional", prelu, X, ALPHA, 1)
+    raises(TypeError, "positional", prelu_backward, X, X, ALPHA, 1)
+
+
+def test_a_cupy_array_beside_numpy_arrays(backend):
+    """Mixing is an error, never a hidden transfer."""
+    if backend.name == "numpy":
+        pytest.skip("takes two libraries")
+    x, alpha = backend.asarray(X), backend.asarray(ALPHA)
+    for wrong in (
+        lambda: prelu(X, alpha),
+        lambda: prelu(x, ALPHA),
+        lambda: prelu(x, alpha, out=np.empty_like(X)),
+        lambda: prelu(X, ALPHA, out=backend.module.empty_like(x)),
+        lambda: prelu_backward(X, x, alpha),
+        lambda: prelu_backward(x, X, alpha),
+    ):
+        with pytest.raises(TypeError, match=r"(CuPy|NumPy) array"):
+            wrong()
+
+
+def test_messages_of_long_values_are_short():
+    for wrong in ([[1.0] * 500, [2.0]], {k: k for k in range(999)}):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            prelu(wrong, 0.5)
+        assert len(str(caught.value)) < 200
+
+
+def test_error_is_raised_once_and_without_a_chain_of_causes():
+    """A user reads one line; the ragged list alone has NumPy's own message behind it."""
+    for wrong in (lambda: prelu(X, np.ones(2)), lambda: prelu(X, 1e39), lambda: prelu(3, 0.5)):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            wrong()
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
+
+
+def test_refcounts_survive_errors():
+    """10,000 failed calls leave no reference behind."""
+    alpha = np.ones(2, np.float32)
+    before = [sys.getrefcount(a) for a in (X, alpha)]
+    for _ in range(10_000):
+        with pytest.raises(ValueError, match="alpha"):
+            prelu_backward(X, X, alpha)
+    assert [sys.getrefcount(a) for a in (X, alpha)] == before
