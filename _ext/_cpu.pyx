@@ -76,7 +76,7 @@ prelu_select_instruction_set(NULL)
 # bytes of one operand; docs/architecture.md has the measurements.
 cdef enum:
     RELEASE_FROM = 1 << 18
-    STREAM_FROM = 1 << 23
+    STREAM_FROM = 1 << 24
     THREADS_FROM = 1 << 22
 
 
@@ -92,7 +92,7 @@ def select_instruction_set(name):
 
 # ---- arguments ----
 
-cdef int dtype_code(cnp.ndarray a):
+cdef int dtype_code(cnp.ndarray a) except -2:
     """Which of the four dtypes, in native byte order; -1 for any other."""
     cdef int number = cnp.PyArray_TYPE(a)
     if number == cnp.NPY_FLOAT:
@@ -106,7 +106,7 @@ cdef int dtype_code(cnp.ndarray a):
     return -1
 
 
-cdef bint is_usual(object value):
+cdef bint is_usual(object value) except -1:
     return (type(value) is cnp.ndarray and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value)
             and dtype_code(<cnp.ndarray>value) >= 0)
 
@@ -135,7 +135,7 @@ cdef cnp.ndarray as_alpha(object alpha, cnp.ndarray x):
     return a
 
 
-cdef bint same_shape(cnp.ndarray a, cnp.ndarray b):
+cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
     cdef int k
     if a.ndim != b.ndim:
         return False
@@ -199,7 +199,7 @@ def fit_alpha(tuple x_shape, tuple alpha_shape, axis):
 
 # ---- views ----
 
-cdef void add_operand(prelu_view *v, int operand, cnp.ndarray a):
+cdef void add_operand(prelu_view *v, int operand, cnp.ndarray a) noexcept:
     """An array of x's shape."""
     cdef int k
     v.data[operand] = <char *>cnp.PyArray_DATA(a)
@@ -207,7 +207,7 @@ cdef void add_operand(prelu_view *v, int operand, cnp.ndarray a):
         v.stride[operand][k] = a.strides[k]
 
 
-cdef void add_alpha(prelu_view *v, int operand, cnp.ndarray a, const int *where):
+cdef void add_alpha(prelu_view *v, int operand, cnp.ndarray a, const int *where) noexcept:
     cdef int k
     v.data[operand] = <char *>cnp.PyArray_DATA(a)
     for k in range(v.axes):
@@ -217,7 +217,7 @@ cdef void add_alpha(prelu_view *v, int operand, cnp.ndarray a, const int *where)
             v.stride[operand][where[k]] = a.strides[k]
 
 
-cdef void start_view(prelu_view *v, cnp.ndarray x):
+cdef void start_view(prelu_view *v, cnp.ndarray x) noexcept:
     cdef int k
     v.axes = x.ndim
     for k in range(x.ndim):
@@ -226,7 +226,7 @@ cdef void start_view(prelu_view *v, cnp.ndarray x):
         v.data[k] = NULL
 
 
-cdef void extent(cnp.ndarray a, char **first, char **end):
+cdef void extent(cnp.ndarray a, char **first, char **end) noexcept:
     cdef int k
     first[0] = end[0] = <char *>cnp.PyArray_DATA(a)
     end[0] += cnp.PyArray_ITEMSIZE(a)
@@ -237,7 +237,7 @@ cdef void extent(cnp.ndarray a, char **first, char **end):
             end[0] += (a.shape[k] - 1) * a.strides[k]
 
 
-cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     """Whether the memory between their ends overlaps."""
     cdef char *a_first
     cdef char *a_end
@@ -248,7 +248,7 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b):
     return a_first < b_end and b_first < a_end
 
 
-cdef bint same_memory(cnp.ndarray a, cnp.ndarray b):
+cdef bint same_memory(cnp.ndarray a, cnp.ndarray b) noexcept:
     """Whether element for element they are the same memory."""
     cdef int k
     if cnp.PyArray_DATA(a) != cnp.PyArray_DATA(b) or not same_shape(a, b):
@@ -400,12 +400,14 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
     return 0
 
 
-cdef void finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one):
+cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha,
+                     bint at_one) except -1:
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
     call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM
     view_canonical(&call.view)
+    return 0
 
 
 def forward(object x, object alpha, object axis, object out):

@@ -34,7 +34,7 @@ enum {
     TILE = 2048,      /* elements; a multiple of LANES */
     TILE_BYTES = 4096,
     LANES_MOST = 4096, /* alphas that run along before they repeat */
-    LANES_FEW = 512,   /* as many have room on the stack */
+    LANES_FEW = 512,  /* as many have room on the stack */
     LANES_LEAST = 48, /* fewer would wait for their own last sum */
     RUN_LEAST = 192,  /* shorter runs of one alpha are laid out instead */
     FEW = 64,         /* alphas whose sums fit the stack */

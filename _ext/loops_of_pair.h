@@ -49,10 +49,10 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
                              ? SCALAR(short_term)(identity, xv[l], gv[l])
                              : SCALAR(term)(identity, xv[l], gv[l]);
         if (mode == GROUP_TERMS) {
-            const double error = sizeof(X) == 8 && !identity ? fma(xv[l], gv[l], -p) : 0.0;
+            /* an exact zero is +0, also from -1 * 0 */
             const int zero = (xv[l] == 0) | (gv[l] == 0) | (sizeof(X) < 8);
-            sum[l] = zero ? p + 0.0 : p; /* an exact zero is +0, also from -1 * 0 */
-            correction[l] = error;
+            sum[l] = zero ? p + 0.0 : p;
+            if (sizeof(X) == 8) correction[l] = identity ? 0.0 : fma(xv[l], gv[l], -p);
             continue;
         }
         if (WIDE) { /* two-sum, and the error of the product where it has one */
