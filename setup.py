@@ -19,7 +19,7 @@ else:
         "-fno-math-errno",
         # A product and a sum are two roundings everywhere, also where the machine has fma.
         "-ffp-contract=off",
-        # A group that is copied by loops stays in registers; made a memcpy, it goes through memory.
+        # A group copied by a loop stays in registers; made a memcpy, it goes through memory.
         "-fno-tree-loop-distribute-patterns",
         # Threaded jumps turn one select into two copies of what follows it, both computed.
         "-fno-thread-jumps",

@@ -22,6 +22,7 @@ def windows(images):
 
 
 def main():
+    """Train, and write the file."""
     digits = load_digits()
     images, labels = digits.images.astype(np.float32) / 16, digits.target
     rng = np.random.default_rng(1502)

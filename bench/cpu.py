@@ -2,7 +2,7 @@
 
     python bench/cpu.py                    the table of 64 MiB arrays, one thread
     python bench/cpu.py --mib 0.25         arrays in the cache
-    python bench/cpu.py --more             also threads, fresh outputs, hard sums, small calls, import
+    python bench/cpu.py --more             also threads, fresh outputs, hard sums, small calls
     python bench/cpu.py --json FILE        one JSON line per row, with machine, versions and commit
 
 The roof is np.copyto for the forward and np.add(x, dy, out=dx) for the backward (16-bit dtypes:
@@ -30,6 +30,7 @@ LAYOUTS = ("shared", "NCHW", "NHWC 64", "NHWC 3", "per element")
 
 
 def dtype_of(name):
+    """Return the dtype of this name, bfloat16 too."""
     if name == "bfloat16":
         import ml_dtypes
 
@@ -49,6 +50,7 @@ def shapes(layout, n):
 
 
 def random_array(rng, shape, dtype):
+    """Return normal random numbers."""
     return rng.standard_normal(shape, dtype=np.float32).astype(dtype)
 
 
@@ -91,17 +93,19 @@ class Work:
         self.broadcast = self.alpha.reshape(ones) if self.axis is not None else self.alpha
 
     def forward(self):
+        """Run ours."""
         prelu(self.x, self.alpha, axis=self.axis, out=self.y)
 
     def backward(self):
-        prelu_backward(
-            self.dy, self.x, self.alpha, axis=self.axis, out=(self.dx, self.dalpha)
-        )
+        """Run ours."""
+        prelu_backward(self.dy, self.x, self.alpha, axis=self.axis, out=(self.dx, self.dalpha))
 
     def plain_forward(self):
+        """Run NumPy's expression."""
         return np.where(self.x > 0, self.x, self.broadcast * self.x)
 
     def plain_backward(self):
+        """Run NumPy's expressions."""
         dx = np.where(self.x > 0, self.dy, self.broadcast * self.dy)
         terms = np.where(self.x > 0, 0, self.x * self.dy)
         if self.alpha.shape == self.x.shape:
@@ -115,9 +119,7 @@ def table(dtypes, layouts, mib, repeats):
     for name in dtypes:
         for layout in layouts:
             w = Work(dtype_of(name), layout, mib)
-            copy, forward, add, backward = medians(
-                repeats, w.copy, w.forward, w.add, w.backward
-            )
+            copy, forward, add, backward = medians(repeats, w.copy, w.forward, w.add, w.backward)
             with np.errstate(all="ignore"):
                 plain = medians(3, w.plain_forward, w.plain_backward)
             for op, own, roof, streams, roof_streams, expression in (
@@ -224,6 +226,7 @@ def machine():
 
 
 def main():
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

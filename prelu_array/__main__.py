@@ -52,7 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("x", nargs="?", help="a .npy file to apply PReLU to")
     parser.add_argument("--alpha", default="0.25", help="a number or a .npy file (default 0.25)")
-    parser.add_argument("--axis", help="an axis of x, or several with commas, that alpha lies along")
+    parser.add_argument(
+        "--axis", help="an axis of x, or several with commas, that alpha lies along"
+    )
     parser.add_argument("--dy", help="a .npy file: compute the gradients instead of y")
     parser.add_argument(
         "--at-zero", choices=("alpha", "one"), default="alpha", help="dx / dy where x is 0"

@@ -157,4 +157,7 @@ def prelu_backward(
     array([ -2., -10.])
     """
     at_one = _arguments.at_one(at_zero)
-    return _backend(x).backward(dy, x, alpha, axis, at_one, need_dx, need_dalpha, out)
+    gradients: tuple[Any, Any] = _backend(x).backward(
+        dy, x, alpha, axis, at_one, need_dx, need_dalpha, out
+    )
+    return gradients

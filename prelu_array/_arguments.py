@@ -21,7 +21,7 @@ _DTYPES = "float16, bfloat16 (ml_dtypes), float32 or float64"
 
 def is_bfloat16(dtype: Any) -> bool:
     """Whether a dtype is ml_dtypes' bfloat16, without importing ml_dtypes."""
-    return dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2
+    return bool(dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2)
 
 
 def check_dtype(dtype: Any, name: str) -> None:
