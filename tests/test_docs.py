@@ -1,0 +1,67 @@
+"""What the documentation shows is what happens."""
+
+import doctest
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import prelu_array
+
+README = Path(__file__).parent.parent / "README.md"
+FUNCTIONS = [getattr(prelu_array, name) for name in prelu_array.__all__]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_examples_of_the_docstrings(threads, function):
+    tests = doctest.DocTestFinder(recurse=False).find(function, function.__name__)
+    runner = doctest.DocTestRunner(verbose=False)
+    report = []
+    for test in tests:
+        runner.run(test, out=report.append)
+    assert runner.failures == 0, "".join(report)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_every_parameter_is_described(function):
+    doc = inspect.getdoc(function)
+    described = set()
+    if match := re.search(r"Parameters\n-+\n(.*?)(\n\n\w|\Z)", doc, re.DOTALL):
+        for line in match[1].splitlines():
+            if re.match(r"\w[\w, ]*( :|$)", line):
+                described.update(re.split(r"[ ,]+", line.split(" :")[0]))
+    assert set(inspect.signature(function).parameters) == described
+
+
+@pytest.mark.parametrize("function", [prelu_array.prelu, prelu_array.prelu_backward])
+def test_gradient_and_forward_have_an_example_and_a_reference(function):
+    doc = inspect.getdoc(function)
+    for section in ("Parameters", "Returns", "Raises", "See Also", "References", "Examples"):
+        assert f"\n{section}\n{'-' * len(section)}\n" in doc
+
+
+def blocks_of_python():
+    text = README.read_text(encoding="utf-8") if README.exists() else ""
+    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def test_readme_runs(tmp_path, monkeypatch, threads):
+    """All blocks in one namespace, one after the other; sessions (>>>) as doctests."""
+    blocks = blocks_of_python()
+    if not blocks:
+        pytest.skip("README.md has no python block yet")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        if "cupy" in block:
+            pytest.importorskip("cupy", reason="a block of README.md needs CuPy")
+        if ">>>" in block:
+            test = doctest.DocTestParser().get_doctest(block, names, "README.md", None, 0)
+            report = []
+            runner = doctest.DocTestRunner(verbose=False)
+            runner.run(test, out=report.append, clear_globs=False)
+            assert runner.failures == 0, "".join(report)
+            names = test.globs
+        else:
+            exec(compile(block, "README.md", "exec"), names)

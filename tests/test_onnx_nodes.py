@@ -1,0 +1,55 @@
+"""The node tests and converted models of PRelu that ship in the `onnx` package."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arrays import assert_same_bits
+
+from prelu_array import prelu
+from prelu_array.testing import reference_prelu
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install prelu_array[test]")
+
+CONVERTED = sorted((Path(onnx.__file__).parent / "backend/test/data").glob("*/test_PReLU_*"))
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    from onnx.backend.test.case.node import collect_testcases
+
+    return {case.name: case for case in collect_testcases("PRelu")}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the package's other node tests, run to collect these
+@pytest.mark.parametrize(
+    ("name", "slope_shape"), [("test_prelu_example", (3, 4, 5)), ("test_prelu_broadcast", (5,))]
+)
+def test_node(backend, nodes, name, slope_shape):
+    ((inputs, outputs),) = nodes[name].data_sets
+    x, alpha = inputs
+    assert x.shape == (3, 4, 5)
+    assert alpha.shape == slope_shape
+    assert_same_bits(prelu(backend.asarray(x), backend.asarray(alpha)), outputs[0])
+
+
+@pytest.mark.parametrize("folder", CONVERTED, ids=lambda folder: folder.name)
+def test_converted_model(backend, folder):
+    """Made by PyTorch, so a 1-D slope runs along axis 1."""
+    model = onnx.load(folder / "model.onnx")
+    (node,) = model.graph.node
+    assert node.op_type == "PRelu"
+    alpha = onnx.numpy_helper.to_array(model.graph.initializer[0])
+    x, y = (
+        onnx.numpy_helper.to_array(onnx.load_tensor(folder / "test_data_set_0" / f"{side}_0.pb"))
+        for side in ("input", "output")
+    )
+    got = prelu(backend.asarray(x), backend.asarray(alpha.ravel()), axis=1)
+    assert_same_bits(got, reference_prelu(x, alpha.ravel(), axis=1))
+    np.testing.assert_allclose(backend.asnumpy(got), y, rtol=1e-6)
+
+
+def test_all_six_converted_models_are_there():
+    if not CONVERTED:
+        pytest.skip("this release of onnx ships no converted models")
+    assert len(CONVERTED) == 6
