@@ -220,6 +220,7 @@ prelu_finish_kernel(i64 alphas, i64 chunks, i64 c_stride, i64 k_stride, prelu_en
     const i64 step = BLOCK_PER_ALPHA ? gridDim.x : (i64)gridDim.x * BLOCK;
     for (i64 c = first; c < alphas; c += step) {
         prelu_sum total = sum_of_nothing();
+#pragma unroll 2
         for (i64 k = BLOCK_PER_ALPHA ? threadIdx.x : 0; k < chunks;
              k += BLOCK_PER_ALPHA ? BLOCK : 1)
             join(&total, end.partials[c * c_stride + k * k_stride]);

@@ -19,8 +19,8 @@ from prelu_array.testing import reference_prelu, reference_prelu_backward
 pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
 pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
 
-from gpu_proof import device  # noqa: E402
-from test_gpu_kernels import assert_same_bits, numbers, proof  # noqa: E402, F401
+from gpu_proof import device
+from test_gpu_kernels import assert_same_bits, numbers, proof  # noqa: F401
 
 RNG = np.random.default_rng(5)
 X, DY = numbers(RNG, (6, 4, 8), np.float32), numbers(RNG, (6, 4, 8), np.float32)

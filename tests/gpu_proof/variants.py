@@ -73,10 +73,10 @@ def launches(x, alpha, layout):
 
 @lru_cache(maxsize=1)
 def every():
-    """(pair, launch) once for each text."""
+    """(pair, layout, launch) once for each text; mixed pairs have the vector paths."""
     found = {}
     for pair in PAIRS:
-        for layout in _LAYOUTS:
+        for layout in _LAYOUTS if pair[0] == pair[1] else VECTORS:
             for launch in launches(*pair, layout):
                 found[launch.kernel, launch.defines] = (pair, layout, launch)
     return list(found.values())

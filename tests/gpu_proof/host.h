@@ -1,0 +1,172 @@
+/* The CUDA text of the kernels as C++: every thread of a block is a fiber on one CPU thread.
+ *
+ * Design:
+ * (a) A fiber runs until a barrier or a shuffle, then the next one does; blocks run one after
+ *     another. That is enough for kernels whose blocks never wait for each other.
+ * (b) Inline PTX and -ftz are not seen here: the first block of numbers.cu has its counterpart
+ *     below. The PTX interpreter sees both.
+ */
+#include <cfenv>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <ucontext.h>
+#include <vector>
+
+#define PRELU_ON_HOST
+#define __global__
+#define __device__ static inline
+#define __forceinline__
+#define __launch_bounds__(...)
+#define __shared__ static
+#define __restrict__
+
+struct index3 {
+    unsigned x;
+};
+static index3 threadIdx, blockIdx, gridDim;
+
+namespace host {
+static const size_t stack_bytes = 1 << 16;
+static ucontext_t scheduler;
+static std::vector<ucontext_t> fibers;
+static std::vector<char> stacks;
+static std::vector<char> ended;
+static unsigned current, block_threads, arrived, phase;
+static uint64_t exchanged[1024];
+static unsigned turns[32], turn_of[32]; /* of each warp */
+static void (*body)();
+
+static void pause() {
+    swapcontext(&fibers[current], &scheduler);
+    threadIdx.x = current;
+}
+static void run_one() {
+    body();
+    ended[current] = 1;
+}
+static void barrier() {
+    const unsigned before = phase;
+    if (++arrived == block_threads) {
+        arrived = 0;
+        phase++;
+    }
+    while (phase == before) pause();
+}
+static void launch(unsigned grid, unsigned block, void (*kernel)()) {
+    gridDim.x = grid;
+    block_threads = block;
+    body = kernel;
+    fibers.resize(block);
+    stacks.resize(block * stack_bytes);
+    for (unsigned b = 0; b < grid; b++) {
+        blockIdx.x = b;
+        arrived = phase = 0;
+        memset(turns, 0, sizeof turns);
+        memset(turn_of, 0, sizeof turn_of);
+        ended.assign(block, 0);
+        for (unsigned t = 0; t < block; t++) {
+            getcontext(&fibers[t]);
+            fibers[t].uc_stack.ss_sp = &stacks[t * stack_bytes];
+            fibers[t].uc_stack.ss_size = stack_bytes;
+            fibers[t].uc_link = &scheduler;
+            makecontext(&fibers[t], run_one, 0);
+        }
+        for (unsigned left = block; left > 0;) {
+            left = 0;
+            for (current = 0; current < block; current++) {
+                if (ended[current]) continue;
+                threadIdx.x = current;
+                swapcontext(&scheduler, &fibers[current]);
+                left += !ended[current];
+            }
+        }
+    }
+}
+} // namespace host
+
+static inline void __syncthreads() { host::barrier(); }
+static inline void __threadfence() {}
+/* Two meetings of the warp: all have given their value, all have taken one. */
+static inline void warp_meets() {
+    const unsigned warp = threadIdx.x / 32, before = host::turn_of[warp];
+    if (++host::turns[warp] == 32) {
+        host::turns[warp] = 0;
+        host::turn_of[warp]++;
+    }
+    while (host::turn_of[warp] == before) host::pause();
+}
+static inline double __shfl_down_sync(unsigned, double v, int lanes) {
+    memcpy(&host::exchanged[threadIdx.x], &v, sizeof v);
+    warp_meets();
+    const unsigned lane = threadIdx.x % 32, from = lane + lanes < 32 ? threadIdx.x + lanes : threadIdx.x;
+    memcpy(&v, &host::exchanged[from], sizeof v);
+    warp_meets();
+    return v;
+}
+static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long long v) {
+    const unsigned long long before = *p;
+    *p += v;
+    return before;
+}
+
+template <class To, class From>
+static inline To bits_as(From v) {
+    To to;
+    memcpy(&to, &v, sizeof to);
+    return to;
+}
+static inline unsigned __float_as_uint(float v) { return bits_as<unsigned>(v); }
+static inline float __uint_as_float(unsigned v) { return bits_as<float>(v); }
+static inline long long __double_as_longlong(double v) { return bits_as<long long>(v); }
+static inline double __longlong_as_double(long long v) { return bits_as<double>(v); }
+static inline int __clzll(long long v) { return v ? __builtin_clzll(v) : 64; }
+static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return (unsigned long long)((unsigned __int128)a * b >> 64);
+}
+
+/* Directed rounding by the sign of what the nearest number leaves. */
+static inline double step(double v, double beyond, int up) {
+    return up ? (beyond > 0 ? nextafter(v, INFINITY) : v) : (beyond < 0 ? nextafter(v, -INFINITY) : v);
+}
+static double directed(double a, double b, int up) {
+    fesetround(up ? FE_UPWARD : FE_DOWNWARD);
+    volatile double x = a, y = b, s = x + y;
+    fesetround(FE_TONEAREST);
+    return s;
+}
+static double directed_product(double a, double b, double c) {
+    fesetround(FE_UPWARD);
+    volatile double x = a, y = b, z = c, s = fma(x, y, z);
+    fesetround(FE_TONEAREST);
+    return s;
+}
+static inline double __dadd_rn(double a, double b) { return a + b; }
+static inline double __dsub_rn(double a, double b) { return a - b; }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
+static inline double __dadd_ru(double a, double b) { return directed(a, b, 1); }
+static inline double __dadd_rd(double a, double b) { return directed(a, b, 0); }
+static inline double __dsub_rd(double a, double b) { return directed(a, -b, 0); }
+static inline double __dmul_ru(double a, double b) { return directed_product(a, b, -0.0); }
+static inline double __fma_ru(double a, double b, double c) { return directed_product(a, b, c); }
+
+/* The counterpart of the inline PTX. */
+static inline float f16_to_float(unsigned short bits) { return (float)bits_as<_Float16>(bits); }
+static inline unsigned short float_to_f16(float v) {
+    return bits_as<unsigned short>((_Float16)v);
+}
+static inline double float_to_double(float v) { return v; }
+static inline float double_to_float(double v) { return (float)v; }
+static inline float double_to_float_down(double v) {
+    const float nearest = (float)v;
+    return fabs((double)nearest) > fabs(v) ? nextafterf(nearest, 0.0f) : nearest;
+}
+static inline float multiply(float a, float b) { return a * b; }
+static inline int above(float a, float b) { return a > b; }
+static inline float add_size(float size, float x, float dy) {
+    fesetround(FE_UPWARD);
+    volatile float a = fabsf(x), b = fabsf(dy), c = size, sum = fmaf(a, b, c);
+    fesetround(FE_TONEAREST);
+    return sum;
+}

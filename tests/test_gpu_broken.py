@@ -1,0 +1,89 @@
+"""The proof must notice a mistake: kernels broken on purpose, each caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import prelu_array
+from prelu_array import _plan
+
+pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
+pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
+pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
+
+from gpu_proof import device
+from gpu_proof.broken import BROKEN, breaker
+from gpu_proof.memory import DeviceError
+from test_gpu_kernels import check, numbers
+
+from prelu_array import _gpu
+
+RNG = np.random.default_rng(9)
+
+
+def probe_all():
+    """A few calls which together use every kernel hard enough."""
+    tiny = np.float32(1e-39)
+    many = numbers(RNG, (2, 3, 1200), np.float32), numbers(RNG, (2, 3, 1200), np.float32)
+    alpha = np.array([0.5, -0.25, 3.0], np.float32)
+    check(many[0], alpha, many[1], 1, what="nchw")
+    check(many[0][:, 0, :1027], alpha[:1], many[1][:, 0, :1027], what="shared")
+    long = numbers(RNG, (10007,), np.float32), numbers(RNG, (10007,), np.float32)
+    check(long[0], alpha[:1], long[1], what="several chunks")
+    x = np.array([-0.0, 0.0, tiny, -tiny, -2.0, np.nan, 3.0], np.float32)
+    check(x, alpha[1:2], np.ones(7, np.float32), what="zeros and subnormals")
+    check(x, alpha[1:2], np.ones(7, np.float32), at_zero="one", what="at zero")
+    # terms over a wide range that cancel: the exact kernel, in pieces
+    large = np.tile(np.array([-1.5, -(2.0**-60), 1.0, -3.0, -1.5], np.float32), 600)
+    dy = np.tile(np.array([2.0**40, 1.0, 5.0, 7.0, -(2.0**40)], np.float32), 600)
+    check(large, alpha[:1], dy, what="cancellation")
+
+
+@pytest.mark.parametrize("schedule", ["together", "forward", "reverse"])
+def test_the_right_kernels_pass(monkeypatch, schedule):
+    device.Proof(schedule).install(monkeypatch)
+    probe_all()
+
+
+@pytest.mark.parametrize("name", [n for n in BROKEN if "32 bits" not in n])
+def test_each_mistake_is_caught(monkeypatch, name):
+    right, _ = BROKEN[name]
+    folder = Path(prelu_array.__file__).parent
+    assert any(right in path.read_text() for path in folder.glob("*.cu")), "the text has changed"
+    caught = []
+    for schedule in ("together", "forward", "reverse"):
+        with monkeypatch.context() as patch:
+            device.Proof(schedule, change=breaker(name)).install(patch)
+            try:
+                probe_all()
+            except (AssertionError, DeviceError) as problem:
+                caught.append(problem)
+                break
+    assert caught
+
+
+def shifted(text):
+    """Let indices begin beyond 2^31, as late in an array of that size, over small memory."""
+    for right, far in (
+        ("blockIdx.x * BLOCK + threadIdx.x;", "blockIdx.x * BLOCK + threadIdx.x + 2147483640ll;"),
+        ("load(x, i)", "load(x, i - 2147483640ll)"),
+        ("store(out, i, outs)", "store(out, i - 2147483640ll, outs)"),
+    ):
+        text = text.replace(right, far, 1)
+    return text
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_overflow_of_32_bits_is_caught(monkeypatch, broken):
+    mistake = breaker("overflow of 32 bits") if broken else (lambda text: text)
+    device.Proof(change=lambda text: shifted(mistake(text))).install(monkeypatch)
+    x = device.place(np.full(32, -1, np.float32))
+    out = device.place(np.zeros(32, np.float32))
+    launch = _plan.scale("f32", "f32", (2**33,), ((4,), (4,)), (0,), True, True, False)
+    assert ("I", "long long") in launch.defines
+    arguments = (out, x, x, 0, 0.5, 0.0, *launch.scalars)
+    _gpu.launch(launch._replace(grid=1), arguments)
+    assert bool((out.get() == -0.5).all()) != broken
