@@ -173,13 +173,24 @@ def _check_array(a: Any, name: str, x: Any) -> None:
     _arguments.check_dtype(a.dtype, name)
 
 
+def _rounded(number: float, dtype: Any) -> Any:
+    """Return a number rounded once to a dtype; ml_dtypes would round to float32 before."""
+    if not _arguments.is_bfloat16(dtype):
+        return np.asarray(number).astype(dtype)
+    cut = np.float32(number)
+    if abs(float(cut)) > abs(number):
+        cut = np.nextafter(cut, np.float32(0))
+    odd = cut.view(np.uint32) | np.uint32(float(cut) != number)
+    return np.asarray(odd).view(np.float32).astype(dtype)
+
+
 def _as_alpha(alpha: Any, x: Any, axis: Any) -> Alpha:
     """Check alpha and find its place. A Python number takes x's dtype."""
     if isinstance(alpha, cupy.ndarray):
         _check_array(alpha, "alpha", x)
         array, number, dtype, shape = alpha, 0.0, alpha.dtype, alpha.shape
     elif type(alpha) in (float, int):
-        value = np.asarray(_arguments.number(alpha, x.dtype)).astype(x.dtype)
+        value = _rounded(_arguments.number(alpha, x.dtype), x.dtype)
         array, number, dtype, shape = None, float(value), x.dtype, ()
     elif isinstance(alpha, np.generic | bool | complex):
         value = np.asarray(alpha)
@@ -229,9 +240,9 @@ def _same_memory(a: Any, b: Any) -> bool:
     )
 
 
-def _apart(a: Any, written: Any) -> Any:
+def _apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
     """Return `a`, or a copy if writing to `written` would change an element not yet read."""
-    if not _overlap(a, written) or _same_memory(a, written):
+    if not _overlap(a, written) or (may_be_same and _same_memory(a, written)):
         return a
     copy = a.copy(order="K")
     _keep(copy)
@@ -321,9 +332,10 @@ def backward(
                 _check_out(dalpha, "out[1]", x, a.shape, a.dtype, "alpha")
             if _overlap(dx, dalpha):
                 raise ValueError("out[0] and out[1] must not share memory")
-            for written in (dx, dalpha):
-                x, dy = _apart(x, written), _apart(dy, written)
-                a = a._replace(array=_apart(a.array, written))
+            # dalpha may be done before dx, which then still needs every input
+            for written, may_be_same in ((dx, True), (dalpha, False)):
+                x, dy = _apart(x, written, may_be_same), _apart(dy, written, may_be_same)
+                a = a._replace(array=_apart(a.array, written, may_be_same))
         # A term is needed until its alpha's rounding is settled, so dx must not overwrite it.
         fused = need_dx and not _overlap(dx, x) and not _overlap(dx, dy)
         if need_dx and dx is None:

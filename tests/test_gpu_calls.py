@@ -93,6 +93,28 @@ def test_alpha_may_be_overwritten_by_dalpha(there):
     assert_same_bits(there.alpha, DALPHA, "dalpha")
 
 
+def test_everything_in_place(there):
+    prelu_array.prelu_backward(there.dy, there.x, there.alpha, axis=1, out=(there.x, there.alpha))
+    assert_same_bits(there.x, DX, "dx")
+    assert_same_bits(there.alpha, DALPHA, "dalpha")
+
+
+def test_dalpha_may_overwrite_x_of_any_strides(there):
+    x, dy, each = X[:, ::2], DY[:, ::2], np.full((6, 2, 8), 0.5, np.float32)
+    expected = reference_prelu_backward(dy, x, each)
+    x_ = there.x[:, ::2]
+    dx, _ = prelu_array.prelu_backward(there.dy[:, ::2], x_, device.place(each), out=(None, x_))
+    assert_same_bits(dx, expected[0], "dx")
+    assert_same_bits(x_, expected[1], "dalpha")
+
+
+def test_a_number_is_rounded_to_bfloat16_once(proof):  # noqa: F811
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    number = 1 + 2**-8 + 2**-40  # float32 would lose what decides the tie
+    y = prelu_array.prelu(device.place(np.full(3, -1, bfloat16)), number)
+    assert float(y[0]) == -(1 + 2**-7)
+
+
 def test_what_is_not_needed_costs_nothing(there):
     call = (there.dy, there.x, there.alpha)
     dx, dalpha = prelu_array.prelu_backward(*call, axis=1, need_dalpha=False)
