@@ -25,7 +25,7 @@ from prelu_array.testing import prelu_inputs, reference_prelu, reference_prelu_b
 fuzz = settings(
     derandomize=True,
     deadline=None,
-    max_examples=30,
+    max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # the same for all examples
 )
 
@@ -94,7 +94,7 @@ def test_any_memory_and_any_placement(instruction_set, dtype, alpha_dtype):
 def test_larger_shapes(instruction_set, dtype):
     """Long enough for whole vectors and for the loops of long runs."""
 
-    @settings(fuzz, max_examples=20)
+    @settings(fuzz, max_examples=15)
     @given(st.data())
     def check(data):
         shape = tuple(

@@ -126,7 +126,7 @@ def test_windows_that_overlap_themselves(backend):
     check_backward(x[:1], backend.asarray(alphas((30,), np.float64)), dy)
 
 
-def test_cases_of_the_oracle(backend):
+def test_cases_of_the_oracle():
     for case in cases(kind=("strides", "reversed")):
         axis = None if case.alpha.size == 1 else case.axis
         check_forward(case.x, case.alpha, axis, case.name)

@@ -152,6 +152,12 @@ def test_large_outputs_at_every_alignment(threads, dtype, shift):
     assert_same_bits(out, right)
     assert (buffer[:shift] == 7).all()
     assert (buffer[shift + n :] == 7).all()
+    # x elsewhere in its line than the output
+    source = np.empty(n + 64, dtype)
+    source[shift : shift + n] = x
+    assert_same_bits(prelu(source[shift : shift + n], 0.3), right)
+    prelu(source[shift : shift + n], 0.3, out=buffer[5 : n + 5])
+    assert_same_bits(buffer[5 : n + 5], right)
     rows = 33
     width = n // rows
     padded = np.full((rows, width + 5), 7, dtype)
