@@ -119,19 +119,21 @@ cdef cnp.ndarray as_alpha(object alpha, cnp.ndarray x):
     """A Python number takes x's dtype."""
     if type(alpha) is not float and type(alpha) is not int:
         return as_usual(alpha, "alpha")
-    cdef double value = _arguments.number(alpha, x.dtype) if type(alpha) is int else alpha
-    cdef cnp.ndarray a = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(x), 0)
+    cdef double value
+    if type(alpha) is float and -65504 <= <double>alpha <= 65504:  # every dtype holds that
+        value = alpha
+    else:
+        value = _arguments.number(alpha, x.dtype)
     cdef int code = dtype_code(x)
+    cdef cnp.ndarray a = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(x), 0)
     if code == PRELU_F64:
         (<double *>a.data)[0] = value
-    elif code == PRELU_F32 and -3e38 < value < 3e38:
+    elif code == PRELU_F32:
         (<float *>a.data)[0] = <float>value
-    elif code == PRELU_F16 and -65504 <= value <= 65504:
+    elif code == PRELU_F16:
         (<unsigned short *>a.data)[0] = double_to_f16(value)
-    elif code == PRELU_BF16 and -3e38 < value < 3e38:
-        (<unsigned short *>a.data)[0] = double_to_bf16(value)
     else:
-        a[()] = _arguments.number(alpha, x.dtype)
+        (<unsigned short *>a.data)[0] = double_to_bf16(value)
     return a
 
 

@@ -76,15 +76,22 @@ def refuse(value: Any, name: str) -> NoReturn:
     raise TypeError(f"{name} must be a NumPy, CuPy or Dask array or a list, got {full}; {cure}")
 
 
+# The least number that rounds to infinity.
+_TOO_LARGE = {
+    "float16": 65520.0,
+    "bfloat16": 2.0**128 - 2.0**119,
+    "float32": 2.0**128 - 2.0**103,
+    "float64": math.inf,
+}
+
+
 def number(value: float, dtype: Any) -> float:
     """Return a Python number that is to become an alpha of a dtype; it must fit."""
     try:
         result = float(value)
-    except OverflowError:
-        result = math.inf
-    with np.errstate(over="ignore"):
-        fits = math.isinf(value) or not np.isinf(np.asarray(result).astype(dtype))
-    if not fits:
+    except OverflowError:  # an integer beyond float64
+        result = math.nan
+    if math.isnan(result) != (value != value) or _TOO_LARGE[dtype.name] <= abs(result) < math.inf:
         raise ValueError(f"alpha must fit x's dtype {dtype.name}, got {value!r:.80}")
     return result
 
