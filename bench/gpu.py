@@ -60,7 +60,7 @@ def sass() -> None:
                         continue
                     seen.add((launch.kernel, launch.defines))
                     code = variants.Machine(variants.cubin(launch, architecture))
-                    most, local = max(most, code.registers), max(local, code.stack)
+                    most, local = max(most, code.registers), max(local, code.local)
         print(f"sm_{architecture}: {most} registers, {local} bytes, {len(seen)} kernels")
 
 

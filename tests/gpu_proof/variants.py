@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -105,22 +105,34 @@ def cuobjdump():
 
 
 class Machine:
-    """Machine code: its instructions in order, its registers, its local memory in bytes."""
+    """Machine code: its registers, its local memory in bytes, its instructions in order."""
 
     def __init__(self, code):
-        tool = Path(cuobjdump())
+        self.code = code
+        usage = re.search(
+            r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", self._dump("-res-usage")
+        )
+        self.registers = int(usage[1])
+        self.local = int(usage[2]) + int(usage[3])
+
+    def _dump(self, what):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "kernel.cubin"
-            path.write_bytes(code)
-            text = subprocess.run(
-                [tool, "-sass", "-res-usage", path], capture_output=True, text=True, check=True
-            ).stdout
-        usage = re.search(r"REG:(\d+) STACK:(\d+)", text)
-        self.registers, self.stack = int(usage[1]), int(usage[2])
-        self.instructions = re.findall(
-            r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)([^;]*);", text
+            path.write_bytes(self.code)
+            command = [cuobjdump(), what, path]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    @cached_property
+    def instructions(self):
+        """(address, opcode, the rest); the disassembler takes its time."""
+        return re.findall(
+            r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)([^;]*);",
+            self._dump("-sass"),
         )
-        self.opcodes = [name for _, name, _ in self.instructions]
+
+    @property
+    def opcodes(self):
+        return [name for _, name, _ in self.instructions]
 
     def has(self, *starts):
         return any(name.startswith(starts) for name in self.opcodes)
