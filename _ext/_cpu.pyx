@@ -24,8 +24,6 @@ cdef extern from "dtypes.h" nogil:
         PRELU_BF16
         PRELU_F32
         PRELU_F64
-    unsigned short double_to_f16(double)
-    unsigned short double_to_bf16(double)
 
 cdef extern from "view.h" nogil:
     enum:
@@ -60,6 +58,7 @@ cdef extern from "engine.h" nogil:
         Py_ssize_t n
     const char *prelu_instruction_set()
     int prelu_select_instruction_set(const char *)
+    void prelu_round(double, int, void *)
     void prelu_scale(const prelu_call *)
     int prelu_backward(const prelu_call *, int)
     Py_ssize_t prelu_alphas(const prelu_view *)
@@ -124,16 +123,8 @@ cdef cnp.ndarray as_alpha(object alpha, cnp.ndarray x):
         value = alpha
     else:
         value = _arguments.number(alpha, x.dtype)
-    cdef int code = dtype_code(x)
     cdef cnp.ndarray a = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(x), 0)
-    if code == PRELU_F64:
-        (<double *>a.data)[0] = value
-    elif code == PRELU_F32:
-        (<float *>a.data)[0] = <float>value
-    elif code == PRELU_F16:
-        (<unsigned short *>a.data)[0] = double_to_f16(value)
-    else:
-        (<unsigned short *>a.data)[0] = double_to_bf16(value)
+    prelu_round(value, dtype_code(x), cnp.PyArray_DATA(a))
     return a
 
 
@@ -245,6 +236,8 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     cdef char *a_end
     cdef char *b_first
     cdef char *b_end
+    if cnp.PyArray_SIZE(a) == 0 or cnp.PyArray_SIZE(b) == 0:
+        return False
     extent(a, &a_first, &a_end)
     extent(b, &b_first, &b_end)
     return a_first < b_end and b_first < a_end
@@ -466,7 +459,8 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
         if dalpha_out is not None:
             check_out(dalpha_out, "out[1]", alpha_, "alpha")
             dalpha = writable(dalpha_out)
-        if dx is not None and dalpha is not None and overlap(dx, dalpha):
+        if (dx_out is not None and dalpha_out is not None and overlap(dx_out, dalpha_out)
+                and np.shares_memory(dx_out, dalpha_out)):
             raise ValueError("out[0] and out[1] must not share memory")
         for written in (dx, dalpha):
             x_ = apart_from(x_, written)

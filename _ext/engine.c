@@ -180,7 +180,7 @@ static void writer_flush(line_writer *q) {
 
 static void writer_put(line_writer *q, const prelu_loops *loops, char *to, const char *from,
                        size_t n) {
-    if (to != q->next) { /* up to the first whole line */
+    if (to != q->next || (!q->pending && (uintptr_t)to & 63)) { /* up to the first whole line */
         writer_flush(q);
         const size_t ahead = -(uintptr_t)to & 63, head = ahead < n ? ahead : n;
         memcpy(to, from, head);
@@ -690,6 +690,12 @@ static void run(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
 void prelu_scale(const prelu_call *call) {
     const fp_state fp = fp_enter();
     run(call, SCALE, NULL, NULL);
+    fp_leave(fp);
+}
+
+void prelu_round(double value, int dtype, void *to) {
+    const fp_state fp = fp_enter();
+    loops_of(dtype, 1)->narrow(&value, to, 1);
     fp_leave(fp);
 }
 

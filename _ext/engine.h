@@ -21,6 +21,9 @@ typedef struct {
 const char *prelu_instruction_set(void);
 int prelu_select_instruction_set(const char *name); /* for tests; 0 if it cannot run here */
 
+/* One number rounded once to a dtype. */
+void prelu_round(double value, int dtype, void *to);
+
 /* y, or dx where dalpha is not wanted. */
 void prelu_scale(const prelu_call *call);
 

@@ -75,8 +75,8 @@ def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
     >>> from prelu_array import prelu
     >>> x = np.array([[-2.0, 0.0, 3.0], [-4.0, 5.0, -6.0]])
     >>> prelu(x, 0.25)
-    array([[-0.5 ,  0.  ,  3.  ],
-           [-1.  ,  5.  , -1.5 ]])
+    array([[-0.5,  0. ,  3. ],
+           [-1. ,  5. , -1.5]])
     >>> prelu(x, np.array([0.5, 0.1]), axis=0)
     array([[-1. ,  0. ,  3. ],
            [-0.4,  5. , -0.6]])

@@ -137,14 +137,12 @@ def _hint(x_shape: Shape, alpha_shape: Shape) -> str:
     from ._cpu import fit_alpha  # the layout rule itself, asked once for each candidate
 
     count = len(alpha_shape)
-    found: list[Any] = [None] if fit_alpha(x_shape, alpha_shape, None) is not None else []
+    found: dict[Any, Any] = {fit_alpha(x_shape, alpha_shape, None): None}  # placement: axis
     if len(x_shape) <= 8:
-        found += [
-            k[0] if count == 1 else k
-            for k in combinations(range(len(x_shape)), count)
-            if fit_alpha(x_shape, alpha_shape, k) is not None
-        ]
-    return f"; axis={found[0]} would fit" if len(found) == 1 else ""
+        for k in combinations(range(len(x_shape)), count):
+            found[fit_alpha(x_shape, alpha_shape, k)] = k[0] if count == 1 else k
+    found.pop(None, None)  # those that do not fit
+    return f"; axis={found.popitem()[1]} would fit" if len(found) == 1 else ""
 
 
 def check_dy(dy_shape: Shape, dy_dtype: Any, x_shape: Shape, x_dtype: Any) -> None:

@@ -93,20 +93,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def run(tasks: Sequence[Callable[[], None]]) -> None:
-    """Call all tasks, the first one in this thread."""
+def _executor() -> ThreadPoolExecutor:
     global _pool
     from concurrent.futures import ThreadPoolExecutor  # 6 ms to import, and few processes need it
 
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), "prelu_array")
-        pool = _pool
+        return _pool
+
+
+def run(tasks: Sequence[Callable[[], None]]) -> None:
+    """Call all tasks, the first one in this thread."""
     futures = []
     here = [tasks[0]]
     for task in tasks[1:]:
         try:
-            futures.append(pool.submit(task))
+            futures.append(_executor().submit(task))
         except RuntimeError:  # the interpreter is shutting down and starts no threads
             here.append(task)
     try:
