@@ -147,16 +147,18 @@ cdef int check_out(object out, str name, cnp.ndarray like, str like_name) except
     return 0
 
 
-cdef int read_axis(object axis, int ndim, int *axes) except -2:
-    """How many axes of x, in range; -1 for NumPy broadcasting."""
+cdef int read_axis(object axis, int ndim, bint one, int *axes) except -2:
+    """How many axes of x, in range; -1 for NumPy broadcasting, also where one alpha is for all."""
     cdef Py_ssize_t k
     if axis is None:
         return -1
-    if type(axis) is int and -ndim <= axis < ndim:
+    if type(axis) is int and not one and -ndim <= axis < ndim:
         k = axis
         axes[0] = k + ndim if k < 0 else k
         return 1
-    normalised = _arguments.axes(axis, ndim)
+    normalised = _arguments.axes(axis, None if one else ndim)
+    if one:
+        return -1
     for k in range(len(normalised)):
         axes[k] = normalised[k]
     return len(normalised)
@@ -165,7 +167,7 @@ cdef int read_axis(object axis, int ndim, int *axes) except -2:
 cdef int place_alpha(cnp.ndarray x, cnp.ndarray alpha, object axis, int *where) except -1:
     """The layout rule for arrays: along which axis of x each axis of alpha lies."""
     cdef int axes[VIEW_MAX_AXES]
-    cdef int n_axis = read_axis(axis, x.ndim, axes)
+    cdef int n_axis = read_axis(axis, x.ndim, cnp.PyArray_SIZE(alpha) == 1, axes)
     if not view_fit_alpha(x.ndim, <const Py_ssize_t *>x.shape, alpha.ndim,
                           <const Py_ssize_t *>alpha.shape, n_axis, axes, where):
         raise _arguments.misfit(np.shape(x), np.shape(alpha), axis)
@@ -180,11 +182,13 @@ def fit_alpha(tuple x_shape, tuple alpha_shape, axis):
     cdef int axes[VIEW_MAX_AXES]
     cdef int where[VIEW_MAX_AXES]
     cdef int x_axes = len(x_shape), alpha_axes = len(alpha_shape), k
+    cdef bint one = True
     for k in range(x_axes):
         xs[k] = x_shape[k]
     for k in range(alpha_axes):
         alphas[k] = alpha_shape[k]
-    if not view_fit_alpha(x_axes, xs, alpha_axes, alphas, read_axis(axis, x_axes, axes), axes,
+        one &= alphas[k] == 1
+    if not view_fit_alpha(x_axes, xs, alpha_axes, alphas, read_axis(axis, x_axes, one, axes), axes,
                           where):
         return None
     return tuple([where[k] for k in range(alpha_axes)])

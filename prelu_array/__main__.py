@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import platform
 import statistics
 import sys
@@ -124,13 +125,13 @@ def _backends() -> tuple[dict[str, Callable[[Any], Any]], list[str]]:
     """Return how to make each usable backend's arrays, and why the others are not usable."""
     usable: dict[str, Callable[[Any], Any]] = {"numpy": np.asarray}
     unusable = []
-    try:
-        from . import _gpu
-    except ImportError as error:
-        unusable.append(f"cupy: not usable: {error}")
+    if importlib.util.find_spec("cupy") is None:
+        unusable.append("cupy: not usable: CuPy is not installed")
     else:
+        from . import _gpu
+
         if _gpu.device_count():
-            usable["cupy"] = _gpu.cupy.asarray
+            usable["cupy"] = _gpu.asarray
         else:
             unusable.append(f"cupy: not usable: {_gpu.description()}")
     return usable, unusable

@@ -96,14 +96,16 @@ def number(value: float, dtype: Any) -> float:
     return result
 
 
-def axes(axis: Any, ndim: int) -> Shape:
-    """Return `axis` as a tuple of axes of x, each from 0 to ndim - 1."""
+def axes(axis: Any, ndim: int | None) -> Shape:
+    """Return `axis` as a tuple of axes of x, from 0 to ndim - 1; with None, only look at it."""
     given = axis if isinstance(axis, tuple) else (axis,)
     result = []
     for k in given:
         if isinstance(k, bool) or not hasattr(k, "__index__"):
             raise TypeError(f"axis must be None, an integer or a tuple of integers, got {axis!r}")
         k = operator.index(k)
+        if ndim is None:
+            continue
         if not -ndim <= k < ndim:
             raise ValueError(
                 f"axis must lie between {-ndim} and {ndim - 1} for x with {ndim} dimensions, "

@@ -447,6 +447,19 @@ def _reduced(
         dalpha[...] = result
 
 
+def asarray(a: Any) -> Any:
+    """Return a NumPy array on the current device, bfloat16 too."""
+    return cupy.asarray(a)
+
+
+def device_count() -> int:
+    """Return how many GPUs there are."""
+    try:
+        return int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return 0
+
+
 def description() -> str:
     """Return the GPU that would be used, or why there is none."""
     try:

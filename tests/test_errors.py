@@ -162,16 +162,29 @@ def test_dtype_of_dy(dtype):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("alpha", [ALPHA, 0.5], ids=["array", "number"])
-def test_axis(axis, error, pattern, alpha):
-    raises(error, f"^{pattern}$", prelu, X, alpha, axis=axis)
-    raises(error, f"^{pattern}$", prelu_backward, X, X, alpha, axis=axis)
+def test_axis(axis, error, pattern):
+    raises(error, f"^{pattern}$", prelu, X, ALPHA, axis=axis)
+    raises(error, f"^{pattern}$", prelu_backward, X, X, ALPHA, axis=axis)
+    if error is TypeError:
+        raises(error, f"^{pattern}$", prelu, X, 0.5, axis=axis)
 
 
 @pytest.mark.parametrize("axis", [0, -1, (0,)])
 def test_axis_of_0_d(axis):
     pattern = rf"^axis must be None for x with 0 dimensions, got {re.escape(str(axis))}$"
-    raises(ValueError, pattern, prelu, np.ones(()), 0.5, axis=axis)
+    raises(ValueError, pattern, prelu, np.ones(()), ALPHA, axis=axis)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -7, (0, 3), (1, 1)])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_one_alpha_is_for_all_whatever_the_axis(axis, shape):
+    x = np.full(shape, -2.0)
+    for alpha in (0.5, np.array(0.5), np.array([[0.5]])):
+        assert np.array_equal(prelu(x, alpha, axis=axis), np.full(shape, -1.0))
+        dx, dalpha = prelu_backward(x, x, alpha, axis=axis)
+        assert np.array_equal(dx, np.full(shape, -1.0))
+        assert dalpha.shape == np.shape(alpha)
+        assert dalpha.item() == 4.0 * x.size
 
 
 @pytest.mark.parametrize(
