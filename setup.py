@@ -30,7 +30,12 @@ sources = ["_cpu.pyx", "engine.c", "loops_baseline.c", "loops_avx2.c", "loops_av
 cpu = Extension(
     "prelu_array._cpu",
     [f"_ext/{name}" for name in sources],
-    depends=[str(path) for path in Path("_ext").glob("*.h")] + ["prelu_array/prelu_scalar.h"],
+    # with _cpu.pyx: cythonize puts its C in the place of the source, which an sdist needs
+    depends=[
+        "_ext/_cpu.pyx",
+        "prelu_array/prelu_scalar.h",
+        *(str(path) for path in Path("_ext").glob("*.h")),
+    ],
     include_dirs=["_ext", "prelu_array", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     extra_compile_args=flags,

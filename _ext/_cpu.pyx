@@ -41,7 +41,6 @@ cdef extern from "view.h" nogil:
         char *data[5]
     int view_fit_alpha(int, const Py_ssize_t *, int, const Py_ssize_t *, int, const int *, int *)
     void view_canonical(prelu_view *)
-    void view_copy(prelu_view *, const prelu_view *)
     void view_narrow(prelu_view *, int, Py_ssize_t, Py_ssize_t)
     Py_ssize_t view_size(const prelu_view *)
 
@@ -58,6 +57,7 @@ cdef extern from "engine.h" nogil:
         Py_ssize_t n
     const char *prelu_instruction_set()
     int prelu_select_instruction_set(const char *)
+    void prelu_call_copy(prelu_call *, const prelu_call *)
     void prelu_round(double, int, void *)
     void prelu_scale(const prelu_call *)
     int prelu_backward(const prelu_call *, int)
@@ -258,11 +258,23 @@ cdef bint same_memory(cnp.ndarray a, cnp.ndarray b) noexcept:
     return cnp.PyArray_ITEMSIZE(a) == cnp.PyArray_ITEMSIZE(b)
 
 
-cdef cnp.ndarray apart_from(cnp.ndarray source, object written):
-    """`source`, or a copy if writing to `written` would change an element not yet read."""
-    if written is None or not overlap(source, written) or same_memory(source, written):
+cdef cnp.ndarray apart_from(cnp.ndarray source, object written, bint in_step):
+    """`source`, or a copy if writing to `written` would change an element not yet read. In the
+    same memory nothing is, if both are walked `in_step`, element by element."""
+    if written is None or not overlap(source, written):
+        return source
+    if in_step and same_memory(source, written):
         return source
     return source.copy(order="K")
+
+
+cdef bint is_in_step(cnp.ndarray x, cnp.ndarray alpha, const int *where) noexcept:
+    """Whether alpha's axes are x's, in x's order."""
+    cdef int k
+    for k in range(alpha.ndim):
+        if where[k] >= 0 and where[k] != k:
+            return False
+    return x.ndim == alpha.ndim
 
 
 cdef cnp.ndarray new_like(cnp.ndarray a):
@@ -271,7 +283,7 @@ cdef cnp.ndarray new_like(cnp.ndarray a):
 
 cdef object writable(object out):
     """Where to compute what `out` shall get: `out` itself, or memory the loops can use."""
-    return out if is_usual(out) else np.empty_like(out, dtype=out.dtype.newbyteorder("="),
+    return out if is_usual(out) else np.empty_like(out, dtype=_arguments.native(out.dtype),
                                                    subok=False)
 
 
@@ -324,12 +336,8 @@ cdef list cut(const prelu_call *call, int axis, int task, int inputs_change, int
     pieces = []
     for first in range(0, length, each):
         piece = Piece()
-        view_copy(&piece.call.view, &call.view)
+        prelu_call_copy(&piece.call, call)
         view_narrow(&piece.call.view, axis, first, min(each, length - first))
-        piece.call.x_dtype = call.x_dtype
-        piece.call.alpha_dtype = call.alpha_dtype
-        piece.call.at_one = call.at_one
-        piece.call.stream = call.stream
         piece.task = task
         piece.inputs_change = inputs_change
         piece.done = True
@@ -399,12 +407,13 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
     return 0
 
 
-cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha,
-                     bint at_one) except -1:
+cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
+                     bint fresh) except -1:
+    """`fresh`: the output is new memory, whose pages the system clears in the caches first."""
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
-    call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM
+    call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM and not fresh
     view_canonical(&call.view)
     return 0
 
@@ -422,14 +431,14 @@ def forward(object x, object alpha, object axis, object out):
     else:
         check_out(out, "out", x_, "x")
         y = writable(out)
-        x_ = apart_from(x_, y)
-        alpha_ = apart_from(alpha_, y)
+        x_ = apart_from(x_, y, True)
+        alpha_ = apart_from(alpha_, y, is_in_step(x_, alpha_, where))
     if cnp.PyArray_SIZE(x_):
         start_view(&call.view, x_)
         add_operand(&call.view, VIEW_X, x_)
         add_operand(&call.view, VIEW_OUT, y)
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
-        finish_call(&call, x_, alpha_, False)
+        finish_call(&call, x_, alpha_, False, out is None)
         run_scale(&call, cnp.PyArray_NBYTES(x_))
     if out is None:
         return y
@@ -466,10 +475,10 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
         if (dx_out is not None and dalpha_out is not None and overlap(dx_out, dalpha_out)
                 and np.shares_memory(dx_out, dalpha_out)):
             raise ValueError("out[0] and out[1] must not share memory")
-        for written in (dx, dalpha):
-            x_ = apart_from(x_, written)
-            dy_ = apart_from(dy_, written)
-            alpha_ = apart_from(alpha_, written)
+        in_step = is_in_step(x_, alpha_, where)
+        x_ = apart_from(apart_from(x_, dx, True), dalpha, in_step)
+        dy_ = apart_from(apart_from(dy_, dx, True), dalpha, in_step)
+        alpha_ = apart_from(apart_from(alpha_, dx, in_step), dalpha, True)
         inputs_change = dx is not None and (overlap(dx, x_) or overlap(dx, dy_))
     if need_dx and dx is None:
         dx = new_like(x_)
@@ -488,7 +497,7 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
             add_operand(&call.view, VIEW_OUT, dx)
         if need_dalpha:
             add_alpha(&call.view, VIEW_DALPHA, dalpha, where)
-        finish_call(&call, x_, alpha_, at_one)
+        finish_call(&call, x_, alpha_, at_one, dx_out is None)
         if need_dalpha:
             run_backward(&call, inputs_change, cnp.PyArray_NBYTES(x_))
         else:

@@ -71,9 +71,4 @@ static inline float double_to_float_odd(double v) {
     return bits_float((double)nearest == v || (u & 1) || v != v ? u : toward);
 }
 
-static inline f16 double_to_f16(double v) { return float_to_f16(double_to_float_odd(v)); }
-static inline bf16 double_to_bf16(double v) {
-    return (bf16)float_to_bf16(double_to_float_odd(v));
-}
-
 #endif

@@ -140,16 +140,17 @@ static inline int is_one_run(const piece *p, const ptrdiff_t *stride, ptrdiff_t 
            (p->n[0] == 1 || stride[0] == item * p->n[2] * p->n[1]);
 }
 
-#define COPY_STRIDED(type, to, to_stride, from, from_stride, n) \
-    for (ptrdiff_t i = 0; i < (n); i++) memcpy((to) + i * (to_stride), (from) + i * (from_stride), \
-                                               sizeof(type))
+static inline void copy_strided(char *to, ptrdiff_t to_stride, const char *from,
+                                ptrdiff_t from_stride, ptrdiff_t n, const size_t item) {
+    for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * to_stride, from + i * from_stride, item);
+}
 
 static inline void copy_row(char *to, ptrdiff_t to_stride, const char *from,
                             ptrdiff_t from_stride, ptrdiff_t n, ptrdiff_t item) {
     if (to_stride == item && from_stride == item) memcpy(to, from, (size_t)(n * item));
-    else if (item == 2) COPY_STRIDED(uint16_t, to, to_stride, from, from_stride, n);
-    else if (item == 4) COPY_STRIDED(uint32_t, to, to_stride, from, from_stride, n);
-    else COPY_STRIDED(uint64_t, to, to_stride, from, from_stride, n);
+    else if (item == 2) copy_strided(to, to_stride, from, from_stride, n, 2);
+    else if (item == 4) copy_strided(to, to_stride, from, from_stride, n, 4);
+    else copy_strided(to, to_stride, from, from_stride, n, 8);
 }
 
 static void gather(char *to, const char *from, const ptrdiff_t *stride, const piece *p,
@@ -307,10 +308,7 @@ static void sums_flush(work *w) {
         double *t = w->partials + b * n[2];
         const ptrdiff_t first = l->index + b * step[1];
         if (step[2] == 0) fold(s, c, t, 1, n[2]);
-        if (step[2] <= 1) sums_add_row(w->sums, first, step[2] == 0 ? 1 : n[2], s, c, t);
-        else
-            for (ptrdiff_t i = 0; i < n[2]; i++)
-                sums_add_one(w->sums, first + i * step[2], s[i], c[i], t[i]);
+        sums_add_row(w->sums, first, step[2] == 0 ? 1 : n[2], s, c, t);
     }
     l->used = l->adds = 0;
 }
@@ -320,6 +318,16 @@ static void sums_flush(work *w) {
 static inline int64_t *exact_state(work *w, ptrdiff_t index, ptrdiff_t lane) {
     const exact_format f = exact_formats[w->call->x_dtype];
     return w->exact->states + (index + (w->along ? w->exact->lane_index[lane] : 0)) * exact_limbs(f);
+}
+
+/* Counts additions to one limb, at most so many, and carries before a limb can overflow. */
+static void exact_count(work *w, int64_t adds) {
+    exact_work *e = w->exact;
+    const exact_format f = exact_formats[w->call->x_dtype];
+    e->adds += adds;
+    if (e->adds <= 1 << 30) return;
+    for (ptrdiff_t i = 0; i < w->sums->n; i++) exact_carry(e->states + i * exact_limbs(f), f);
+    e->adds = 0;
 }
 
 static void exact_flush(work *w) {
@@ -332,12 +340,7 @@ static void exact_flush(work *w) {
         memset(e->slice[k], 0, (size_t)l->used * sizeof *e->slice[k]);
     }
     l->used = l->adds = 0;
-    e->adds += EXACT_SLICES * LANES_MOST;
-    if (e->adds > 1 << 30) {
-        for (ptrdiff_t i = 0; i < w->sums->n; i++)
-            exact_carry(e->states + i * exact_limbs(f), f);
-        e->adds = 0;
-    }
+    exact_count(w, EXACT_SLICES * LANES_MOST);
 }
 
 /* The terms of a tile, whose first lane is lane0 of those that are laid out. */
@@ -358,7 +361,7 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
             if (!prelu_identity_double(e->term[0][i], edge))
                 exact_add_product(exact_state(w, index, lane0 + i % period), f, e->term[0][i],
                                   e->term[1][i]);
-        e->adds += 2 * n;
+        exact_count(w, 2 * n);
         return;
     }
 
@@ -382,7 +385,7 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
             continue;
         for (ptrdiff_t i = 0; i < n; i++)
             if (v[i] != 0) exact_add(exact_state(w, index, lane0 + i % period), f, v[i], 0);
-        e->adds += n;
+        exact_count(w, n);
     }
     if (lane0 + period > e->lanes.used) e->lanes.used = lane0 + period;
     e->lanes.adds += adds;
@@ -806,7 +809,11 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         double below[CHUNK], above[CHUNK], rounded_below[CHUNK], rounded_above[CHUNK];
         for (ptrdiff_t i = 0; i < n; i++) {
             const double high = sums->high[first + i], low = sums->low[first + i];
-            const double error = sums->partials[first + i] * bound + tiny + fabs(low) * (4 * unit);
+            /* `slack`: the roundings of these lines. Where narrow() is a second rounding, each end must
+             * also lie more than a unit of `high` beyond the sum: else it could round to a tie of
+             * the dtype from the wrong side. */
+            const double slack = fabs(low) * (4 * unit) + (wide ? 0.0 : fabs(high) * (4 * unit));
+            const double error = sums->partials[first + i] * bound + tiny + slack;
             below[i] = high + (low - error);
             above[i] = high + (low + error);
         }

@@ -12,6 +12,14 @@ typedef struct {
     int stream; /* write around the caches */
 } prelu_call;
 
+static inline void prelu_call_copy(prelu_call *to, const prelu_call *from) {
+    view_copy(&to->view, &from->view);
+    to->x_dtype = from->x_dtype;
+    to->alpha_dtype = from->alpha_dtype;
+    to->at_one = from->at_one;
+    to->stream = from->stream;
+}
+
 /* Sums for n alphas, each high + low, with the sum of |partial sum| beside it. */
 typedef struct {
     ptrdiff_t n;

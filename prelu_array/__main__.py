@@ -66,6 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.x is None:
         return _check()
+    if arguments.dy is None and (arguments.dalpha or arguments.at_zero != "alpha"):
+        parser.error("--dalpha and --at-zero are for the gradients: give --dy, too")
     try:
         return _apply(arguments)
     except (OSError, TypeError, ValueError) as error:
@@ -113,7 +115,8 @@ def _apply(arguments: argparse.Namespace) -> int:
             with np.printoptions(threshold=20):
                 print(f"{name} = {array!r}")
         else:
-            np.save(path, array)
+            with open(path, "wb") as file:  # np.save would add .npy to the name
+                np.save(file, array)
             print(f"{name}: {array.dtype} {array.shape} -> {path}")
     return 0
 

@@ -36,6 +36,17 @@ def check_dtype(dtype: Any, name: str) -> None:
     )
 
 
+def native(dtype: Any) -> Any:
+    """Return the dtype in native byte order; float64 also for a long double of the same size."""
+    return dtype.newbyteorder("=") if is_bfloat16(dtype) else np.dtype(f"f{dtype.itemsize}")
+
+
+def is_native(a: np.ndarray) -> bool:
+    """Whether the loops can read the array as it is."""
+    same = is_bfloat16(a.dtype) or a.dtype.char == native(a.dtype).char
+    return same and a.dtype.isnative and a.flags.aligned
+
+
 def as_array(value: Any, name: str) -> np.ndarray:
     """Return a NumPy array the loops can read: native byte order, aligned, one of the dtypes."""
     if type(value) in (np.ndarray, np.memmap):
@@ -47,8 +58,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
     else:
         refuse(value, name)
     check_dtype(a.dtype, name)
-    native = a.dtype.newbyteorder("=")
-    return a if a.dtype == native and a.flags.aligned else a.astype(native, order="K")
+    return a if is_native(a) else a.astype(native(a.dtype), order="K")
 
 
 def _regular(value: Any, name: str) -> np.ndarray:
@@ -73,7 +83,7 @@ def refuse(value: Any, name: str) -> NoReturn:
         cure = f"use {name}.detach().numpy()"
     else:
         cure = f"use numpy.asarray({name})"
-    raise TypeError(f"{name} must be a NumPy, CuPy or Dask array or a list, got {full}; {cure}")
+    raise TypeError(f"{name} must be a NumPy or CuPy array or a list, got {full}; {cure}")
 
 
 # The least number that rounds to infinity.
@@ -181,11 +191,19 @@ def check_out(out: Any, name: str, shape: Sequence[int], dtype: Any, like: str) 
         raise TypeError(f"{name} must be a NumPy array, got {kind.__module__}.{kind.__qualname__}")
     if out.shape != tuple(shape):
         raise ValueError(f"{name} must have {like}'s shape {tuple(shape)}, got {out.shape}")
-    if out.dtype.newbyteorder("=") != dtype:
+    check_dtype(out.dtype, name)
+    if native(out.dtype) != dtype:
         raise TypeError(f"{name} must have {like}'s dtype {dtype.name}, got {out.dtype.name}")
     if not out.flags.writeable:
         raise ValueError(f"{name} must be writable, got a read-only array")
-    if any(n > 1 and s == 0 for n, s in zip(out.shape, out.strides, strict=True)):
+    extent = out.itemsize
+    apart = True
+    for stride, n in sorted(
+        (abs(s), n) for n, s in zip(out.shape, out.strides, strict=True) if n > 1
+    ):
+        apart &= stride >= extent
+        extent += stride * (n - 1)
+    if not apart and out.size:
         raise ValueError(
             f"{name} must have one place for each element, got strides {out.strides} "
             f"for shape {out.shape}"

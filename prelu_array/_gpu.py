@@ -241,7 +241,10 @@ def _same_memory(a: Any, b: Any) -> bool:
 
 
 def _apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
-    """Return `a`, or a copy if writing to `written` would change an element not yet read."""
+    """Return `a`, or a copy if writing to `written` would change an element not yet read.
+
+    Alpha's axes may be in another order than x's, so it never may be the same.
+    """
     if not _overlap(a, written) or (may_be_same and _same_memory(a, written)):
         return a
     copy = a.copy(order="K")
@@ -277,7 +280,7 @@ def forward(x: Any, alpha: Any, axis: Any, out: Any) -> Any:
         else:
             _check_out(out, "out", x, x.shape, x.dtype, "x")
             x = _apart(x, out)
-            a = a._replace(array=_apart(a.array, out))
+            a = a._replace(array=_apart(a.array, out, False))
         if x.size:
             _scale(out, None, x, a, False)
     return out
@@ -335,7 +338,7 @@ def backward(
             # dalpha may be done before dx, which then still needs every input
             for written, may_be_same in ((dx, True), (dalpha, False)):
                 x, dy = _apart(x, written, may_be_same), _apart(dy, written, may_be_same)
-                a = a._replace(array=_apart(a.array, written, may_be_same))
+                a = a._replace(array=_apart(a.array, written, False))
         # A term is needed until its alpha's rounding is settled, so dx must not overwrite it.
         fused = need_dx and not _overlap(dx, x) and not _overlap(dx, dy)
         if need_dx and dx is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ def _default() -> int:
     except AttributeError:  # not on macOS and Windows
         count = os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return min(count, int(limit)) if limit.isdigit() and int(limit) > 0 else count
+    return min(count, int(limit)) if limit.isdecimal() and int(limit) > 0 else count
 
 
 def get_num_threads() -> int:
@@ -68,12 +69,14 @@ def set_num_threads(n: int) -> None:
     1
     """
     global _count
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"n must be an integer, got {n!r}")
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise TypeError(f"n must be an integer, got {n!r}") from None
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     with _lock:
-        _count = int(n)
+        _count = n
         _forget()
 
 
@@ -112,9 +115,18 @@ def run(tasks: Sequence[Callable[[], None]]) -> None:
             futures.append(_executor().submit(task))
         except RuntimeError:  # the interpreter is shutting down and starts no threads
             here.append(task)
+    failure: BaseException | None = None
     try:
         for task in here:
             task()
-    finally:
-        for future in futures:
-            future.result()
+    except BaseException as error:
+        failure = error
+    for future in futures:  # all of them, also after Ctrl-C: they still write
+        while not future.done():
+            try:
+                future.exception()
+            except BaseException as error:
+                failure = error
+        failure = failure or future.exception()
+    if failure is not None:
+        raise failure

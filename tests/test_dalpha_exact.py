@@ -287,3 +287,21 @@ def test_few_hard_sums_among_many(dtype):
             values = wide(rng, hard.size, dtype)
             np.moveaxis(dy, axis, 0)[channel] = values.reshape(np.moveaxis(dy, axis, 0)[0].shape)
         check_backward(x, alphas((300,), dtype), dy, axis)
+
+
+@pytest.mark.parametrize("alpha_dtype", ["float16", "float32"])
+def test_sum_just_below_a_tie(alpha_dtype, instruction_set):
+    """An interval's end that is first rounded to double must not reach the tie from below."""
+    bits = {"float16": 11, "float32": 24}[alpha_dtype]
+    tie = 1 + 3 * 2.0**-bits
+    x, dy = np.zeros(32, np.float64), np.zeros(32, np.float64)
+    x[16], dy[16] = -tie, -1
+    x[0], dy[0] = -(2.0**-27), 0.45 * 2.0**-25
+    x[1], dy[1] = -(2.0**-27), -0.3 * 2.0**-25
+    for dtype in ("float32", "float64"):
+        if np.dtype(dtype).type(tie) != tie:
+            continue
+        a, b = x.astype(dtype), dy.astype(dtype)
+        alpha = np.array(0.25, alpha_dtype)
+        expected = reference_prelu_backward(b, a, alpha)[1]
+        assert prelu_backward(b, a, alpha)[1].tobytes() == expected.tobytes()

@@ -302,3 +302,30 @@ def test_out_stays_after_every_other_error(backend):
         with pytest.raises((ValueError, TypeError)):
             wrong()
         assert all(backend.asnumpy(a == 7).all() for a in (y, dx, dalpha))
+
+
+@pytest.mark.parametrize("n", [3, 100])
+@pytest.mark.parametrize("which", ["y", "dx", "dalpha over x", "dalpha over dy"])
+def test_in_place_with_alpha_in_another_order_of_axes(n, which):
+    """The same memory, but not element for element."""
+    rng = np.random.default_rng(n)
+    x, dy, alpha = rng.standard_normal((3, n, n))
+    y = prelu(x, alpha, axis=(1, 0))
+    dx, dalpha = prelu_backward(dy, x, alpha, axis=(1, 0))
+    if which == "y":
+        assert np.array_equal(prelu(x, alpha, axis=(1, 0), out=alpha), y)
+    elif which == "dx":
+        got = prelu_backward(dy, x, alpha, axis=(1, 0), out=(alpha, None))
+        assert np.array_equal(got[0], dx)
+        assert np.array_equal(got[1], dalpha)
+    else:
+        written = x if which == "dalpha over x" else dy
+        got = prelu_backward(dy, x, alpha, axis=(1, 0), out=(None, written))
+        assert np.array_equal(got[0], dx)
+        assert np.array_equal(got[1], dalpha)
+
+
+def test_out_whose_places_overlap():
+    steps = np.lib.stride_tricks.as_strided(np.zeros(12), (4, 3), (8, 8), writeable=True)
+    with pytest.raises(ValueError, match=r"out must have one place for each element, got strides"):
+        prelu(np.ones((4, 3)), 0.5, out=steps)
