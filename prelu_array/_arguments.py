@@ -191,8 +191,7 @@ def check_out(out: Any, name: str, shape: Sequence[int], dtype: Any, like: str) 
         raise TypeError(f"{name} must be a NumPy array, got {kind.__module__}.{kind.__qualname__}")
     if out.shape != tuple(shape):
         raise ValueError(f"{name} must have {like}'s shape {tuple(shape)}, got {out.shape}")
-    check_dtype(out.dtype, name)
-    if native(out.dtype) != dtype:
+    if out.dtype.newbyteorder("=") != dtype:
         raise TypeError(f"{name} must have {like}'s dtype {dtype.name}, got {out.dtype.name}")
     if not out.flags.writeable:
         raise ValueError(f"{name} must be writable, got a read-only array")

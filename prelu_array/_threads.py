@@ -70,13 +70,15 @@ def set_num_threads(n: int) -> None:
     """
     global _count
     try:
-        n = operator.index(n)
+        count = operator.index(n)
     except TypeError:
-        raise TypeError(f"n must be an integer, got {n!r}") from None
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+        count = None
+    if count is None or isinstance(n, bool):
+        raise TypeError(f"n must be an integer, got {n!r}")
+    if count < 1:
+        raise ValueError(f"n must be at least 1, got {count}")
     with _lock:
-        _count = n
+        _count = count
         _forget()
 
 
