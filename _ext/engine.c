@@ -5,23 +5,21 @@
  * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one
  *     alpha and its sums stay in registers; otherwise alpha is laid out beside the tile and each
  *     lane has its own sums, which are added to those of their alphas when the lanes change.
- * (c) dalpha: plain sums with an error bound from the sum of |partial sum|. If both ends of the interval
- *     round to the same number that is the answer; only the other alphas are summed exactly, in
- *     a second pass over their elements. Where dx overwrites its inputs there is no second
+ * (c) dalpha: plain sums with an error bound from the sum of |partial sum|. If both ends of the
+ *     interval round to the same number that is the answer; only the other alphas are summed
+ *     exactly, in a second pass over their elements. Where dx overwrites its inputs there is no second
  *     pass, and the first one is exact. Where each alpha has one element its term is rounded.
  * (d) Large outputs are written around the caches: a tile is computed into a buffer and streamed
  *     out in whole lines. That saves reading the output's lines first.
  */
 #include "engine.h"
 
+#include "float_mode.h"
+#include "pieces.h"
+
 #include <float.h>
 #include <limits.h>
 #include <stdlib.h>
-
-#if defined(__SSE2__) || defined(_M_X64)
-#include <emmintrin.h>
-#define PRELU_SSE2 1
-#endif
 
 #define PRELU_FN static inline
 #define PRELU_GT(a, b) ((a) > (b))
@@ -31,54 +29,17 @@
 #include "prelu_scalar.h"
 
 enum {
-    TILE = 2048,      /* elements; a multiple of LANES */
-    TILE_BYTES = 4096,
+    TILE = 2048,       /* elements at most; a multiple of LANES */
+    TILE_BYTES = 4096, /* of x at most: x, dy, dx and sums share the first cache */
     LANES_MOST = 4096, /* alphas that run along before they repeat */
-    LANES_FEW = 512,  /* as many have room on the stack */
-    LANES_LEAST = 48, /* fewer would wait for their own last sum */
-    RUN_LEAST = 192,  /* shorter runs of one alpha are laid out instead */
-    FEW = 64,         /* alphas whose sums fit the stack */
-    ADDS_MOST = 128   /* into one lane: its partial sums, so its error, grow with them */
+    LANES_FEW = 512,   /* as many have room on the stack */
+    LANES_LEAST = 48,  /* fewer would wait for their own last sum */
+    RUN_LEAST = 192,   /* shorter runs of one alpha are laid out instead */
+    FEW = 64,          /* alphas whose sums fit the stack */
+    ADDS_MOST = 128    /* into one lane: its partial sums, so its error, grow with them */
 };
 
 static const size_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
-
-/* ---- the floating-point environment ---- */
-
-/* Another library may have switched subnormals off or changed the rounding; a call undoes that and
- * puts it back. */
-#if PRELU_SSE2
-typedef unsigned fp_state;
-static inline fp_state fp_enter(void) {
-    const fp_state before = _mm_getcsr();
-    if ((before & 0xffc0u) != 0x1f80u) _mm_setcsr(0x1f80u);
-    return before;
-}
-static inline void fp_leave(fp_state before) {
-    if ((before & 0xffc0u) != 0x1f80u) _mm_setcsr(before);
-}
-#elif defined(__aarch64__) && defined(__GNUC__)
-typedef uint64_t fp_state;
-static inline fp_state fp_enter(void) {
-    fp_state before;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-    if (before & 0x1c80000u) __asm__ volatile("msr fpcr, %0" ::"r"(before & ~0x1c80000ull));
-    return before;
-}
-static inline void fp_leave(fp_state before) {
-    if (before & 0x1c80000u) __asm__ volatile("msr fpcr, %0" ::"r"(before));
-}
-#else
-#include <fenv.h>
-typedef fenv_t fp_state;
-static inline fp_state fp_enter(void) {
-    fp_state before;
-    fegetenv(&before);
-    fesetenv(FE_DFL_ENV);
-    return before;
-}
-static inline void fp_leave(fp_state before) { fesetenv(&before); }
-#endif
 
 /* ---- the instruction set ---- */
 
@@ -123,88 +84,6 @@ const char *prelu_instruction_set(void) { return instruction_sets[selected].name
 
 static inline const prelu_loops *loops_of(int dtype, int wide) {
     return &(*instruction_sets[selected].table)[dtype][wide];
-}
-
-/* ---- moving pieces of an operand ---- */
-
-/* A piece of up to three axes, outermost first. */
-typedef struct {
-    ptrdiff_t n[3];
-} piece;
-
-static inline ptrdiff_t piece_size(const piece *p) { return p->n[0] * p->n[1] * p->n[2]; }
-
-static inline int is_one_run(const piece *p, const ptrdiff_t *stride, ptrdiff_t item) {
-    return (p->n[2] == 1 || stride[2] == item) &&
-           (p->n[1] == 1 || stride[1] == item * p->n[2]) &&
-           (p->n[0] == 1 || stride[0] == item * p->n[2] * p->n[1]);
-}
-
-static inline void copy_strided(char *to, ptrdiff_t to_stride, const char *from,
-                                ptrdiff_t from_stride, ptrdiff_t n, const size_t item) {
-    for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * to_stride, from + i * from_stride, item);
-}
-
-static inline void copy_row(char *to, ptrdiff_t to_stride, const char *from,
-                            ptrdiff_t from_stride, ptrdiff_t n, ptrdiff_t item) {
-    if (to_stride == item && from_stride == item) memcpy(to, from, (size_t)(n * item));
-    else if (item == 2) copy_strided(to, to_stride, from, from_stride, n, 2);
-    else if (item == 4) copy_strided(to, to_stride, from, from_stride, n, 4);
-    else copy_strided(to, to_stride, from, from_stride, n, 8);
-}
-
-static void gather(char *to, const char *from, const ptrdiff_t *stride, const piece *p,
-                   ptrdiff_t item) {
-    for (ptrdiff_t a = 0; a < p->n[0]; a++)
-        for (ptrdiff_t b = 0; b < p->n[1]; b++, to += p->n[2] * item)
-            copy_row(to, item, from + a * stride[0] + b * stride[1], stride[2], p->n[2], item);
-}
-
-static void scatter(char *to, const ptrdiff_t *stride, const char *from, const piece *p,
-                    ptrdiff_t item) {
-    for (ptrdiff_t a = 0; a < p->n[0]; a++)
-        for (ptrdiff_t b = 0; b < p->n[1]; b++, from += p->n[2] * item)
-            copy_row(to + a * stride[0] + b * stride[1], stride[2], from, item, p->n[2], item);
-}
-
-/* Writes pieces that follow each other around the caches, in whole lines of 64 bytes. */
-typedef struct {
-    char *next;     /* where the next piece continues */
-    size_t pending; /* bytes before it that do not fill a line yet */
-    char line[64];
-} line_writer;
-
-static void writer_flush(line_writer *q) {
-    if (q->pending) memcpy(q->next - q->pending, q->line, q->pending);
-    q->pending = 0;
-}
-
-static void writer_put(line_writer *q, const prelu_loops *loops, char *to, const char *from,
-                       size_t n) {
-    if (to != q->next || (!q->pending && (uintptr_t)to & 63)) { /* up to the first whole line */
-        writer_flush(q);
-        const size_t ahead = -(uintptr_t)to & 63, head = ahead < n ? ahead : n;
-        memcpy(to, from, head);
-        to += head, from += head, n -= head;
-    } else if (q->pending) {
-        const size_t room = 64 - q->pending, head = room < n ? room : n;
-        memcpy(q->line + q->pending, from, head);
-        q->pending += head;
-        to += head, from += head, n -= head;
-        if (q->pending == 64) {
-            loops->stream_lines(to - 64, q->line, 1);
-            q->pending = 0;
-        }
-    }
-    if (n) {
-        const size_t lines = n / 64;
-        loops->stream_lines(to, from, lines);
-        to += lines * 64, from += lines * 64, n -= lines * 64;
-        memcpy(q->line, from, n);
-        q->pending = n;
-        to += n;
-    }
-    q->next = to;
 }
 
 /* ---- a walk over a view ---- */

@@ -1,0 +1,81 @@
+"""``python -m prelu_array``."""
+
+import numpy as np
+import pytest
+
+from prelu_array import __main__, prelu, prelu_backward
+from prelu_array.testing import reference_prelu
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4))
+    np.save("alpha.npy", np.array([0.1, 0.2, 0.3, 0.4], np.float32))
+    np.save("integers.npy", np.arange(4))
+    return tmp_path
+
+
+def test_check_finds_no_difference(capsys):
+    assert __main__.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "Every bit is right." in printed
+    for word in ("forward", "backward", "float16", "float32", "float64", "cupy"):
+        assert word in printed
+
+
+def test_check_reports_a_difference(capsys, monkeypatch):
+    def wrong(x, alpha, **options):
+        y = prelu(x, alpha, **options)
+        y[0] = np.nextafter(y[0], y[0].dtype.type(1))
+        return y
+
+    monkeypatch.setattr(__main__, "prelu", wrong)
+    monkeypatch.setattr(__main__, "_dtypes", lambda: [np.dtype("float32")])
+    assert __main__.main([]) == 1
+    assert "elements differ: please report this." in capsys.readouterr().out
+
+
+def test_forward_from_file_to_file(folder):
+    assert __main__.main(["x.npy", "--alpha", "alpha.npy", "--axis", "1", "-o", "y.out"]) == 0
+    x, alpha = np.load("x.npy"), np.load("alpha.npy")
+    assert np.load("y.out").tobytes() == reference_prelu(x, alpha, axis=1).tobytes()
+
+
+def test_backward_from_file_to_file(folder):
+    files = ["--dy", "x.npy", "-o", "dx.npy", "--dalpha", "dalpha.npy", "--at-zero", "one"]
+    assert __main__.main(["x.npy", "--alpha", "0.5", *files]) == 0
+    x = np.load("x.npy")
+    dx, dalpha = prelu_backward(x, x, 0.5, at_zero="one")
+    assert np.array_equal(np.load("dx.npy"), dx)
+    assert np.array_equal(np.load("dalpha.npy"), dalpha)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["missing.npy"], "missing.npy"),
+        (["integers.npy"], "x must be float16, bfloat16 (ml_dtypes), float32 or float64"),
+        (["x.npy", "--axis", "one"], "--axis must be integers separated by commas, got 'one'"),
+        (["x.npy", "--alpha", "alpha.npy", "--axis", "0"], "axis=1 would fit"),
+        (["x.npy", "--alpha", "0.25", "--axis", "0", "--dy", "alpha.npy"], "dy must have x's"),
+    ],
+)
+def test_errors_are_one_line(folder, capsys, argv, message):
+    assert __main__.main([*argv, "-o", "out.npy"]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+    assert not (folder / "out.npy").exists()
+
+
+def test_gradient_options_need_dy(folder, capsys):
+    with pytest.raises(SystemExit):
+        __main__.main(["x.npy", "--dalpha", "dalpha.npy"])
+    assert "give --dy, too" in capsys.readouterr().err
+
+
+def test_vectors_and_check_are_there(folder, capsys):
+    assert __main__.main(["vectors", "--dtype", "float16", "--format", "npz", "-o", "v"]) == 0
+    first = sorted((folder / "v").glob("*.npz"))[0]
+    assert __main__.main(["check", str(first)]) == 0
