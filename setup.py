@@ -26,7 +26,7 @@ else:
         "-fvisibility=hidden",
     ]
 
-sources = ["_cpu.pyx", "engine.c", "loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
+sources = ["_cpu.pyx", "engine.c", "walk.c", "loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
 cpu = Extension(
     "prelu_array._cpu",
     [f"_ext/{name}" for name in sources],

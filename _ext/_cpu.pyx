@@ -24,6 +24,7 @@ cdef extern from "dtypes.h" nogil:
         PRELU_BF16
         PRELU_F32
         PRELU_F64
+        PRELU_DTYPES
 
 cdef extern from "view.h" nogil:
     enum:
@@ -33,12 +34,15 @@ cdef extern from "view.h" nogil:
         VIEW_G
         VIEW_ALPHA
         VIEW_DALPHA
+        VIEW_ALPHA_DOT
+        VIEW_DY
+        VIEW_OF_X
         VIEW_OPERANDS
     ctypedef struct prelu_view:
         int axes
         Py_ssize_t shape[64]
-        Py_ssize_t stride[5][64]
-        char *data[5]
+        Py_ssize_t stride[8][64]
+        char *data[8]
     int view_fit_alpha(int, const Py_ssize_t *, int, const Py_ssize_t *, int, const int *, int *)
     void view_canonical(prelu_view *)
     void view_narrow(prelu_view *, int, Py_ssize_t, Py_ssize_t)
@@ -53,6 +57,7 @@ cdef extern from "engine.h" nogil:
         int alpha_dtype
         int at_one
         int stream
+        int partial
     ctypedef struct prelu_sums:
         Py_ssize_t n
     const char *prelu_instruction_set()
@@ -68,6 +73,9 @@ cdef extern from "engine.h" nogil:
     void prelu_sums_of(const prelu_call *, prelu_sums *)
     void prelu_sums_add(prelu_sums *, const prelu_sums *)
     int prelu_finish(const prelu_call *, prelu_sums *)
+    int prelu_state_limbs(int)
+    void prelu_carry(cnp.int64_t *, int)
+    void prelu_round_state(const cnp.int64_t *, int, int, void *)
 
 prelu_select_instruction_set(NULL)
 
@@ -114,17 +122,17 @@ cdef cnp.ndarray as_usual(object value, str name):
     return value if is_usual(value) else _arguments.as_array(value, name)
 
 
-cdef cnp.ndarray as_alpha(object alpha, cnp.ndarray x):
-    """A Python number takes x's dtype."""
+cdef cnp.ndarray as_alpha(object alpha, cnp.ndarray like, str name="alpha", str like_name="x"):
+    """A Python number takes the dtype of `like`."""
     if type(alpha) is not float and type(alpha) is not int:
-        return as_usual(alpha, "alpha")
+        return as_usual(alpha, name)
     cdef double value
     if type(alpha) is float and -65504 <= <double>alpha <= 65504:  # every dtype holds that
         value = alpha
     else:
-        value = _arguments.number(alpha, x.dtype)
-    cdef cnp.ndarray a = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(x), 0)
-    prelu_round(value, dtype_code(x), cnp.PyArray_DATA(a))
+        value = _arguments.number(alpha, like.dtype, name, like_name)
+    cdef cnp.ndarray a = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(like), 0)
+    prelu_round(value, dtype_code(like), cnp.PyArray_DATA(a))
     return a
 
 
@@ -136,6 +144,12 @@ cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
         if a.shape[k] != b.shape[k]:
             return False
     return True
+
+
+cdef int check_like(cnp.ndarray a, str name, cnp.ndarray like, str like_name) except -1:
+    if not same_shape(a, like) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(like):
+        _arguments.check_like(a, name, like, like_name)
+    return 0
 
 
 cdef int check_out(object out, str name, cnp.ndarray like, str like_name) except -1:
@@ -407,6 +421,32 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
     return 0
 
 
+cdef int run_partial(prelu_call *call, cnp.ndarray state, Py_ssize_t size) except -1:
+    """Adds to `state`, which is zero: each thread to its own alphas, or to a state of its own."""
+    cdef int threads = threads_for(size)
+    cdef int axis = cut_axis(&call.view, prelu_alphas(&call.view) > PRELU_MOST_ALPHAS)
+    cdef Piece piece
+    cdef cnp.ndarray states
+    cdef Py_ssize_t k
+    cdef int limbs = prelu_state_limbs(call.x_dtype)
+    call.partial = True
+    if threads == 1 or prelu_varies(&call.view, axis):
+        return run_backward(call, 0, size)
+    pieces = cut(call, axis, BACKWARD, 0, threads)
+    states = np.zeros((len(pieces), *np.shape(state)), np.int64)
+    for k, piece in enumerate(pieces):
+        piece.call.view.data[VIEW_DALPHA] = (<char *>cnp.PyArray_DATA(states)
+                                             + k * cnp.PyArray_NBYTES(state))
+    _threads.run(pieces)
+    for piece in pieces:
+        if not piece.done:
+            raise MemoryError
+    np.add.reduce(states, axis=0, out=state)
+    for k in range(cnp.PyArray_SIZE(state) // limbs):
+        prelu_carry(<cnp.int64_t *>cnp.PyArray_DATA(state) + k * limbs, call.x_dtype)
+    return 0
+
+
 cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
                      bint fresh) except -1:
     """`fresh`: the output is new memory, whose pages the system clears in the caches first."""
@@ -414,6 +454,7 @@ cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
     call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM and not fresh
+    call.partial = False
     view_canonical(&call.view)
     return 0
 
@@ -457,8 +498,7 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
     cdef cnp.ndarray alpha_
     cdef object dx = None, dalpha = None, dx_out = None, dalpha_out = None
     cdef bint inputs_change = False
-    if not same_shape(dy_, x_) or cnp.PyArray_TYPE(dy_) != cnp.PyArray_TYPE(x_):
-        _arguments.check_dy(np.shape(dy_), dy_.dtype, np.shape(x_), x_.dtype)
+    check_like(dy_, "dy", x_, "x")
     alpha_ = as_alpha(alpha, x_)
     place_alpha(x_, alpha_, axis, where)
     if out is not None:
@@ -510,3 +550,106 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
         dalpha_out[...] = dalpha
         dalpha = dalpha_out
     return dx, dalpha
+
+
+def backward_partial(object dy, object x, object alpha, object axis, bint at_one, bint need_dx):
+    """(dx, state). See `prelu_array.prelu_backward_partial`."""
+    cdef int where[VIEW_MAX_AXES]
+    cdef prelu_call call
+    cdef cnp.ndarray dy_ = as_usual(dy, "dy")
+    cdef cnp.ndarray x_ = as_usual(x, "x")
+    cdef cnp.ndarray alpha_, state
+    check_like(dy_, "dy", x_, "x")
+    alpha_ = as_alpha(alpha, x_)
+    place_alpha(x_, alpha_, axis, where)
+    dx = new_like(x_) if need_dx else None
+    state = np.zeros((*np.shape(alpha_), prelu_state_limbs(dtype_code(x_))), np.int64)
+    if cnp.PyArray_SIZE(x_):
+        start_view(&call.view, x_)
+        add_operand(&call.view, VIEW_X, x_)
+        add_operand(&call.view, VIEW_G, dy_)
+        add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
+        add_alpha(&call.view, VIEW_DALPHA, state[..., 0], where)
+        if need_dx:
+            add_operand(&call.view, VIEW_OUT, dx)
+        finish_call(&call, x_, alpha_, at_one, True)
+        run_partial(&call, state, cnp.PyArray_NBYTES(x_))
+    return dx, state
+
+
+def round_partial(object state, object dtype):
+    """dalpha. See `prelu_array.dalpha_from_partial`."""
+    cdef cnp.ndarray state_ = _arguments.as_state(state)
+    cdef cnp.ndarray dalpha
+    cdef int limbs = state_.shape[state_.ndim - 1] if state_.ndim else 0
+    cdef int x_dtype = 0, alpha_dtype
+    cdef Py_ssize_t k
+    while x_dtype < PRELU_DTYPES and prelu_state_limbs(x_dtype) != limbs:
+        x_dtype += 1
+    if x_dtype == PRELU_DTYPES:
+        raise _arguments.not_a_state(np.shape(state_),
+                                     [prelu_state_limbs(k) for k in range(PRELU_DTYPES)])
+    dalpha = np.empty(np.shape(state_)[:state_.ndim - 1], _arguments.as_dtype(dtype))
+    alpha_dtype = dtype_code(dalpha)
+    for k in range(cnp.PyArray_SIZE(dalpha)):
+        prelu_round_state(<cnp.int64_t *>cnp.PyArray_DATA(state_) + k * limbs, x_dtype, alpha_dtype,
+                          <char *>cnp.PyArray_DATA(dalpha) + k * cnp.PyArray_ITEMSIZE(dalpha))
+    return dalpha
+
+
+def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bint at_one):
+    """y_dot. See `prelu_array.prelu_jvp`."""
+    cdef int where[VIEW_MAX_AXES]
+    cdef prelu_call call
+    cdef cnp.ndarray x_ = as_usual(x, "x")
+    cdef cnp.ndarray alpha_ = as_alpha(alpha, x_)
+    cdef cnp.ndarray x_dot_ = as_usual(x_dot, "x_dot")
+    cdef cnp.ndarray alpha_dot_ = as_alpha(alpha_dot, alpha_, "alpha_dot", "alpha")
+    cdef cnp.ndarray y_dot
+    check_like(x_dot_, "x_dot", x_, "x")
+    check_like(alpha_dot_, "alpha_dot", alpha_, "alpha")
+    place_alpha(x_, alpha_, axis, where)
+    y_dot = new_like(x_)
+    if cnp.PyArray_SIZE(x_):
+        start_view(&call.view, x_)
+        add_operand(&call.view, VIEW_X, x_)
+        add_operand(&call.view, VIEW_G, x_dot_)
+        add_operand(&call.view, VIEW_OUT, y_dot)
+        add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
+        add_alpha(&call.view, VIEW_ALPHA_DOT, alpha_dot_, where)
+        finish_call(&call, x_, alpha_, at_one, True)
+        run_scale(&call, cnp.PyArray_NBYTES(x_))
+    return y_dot
+
+
+def double_backward(object ddx, object ddalpha, object dy, object x, object alpha, object axis,
+                    bint at_one):
+    """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
+    cdef int where[VIEW_MAX_AXES]
+    cdef prelu_call call
+    cdef cnp.ndarray ddx_ = as_usual(ddx, "ddx")
+    cdef cnp.ndarray dy_ = as_usual(dy, "dy")
+    cdef cnp.ndarray x_ = as_usual(x, "x")
+    cdef cnp.ndarray alpha_ = as_alpha(alpha, x_)
+    cdef cnp.ndarray ddalpha_ = as_alpha(ddalpha, alpha_, "ddalpha", "alpha")
+    cdef cnp.ndarray of_dy, of_x, of_alpha
+    check_like(ddx_, "ddx", x_, "x")
+    check_like(dy_, "dy", x_, "x")
+    check_like(ddalpha_, "ddalpha", alpha_, "alpha")
+    place_alpha(x_, alpha_, axis, where)
+    of_dy, of_x, of_alpha = new_like(x_), new_like(x_), new_like(alpha_)
+    if cnp.PyArray_SIZE(x_) == 0:
+        of_alpha[...] = 0
+    else:
+        start_view(&call.view, x_)
+        add_operand(&call.view, VIEW_X, x_)
+        add_operand(&call.view, VIEW_G, ddx_)
+        add_operand(&call.view, VIEW_DY, dy_)
+        add_operand(&call.view, VIEW_OUT, of_dy)
+        add_operand(&call.view, VIEW_OF_X, of_x)
+        add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
+        add_alpha(&call.view, VIEW_ALPHA_DOT, ddalpha_, where)
+        add_alpha(&call.view, VIEW_DALPHA, of_alpha, where)
+        finish_call(&call, x_, alpha_, at_one, True)
+        run_backward(&call, 0, cnp.PyArray_NBYTES(x_))
+    return of_dy, of_x, of_alpha

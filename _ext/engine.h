@@ -1,4 +1,4 @@
-/* From a canonical view to the loops: tiles, sums, the last rounding. Holds no GIL, no state. */
+/* What a call is, and what can be done with one. Holds no GIL, no state. */
 #ifndef PRELU_ENGINE_H
 #define PRELU_ENGINE_H
 
@@ -9,7 +9,8 @@
 typedef struct {
     prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */
     int x_dtype, alpha_dtype, at_one;
-    int stream; /* write around the caches */
+    int stream;  /* write around the caches */
+    int partial; /* VIEW_DALPHA gets exact states, carried: an int64 each limb of an alpha */
 } prelu_call;
 
 static inline void prelu_call_copy(prelu_call *to, const prelu_call *from) {
@@ -18,6 +19,7 @@ static inline void prelu_call_copy(prelu_call *to, const prelu_call *from) {
     to->alpha_dtype = from->alpha_dtype;
     to->at_one = from->at_one;
     to->stream = from->stream;
+    to->partial = from->partial;
 }
 
 /* Sums for n alphas, each high + low, with the sum of |partial sum| beside it. */
@@ -32,10 +34,10 @@ int prelu_select_instruction_set(const char *name); /* for tests; 0 if it cannot
 /* One number rounded once to a dtype. */
 void prelu_round(double value, int dtype, void *to);
 
-/* y, or dx where dalpha is not wanted. */
+/* y, or dx where dalpha is not wanted, or y_dot. */
 void prelu_scale(const prelu_call *call);
 
-/* dx (if VIEW_OUT is there) and dalpha. With `inputs_change` dx is written over x or dy, which
+/* dx (if VIEW_OUT is there) and dalpha, or the double backward. With `inputs_change` dx is written over x or dy, which
  * then cannot be read a second time. Returns 0 if memory ran out. */
 int prelu_backward(const prelu_call *call, int inputs_change);
 
@@ -48,5 +50,10 @@ void prelu_sums_free(prelu_sums *sums);
 void prelu_sums_of(const prelu_call *call, prelu_sums *sums);
 void prelu_sums_add(prelu_sums *to, const prelu_sums *from);
 int prelu_finish(const prelu_call *call, prelu_sums *sums);
+
+/* Exact states by the dtype of x: their length; carried; rounded once to a dtype. */
+int prelu_state_limbs(int x_dtype);
+void prelu_carry(int64_t *state, int x_dtype);
+void prelu_round_state(const int64_t *state, int x_dtype, int alpha_dtype, void *to);
 
 #endif

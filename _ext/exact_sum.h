@@ -18,6 +18,8 @@ typedef struct {
     int base, digits;
 } exact_format;
 
+enum { PRELU_LIMBS_MOST = 134 + 3 };
+
 enum { EXACT_NAN, EXACT_POSITIVE_INF, EXACT_NEGATIVE_INF, EXACT_COUNTS };
 
 /* By dtype of x and dy: base is twice the exponent of the smallest subnormal. */
@@ -96,7 +98,7 @@ static inline double exact_round(int64_t *state, exact_format f, int dtype) {
     exact_carry(state, f);
     const int negative = state[f.digits - 1] < 0;
     if (negative) {
-        for (int i = 0; i < f.digits; i++) state[i] = -state[i];
+        for (int i = 0; i < f.digits; i++) state[i] = (int64_t)(0 - (uint64_t)state[i]);
         exact_carry(state, f);
     }
     int top = f.digits - 1;

@@ -29,6 +29,14 @@ typedef struct {
     double *sum, *correction, *partials;
 } prelu_lanes;
 
+/* What the second order needs beside x: u is x_dot or ddx, alpha_dot may be ddalpha. `out` gets
+ * y_dot or the cotangent of dy. With dy also the cotangent of x, and two factors whose products
+ * summed as x * dy are (x > 0 the identity branch) give the cotangent of alpha. */
+typedef struct {
+    const void *x, *u, *dy, *alpha, *alpha_dot;
+    void *out, *of_x, *factor[2];
+} prelu_second;
+
 typedef struct {
     /* out = identity ? g : alpha * g over n elements. `period` 0: alpha is one number; else that
      * many alphas run along, again and again. */
@@ -44,6 +52,7 @@ typedef struct {
      * float64 product into lanes.correction. */
     void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                            int at_one, prelu_lanes lanes);
+    void (*second_order)(const prelu_second *second, size_t period, size_t n, int at_one);
     /* The terms themselves, exactly: high + low (low only where x is float64). Returns the largest
      * |high|, or inf if a term is not finite or too near the ends of float64's range to be exact.
      * Both arrays have room for n rounded up to LANES. */

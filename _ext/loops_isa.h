@@ -1,5 +1,6 @@
 /* The loops of every dtype for one instruction set. Included by one small .c file per set, which
  * selects the set and defines ISA_TABLE, the name of the table that is built here. */
+#include "dot.h"
 #include "loops.h"
 
 #if defined(__clang__) || defined(__GNUC__)
@@ -137,14 +138,18 @@ static void stream_lines(char *to, const char *from, size_t n) {
 #define PRELU_MUL(a, b) ((a) * (b))
 #define real float
 #define PRELU(name) prelu_##name##_float
+#define PRELU_DOT dot_float
 #include "prelu_scalar.h"
 #undef real
 #undef PRELU
+#undef PRELU_DOT
 #define real double
 #define PRELU(name) prelu_##name##_double
+#define PRELU_DOT dot_double
 #include "prelu_scalar.h"
 #undef real
 #undef PRELU
+#undef PRELU_DOT
 
 static const float edge_float[2] = {0.0f, -0x1p-149f};
 static const double edge_double[2] = {0.0, -0x1p-1074};
@@ -226,8 +231,8 @@ enum { GROUPS_MOST = 4 };
 
 #define ENTRY(x, wide) \
     { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, \
-      backward_terms_##x##_##wide, terms_##x, widen_##x##_##wide, narrow_##x, split,  \
-      stream_lines }
+      backward_terms_##x##_##wide, second_order_##x##_##wide, terms_##x, widen_##x##_##wide, \
+      narrow_##x, split, stream_lines }
 const prelu_loop_table ISA_TABLE = {
     [PRELU_F16] = {ENTRY(f16, 0), ENTRY(f16, 1)},
     [PRELU_BF16] = {ENTRY(bf16, 0), ENTRY(bf16, 1)},

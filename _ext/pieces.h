@@ -30,14 +30,14 @@ static inline void copy_row(char *to, ptrdiff_t to_stride, const char *from,
     else copy_strided(to, to_stride, from, from_stride, n, 8);
 }
 
-static void gather(char *to, const char *from, const ptrdiff_t *stride, const piece *p,
+static inline void gather(char *to, const char *from, const ptrdiff_t *stride, const piece *p,
                    ptrdiff_t item) {
     for (ptrdiff_t a = 0; a < p->n[0]; a++)
         for (ptrdiff_t b = 0; b < p->n[1]; b++, to += p->n[2] * item)
             copy_row(to, item, from + a * stride[0] + b * stride[1], stride[2], p->n[2], item);
 }
 
-static void scatter(char *to, const ptrdiff_t *stride, const char *from, const piece *p,
+static inline void scatter(char *to, const ptrdiff_t *stride, const char *from, const piece *p,
                     ptrdiff_t item) {
     for (ptrdiff_t a = 0; a < p->n[0]; a++)
         for (ptrdiff_t b = 0; b < p->n[1]; b++, from += p->n[2] * item)
@@ -56,7 +56,7 @@ static void writer_flush(line_writer *q) {
     q->pending = 0;
 }
 
-static void writer_put(line_writer *q, const prelu_loops *loops, char *to, const char *from,
+static inline void writer_put(line_writer *q, const prelu_loops *loops, char *to, const char *from,
                        size_t n) {
     if (to != q->next || (!q->pending && (uintptr_t)to & 63)) { /* up to the first whole line */
         writer_flush(q);

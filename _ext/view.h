@@ -14,7 +14,12 @@
 
 #define VIEW_MAX_AXES 64 /* NumPy's own limit */
 
-enum { VIEW_OUT, VIEW_X, VIEW_G, VIEW_ALPHA, VIEW_DALPHA, VIEW_OPERANDS };
+/* G is dy, or in the second order x_dot or ddx, whose alpha_dot is there then. With DY, in the
+ * double backward, OUT is the cotangent of dy, OF_X that of x and DALPHA that of alpha. */
+enum {
+    VIEW_OUT, VIEW_X, VIEW_G, VIEW_ALPHA, VIEW_DALPHA, VIEW_ALPHA_DOT, VIEW_DY, VIEW_OF_X,
+    VIEW_OPERANDS
+};
 
 typedef struct {
     int axes;

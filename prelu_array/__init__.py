@@ -1,7 +1,14 @@
 """Parametric ReLU and its gradients on whole arrays, exact to the last bit."""
 
 try:
-    from ._api import prelu, prelu_backward
+    from ._api import (
+        dalpha_from_partial,
+        prelu,
+        prelu_backward,
+        prelu_backward_partial,
+        prelu_double_backward,
+        prelu_jvp,
+    )
 except ModuleNotFoundError as error:
     if error.name != "prelu_array._cpu":
         raise
@@ -11,5 +18,14 @@ except ModuleNotFoundError as error:
     ) from error
 from ._threads import get_num_threads, set_num_threads
 
-__all__ = ["get_num_threads", "prelu", "prelu_backward", "set_num_threads"]
+__all__ = [
+    "dalpha_from_partial",
+    "get_num_threads",
+    "prelu",
+    "prelu_backward",
+    "prelu_backward_partial",
+    "prelu_double_backward",
+    "prelu_jvp",
+    "set_num_threads",
+]
 __version__ = "0.1.0"

@@ -161,3 +161,203 @@ def prelu_backward(
         dy, x, alpha, axis, at_one, need_dx, need_dalpha, out
     )
     return gradients
+
+
+def prelu_jvp(
+    x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, *, axis: Any = None, at_zero: str = "alpha"
+) -> Any:
+    r"""Directional derivative of `prelu`: forward mode.
+
+    .. math::
+        \dot y = \dot x \text{ if } x > 0 \text{ else } \alpha\,\dot x + \dot\alpha\,x
+
+    Parameters
+    ----------
+    x, alpha, axis
+        As in `prelu`.
+    x_dot : array_like
+        Direction of x, of x's shape and dtype.
+    alpha_dot : float or array_like
+        Direction of alpha, of its shape and dtype; a number only if alpha is one.
+    at_zero : {"alpha", "one"}, optional
+        As in `prelu_backward`.
+
+    Returns
+    -------
+    ndarray
+        y_dot, of x's shape, dtype and memory order. The sum of the two products is exact, then
+        rounded once to float64 if x or alpha is float64, else to float32, and then to x's
+        dtype. A sum of zero is -0 only if both products are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `prelu_backward`.
+
+    See Also
+    --------
+    prelu_backward : Reverse mode.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers: Surpassing
+       Human-Level Performance on ImageNet Classification", 2015, arXiv:1502.01852.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from prelu_array import prelu_jvp
+    >>> x = np.array([-2.0, 3.0])
+    >>> prelu_jvp(x, 0.25, np.array([1.0, 1.0]), 1.0)
+    array([-1.75,  1.  ])
+    """
+    at_one = _arguments.at_one(at_zero)
+    return _backend(x).jvp(x, alpha, x_dot, alpha_dot, axis, at_one)
+
+
+def prelu_double_backward(
+    ddx: Any,
+    ddalpha: Any,
+    dy: Any,
+    x: Any,
+    alpha: Any,
+    *,
+    axis: Any = None,
+    at_zero: str = "alpha",
+) -> tuple[Any, Any, Any]:
+    r"""Gradients of `prelu_backward` with respect to dy, x and alpha: the second order.
+
+    For a loss that depends on dx and dalpha, with gradients ddx and ddalpha there:
+
+    .. math::
+        \bar{dy} &= ddx \text{ if } x > 0 \text{ else } \alpha\,ddx + dd\alpha\,x \\
+        \bar x &= 0 \text{ if } x > 0 \text{ else } dd\alpha\,dy \\
+        \bar\alpha &= \sum_{x \le 0} ddx\,dy
+
+    Parameters
+    ----------
+    ddx : array_like
+        Gradient with respect to dx, of x's shape and dtype.
+    ddalpha : float or array_like
+        Gradient with respect to dalpha, of alpha's shape and dtype; a number only if alpha is
+        one.
+    dy, x, alpha, axis, at_zero
+        As in `prelu_backward`. x = 0 is on the same branch as there.
+
+    Returns
+    -------
+    of_dy, of_x : ndarray
+        Of x's shape, dtype and memory order, rounded as y_dot is in `prelu_jvp`.
+    of_alpha : ndarray
+        Of alpha's shape and dtype: the exact sum, rounded once, as dalpha in `prelu_backward`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `prelu_backward`.
+
+    See Also
+    --------
+    prelu_backward : The first order.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers: Surpassing
+       Human-Level Performance on ImageNet Classification", 2015, arXiv:1502.01852.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from prelu_array import prelu_double_backward
+    >>> x, one = np.array([-2.0, 3.0]), np.ones(2)
+    >>> prelu_double_backward(one, 1.0, one, x, 0.25)
+    (array([-1.75,  1.  ]), array([1., 0.]), array(1.))
+    """
+    at_one = _arguments.at_one(at_zero)
+    cotangents: tuple[Any, Any, Any] = _backend(x).double_backward(
+        ddx, ddalpha, dy, x, alpha, axis, at_one
+    )
+    return cotangents
+
+
+def prelu_backward_partial(
+    dy: Any,
+    x: Any,
+    alpha: Any,
+    *,
+    axis: Any = None,
+    at_zero: str = "alpha",
+    need_dx: bool = True,
+) -> tuple[Any, Any]:
+    """Gradients of `prelu` for a part of a batch: dalpha exact and not yet rounded.
+
+    The states of the parts of a batch add with ``+``, in any order, to the state of the whole;
+    `dalpha_from_partial` rounds it to the bits that `prelu_backward` gives for the whole.
+
+    Parameters
+    ----------
+    dy, x, alpha, axis, at_zero, need_dx
+        As in `prelu_backward`.
+
+    Returns
+    -------
+    dx : ndarray or None
+        As in `prelu_backward`.
+    state : ndarray
+        int64, of shape ``alpha.shape + (n,)`` with n = 8, 22, 23 or 137 for float16, bfloat16,
+        float32 or float64 x: the exact sum of ``x * dy`` in limbs of 32 bits, then how many
+        terms are NaN, +inf and -inf. It depends on the sum alone. 2^31 states add without
+        overflow.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `prelu_backward`.
+
+    See Also
+    --------
+    dalpha_from_partial : Rounds the sum of states.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from prelu_array import dalpha_from_partial, prelu_backward_partial
+    >>> x, dy = np.array([-1.0, -1.0, -1.0]), np.array([1e30, 1.0, -1e30])
+    >>> states = [prelu_backward_partial(dy[k:], x[k:], 0.25)[1] for k in (0, 1)]
+    >>> dalpha_from_partial(states[0], np.float64), dalpha_from_partial(states[1], np.float64)
+    (array(-1.), array(1.e+30))
+    >>> dalpha_from_partial(states[0] + states[1], np.float64)
+    array(1.e+30)
+    """
+    at_one = _arguments.at_one(at_zero)
+    partial: tuple[Any, Any] = _backend(x).backward_partial(dy, x, alpha, axis, at_one, need_dx)
+    return partial
+
+
+def dalpha_from_partial(state: Any, dtype: Any) -> Any:
+    """Round the exact state of a dalpha, or a sum of such states.
+
+    Parameters
+    ----------
+    state : ndarray
+        int64, from `prelu_backward_partial` or a sum of such arrays.
+    dtype : data-type
+        alpha's dtype: float16, bfloat16, float32 or float64.
+
+    Returns
+    -------
+    ndarray
+        dalpha, of the state's shape without its last axis: the exact sum, rounded once.
+
+    Raises
+    ------
+    TypeError
+        If the state is not an array of int64, or the dtype is none of the four.
+    ValueError
+        If the state's last axis has none of the lengths a state has.
+
+    See Also
+    --------
+    prelu_backward_partial : Has an example.
+    """
+    return _backend(state).round_partial(state, dtype)

@@ -95,14 +95,14 @@ _TOO_LARGE = {
 }
 
 
-def number(value: float, dtype: Any) -> float:
-    """Return a Python number that is to become an alpha of a dtype; it must fit."""
+def number(value: float, dtype: Any, name: str = "alpha", like: str = "x") -> float:
+    """Return a Python number that is to become an array of the dtype of another; it must fit."""
     try:
         result = float(value)
     except OverflowError:  # an integer beyond float64
         result = math.nan
     if math.isnan(result) != (value != value) or _TOO_LARGE[dtype.name] <= abs(result) < math.inf:
-        raise ValueError(f"alpha must fit x's dtype {dtype.name}, got {value!r:.80}")
+        raise ValueError(f"{name} must fit {like}'s dtype {dtype.name}, got {value!r:.80}")
     return result
 
 
@@ -157,12 +157,41 @@ def _hint(x_shape: Shape, alpha_shape: Shape) -> str:
     return f"; axis={found.popitem()[1]} would fit" if len(found) == 1 else ""
 
 
-def check_dy(dy_shape: Shape, dy_dtype: Any, x_shape: Shape, x_dtype: Any) -> None:
-    """Raise unless dy has x's shape and dtype."""
-    if dy_shape != x_shape:
-        raise ValueError(f"dy must have x's shape {x_shape}, got {dy_shape}")
-    if dy_dtype != x_dtype:
-        raise TypeError(f"dy must have x's dtype {x_dtype.name}, got {dy_dtype.name}")
+def check_like(a: Any, name: str, like: Any, like_name: str) -> None:
+    """Raise unless an array has the shape and dtype of another."""
+    if a.shape != like.shape:
+        raise ValueError(f"{name} must have {like_name}'s shape {like.shape}, got {a.shape}")
+    if a.dtype != like.dtype:
+        raise TypeError(
+            f"{name} must have {like_name}'s dtype {like.dtype.name}, got {a.dtype.name}"
+        )
+
+
+def as_state(state: Any) -> np.ndarray:
+    """Return an exact state as a contiguous array of native int64."""
+    if type(state) not in (np.ndarray, np.memmap):
+        refuse(state, "state")
+    if state.dtype.kind != "i" or state.dtype.itemsize != 8:
+        raise TypeError(f"state must be int64, as it was handed out, got {state.dtype.name}")
+    return np.ascontiguousarray(state, np.int64)
+
+
+def not_a_state(shape: Shape, limbs: Sequence[int]) -> ValueError:
+    """Return the error for a state whose last axis has none of these lengths."""
+    *most, last = sorted(limbs)
+    lengths = f"{', '.join(map(str, most))} or {last}"
+    return ValueError(f"state must have {lengths} limbs along its last axis, got shape {shape}")
+
+
+def as_dtype(dtype: Any) -> Any:
+    """Return a dtype argument as one of the four dtypes, in native byte order."""
+    try:
+        result = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype must be {_DTYPES}, got {dtype!r:.80}") from error
+    if (result.kind != "f" and not is_bfloat16(result)) or result.itemsize > 8:
+        raise TypeError(f"dtype must be {_DTYPES}, got {result.name}")
+    return native(result)
 
 
 def at_one(at_zero: Any) -> bool:

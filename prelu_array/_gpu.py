@@ -323,7 +323,7 @@ def backward(
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
         _check_array(dy, "dy", x)
-        _arguments.check_dy(dy.shape, dy.dtype, x.shape, x.dtype)
+        _arguments.check_like(dy, "dy", x, "x")
         a = _as_alpha(alpha, x, axis)
         dx: Any = None
         dalpha: Any = None

@@ -7,6 +7,7 @@
  *   PRELU_FN         the function prefix (static inline, __device__ ...)
  *   PRELU_GT(a, b)   a > b for `real`, subnormals kept
  *   PRELU_MUL(a, b)  a * b rounded once to `real`, subnormals kept
+ *   PRELU_DOT(a, b, c, d)  a * b + c * d, exact and then rounded once to `real`
  *
  * `edge` is the largest x of the alpha branch: 0 for at_zero="alpha", and for at_zero="one" the
  * negative number next to zero, because x >= 0 and x > edge are then the same question. A NaN
@@ -28,4 +29,10 @@ PRELU_FN double PRELU(term)(int identity, double x, double dy) { return identity
 /* The same rounded to `real`: exact in float for float16, and for bfloat16 but for underflow. */
 PRELU_FN real PRELU(short_term)(int identity, real x, real dy) {
     return identity ? 0 : PRELU_MUL(x, dy);
+}
+
+/* y_dot, the derivative of y along (x_dot, alpha_dot); also the cotangent of dy in the double
+ * backward, along (ddx, ddalpha). */
+PRELU_FN real PRELU(jvp)(int identity, real x, real alpha, real x_dot, real alpha_dot) {
+    return identity ? x_dot : PRELU_DOT(alpha, x_dot, alpha_dot, x);
 }
