@@ -8,7 +8,7 @@ from __future__ import annotations
 import array
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any, NoReturn
 
@@ -62,28 +62,92 @@ def as_array(value: Any, name: str) -> np.ndarray:
 
 
 def _regular(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, list | tuple):
+        _check_items(value, name)
     try:
         return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a regular array, got {value!r:.80}") from error
 
 
+def _check_items(value: Sequence[Any], name: str, depth: int = 64) -> None:
+    """Refuse in a list what would be refused outside of it: a mask, say, would be lost there."""
+    if set(map(type, value)) <= {float, np.float64, np.float32, np.ndarray}:  # nearly always
+        return
+    for k, item in enumerate(value):
+        if type(item) in (np.ndarray, np.memmap) or isinstance(item, np.generic):
+            continue
+        if isinstance(item, list | tuple):
+            if depth:  # NumPy has no more axes than that
+                _check_items(item, f"{name}[{k}]", depth - 1)
+        elif hasattr(type(item), "__array__") or hasattr(type(item), "__dlpack__"):
+            refuse(item, f"{name}[{k}]")
+
+
+def kind_of(value: Any) -> str:
+    """Return the full name of a value's type."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
 def refuse(value: Any, name: str) -> NoReturn:
     """Raise the TypeError for an array of a kind that this backend does not take."""
+    cure = _cure(value, name)
+    raise TypeError(
+        f"{name} must be a NumPy or CuPy array or a list, got {kind_of(value)}"
+        + (f"; {cure}" if cure else "")
+    )
+
+
+def _cure(value: Any, name: str) -> str:
+    """Say how to make an array of it, if it can be one; nothing is imported, nothing is run."""
     kind = type(value)
-    full = f"{kind.__module__}.{kind.__qualname__}"
     library = kind.__module__.partition(".")[0]
     if library == "cupy":
-        cure = "all arrays must be of one library: use cupy.asnumpy or cupy.asarray"
-    elif isinstance(value, np.ma.MaskedArray):
-        cure = f"its mask would be lost: use {name}.filled(...)"
-    elif isinstance(value, np.ndarray):
-        cure = f"use numpy.asarray({name}) if its plain elements are meant"
-    elif library == "torch":
-        cure = f"use {name}.detach().numpy()"
+        return "all arrays must be of one library: use cupy.asnumpy or cupy.asarray"
+    if isinstance(value, np.ma.MaskedArray):
+        return f"its mask would be lost: use {name}.filled(numpy.nan)"
+    if isinstance(value, np.ndarray):
+        return f"if its plain elements are meant, use numpy.asarray({name})"
+    if library == "torch":
+        return _tensor_cure(value, name)
+    if library in ("jax", "autograd"):  # a traced value; JAX's own arrays are jaxlib's
+        return f"it is being traced: use prelu of examples/frameworks/{library}_prelu.py"
+    if library == "xarray":
+        array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
+        return f"use xarray.apply_ufunc as in docs/arrays.md, or use {array}.to_numpy()"
+    if library == "pandas" and hasattr(kind, "__array__"):
+        dtypes = getattr(value, "dtypes", getattr(value, "dtype", None))
+        plain = all(isinstance(dtype, np.dtype) for dtype in np.ravel(np.asarray(dtypes, object)))
+        return f"use {name}.to_numpy({'' if plain else 'float, na_value=numpy.nan'})"
+    for method in ("toarray", "todense"):  # SciPy's sparse arrays, and others
+        if hasattr(kind, method):
+            return f"use {name}.{method}()"
+    if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
+        return f"use numpy.asarray({name})"
+    if hasattr(kind, "__cuda_array_interface__"):
+        return f"use cupy.asarray({name})"
+    if hasattr(kind, "__dlpack__"):
+        return f"use numpy.from_dlpack({name})"
+    if isinstance(value, Iterator):
+        return f"use list({name})"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        return f"use numpy.asarray({name})"
+    return ""
+
+
+def _tensor_cure(value: Any, name: str) -> str:
+    dense = str(getattr(value, "layout", "torch.strided")) == "torch.strided"
+    array = name if dense else f"{name}.to_dense()"
+    if str(getattr(value, "dtype", None)) == "torch.bfloat16":
+        array = f"{array}.view(torch.int16).numpy(force=True).view(ml_dtypes.bfloat16)"
     else:
-        cure = f"use numpy.asarray({name})"
-    raise TypeError(f"{name} must be a NumPy or CuPy array or a list, got {full}; {cure}")
+        array = f"{array}.numpy(force=True)"
+    if getattr(value, "requires_grad", False):
+        return (
+            "its gradient would be lost: use prelu of examples/frameworks/torch_prelu.py, "
+            f"or use {array}"
+        )
+    return f"use {array}"
 
 
 # The least number that rounds to infinity.
@@ -216,8 +280,10 @@ def pair(out: Any, need_dx: bool, need_dalpha: bool) -> tuple[Any, Any]:
 def check_out(out: Any, name: str, shape: Sequence[int], dtype: Any, like: str) -> None:
     """Raise unless a NumPy array can take a result."""
     if type(out) not in (np.ndarray, np.memmap):
-        kind = type(out)
-        raise TypeError(f"{name} must be a NumPy array, got {kind.__module__}.{kind.__qualname__}")
+        raise TypeError(
+            f"{name} must be a NumPy array, got {kind_of(out)}; "
+            f"for example numpy.empty({tuple(shape)}, {dtype.name!r})"
+        )
     if out.shape != tuple(shape):
         raise ValueError(f"{name} must have {like}'s shape {tuple(shape)}, got {out.shape}")
     if out.dtype.newbyteorder("=") != dtype:

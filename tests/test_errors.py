@@ -87,10 +87,10 @@ class Subclass(np.ndarray):
         (lambda a: a.view(Subclass), r"test_errors\.Subclass", r"use numpy\.asarray\({}\)"),
         (lambda a: np.asmatrix(a), r"numpy(\.matrix)?.*\.matrix", r"use numpy\.asarray\({}\)"),
         (lambda a: a.view(np.recarray), r"numpy(\.rec)?.*recarray", r"use numpy\.asarray\({}\)"),
-        (lambda a: {1: a}, r"builtins\.dict", r"use numpy\.asarray\({}\)"),
-        (lambda a: None, r"builtins\.NoneType", r"use numpy\.asarray\({}\)"),
-        (lambda a: "text", r"builtins\.str", r"use numpy\.asarray\({}\)"),
-        (lambda a: iter(a), r"builtins\.iterator", r"use numpy\.asarray\({}\)"),
+        (lambda a: {1: a}, r"builtins\.dict$", ""),  # no array
+        (lambda a: None, r"builtins\.NoneType$", ""),
+        (lambda a: "text", r"builtins\.str$", ""),
+        (lambda a: iter(a), r"builtins\.iterator", r"use list\({}\)"),
     ],
     ids=["masked", "subclass", "matrix", "recarray", "dict", "None", "str", "iterator"],
 )
@@ -100,7 +100,7 @@ def test_kind_of_array(argument, make, got, cure):
     values = {"dy": X, "x": X, "alpha": np.ones((2, 3), np.float32)}
     values[argument] = make(values[argument])
     pattern = (
-        rf"^{argument} must be a NumPy or CuPy array or a list, got {got}; "
+        rf"^{argument} must be a NumPy or CuPy array or a list, got {got}"
         rf".*{cure.format(argument)}"
     )
     raises(TypeError, pattern, prelu_backward, *values.values())
@@ -110,7 +110,7 @@ def test_kind_of_array(argument, make, got, cure):
 
 @pytest.mark.parametrize(
     ("module", "cure"),
-    [("torch", r"use {}\.detach\(\)\.numpy\(\)"), ("cupy", r"cupy\.asnumpy or cupy\.asarray")],
+    [("torch", r"use {}\.numpy\(force=True\)"), ("cupy", r"cupy\.asnumpy or cupy\.asarray")],
 )
 @pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
 def test_arrays_of_other_libraries(argument, module, cure):
@@ -232,7 +232,7 @@ def test_number_too_large_for_16_bits(dtype, number):
 def test_out_that_is_no_pair(out):
     pattern = r"^out must be a pair \(dx, dalpha\), either may be None, got "
     if isinstance(out, str):  # two characters
-        pattern = r"^out\[0\] must be a NumPy array, got builtins\.str$|" + pattern
+        pattern = r"^out\[0\] must be a NumPy array, got builtins\.str; .*$|" + pattern
     raises(TypeError, pattern, prelu_backward, X, X, ALPHA, out=out)
 
 
@@ -260,8 +260,8 @@ def test_out_that_is_not_needed():
             ValueError,
             r"must have one place for each element, got strides \(0, 4\) for shape \(2, 3\)",
         ),
-        (X.view(Subclass), TypeError, r"must be a NumPy array, got test_errors\.Subclass"),
-        (X.tolist(), TypeError, r"must be a NumPy array, got builtins\.list"),
+        (X.view(Subclass), TypeError, r"must be a NumPy array, got test_errors\.Subclass; .*"),
+        (X.tolist(), TypeError, r"must be a NumPy array, got builtins\.list; .*"),
     ],
     ids=["shape", "axes", "dtype", "int", "read-only", "stride 0", "subclass", "list"],
 )

@@ -1,0 +1,248 @@
+"""Arrays of other libraries: a TypeError that names the argument, its kind and a cure that works.
+
+The cures are run: the code in the message, on the array that was refused.
+"""
+
+import re
+import sys
+from collections import UserList
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from arrays import assert_same_bits
+
+from prelu_array import prelu, prelu_backward
+from prelu_array.testing import reference_prelu, reference_prelu_backward
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what other libraries warn of
+
+ROOT = Path(__file__).parent.parent
+X = np.array([[-1.5, 0.0, 2.0], [3.0, -0.25, -4.0]], np.float32)
+
+
+def library(name):
+    return pytest.importorskip(name, reason=f"{name} is not installed")
+
+
+def tensor(a, **options):
+    torch = library("torch")
+    if a.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(a.view(np.int16)).view(torch.bfloat16)
+    return torch.tensor(a, **options)
+
+
+def nullable(a):
+    return library("pandas").DataFrame(a).convert_dtypes(convert_integer=False)
+
+
+class ArrayInterface:
+    def __init__(self, a):
+        self.a = a
+
+    @property
+    def __array_interface__(self):
+        return self.a.__array_interface__
+
+
+# How to make one of an array, and a part of its type's name.
+KINDS = {
+    "masked": (np.ma.masked_array, "MaskedArray"),
+    "matrix": (np.asmatrix, "matrix"),
+    "subclass": (lambda a: a.view(np.recarray), "recarray"),
+    "iterator": (lambda a: iter(a.tolist()), "builtins.list_iterator"),
+    "sequence": (lambda a: UserList(a.tolist()), "collections.UserList"),
+    "array interface": (ArrayInterface, "ArrayInterface"),
+    "array API": (lambda a: library("array_api_strict").asarray(a), "array_api_strict"),
+    "sparse": (lambda a: library("sparse").COO(a), "sparse."),
+    "SciPy sparse": (lambda a: library("scipy.sparse").csr_array(a), "scipy.sparse"),
+    "SciPy sparse matrix": (lambda a: library("scipy.sparse").csc_matrix(a), "scipy.sparse"),
+    "DataArray": (lambda a: library("xarray").DataArray(a, dims=("row", "column")), "DataArray"),
+    "Variable": (lambda a: library("xarray").Variable(("row", "column"), a), "Variable"),
+    "Dataset": (
+        lambda a: library("xarray").Dataset({f"row{k}": ("column", a[k]) for k in range(len(a))}),
+        "Dataset",
+    ),
+    "DataFrame": (lambda a: library("pandas").DataFrame(a), "DataFrame"),
+    "nullable DataFrame": (nullable, "DataFrame"),
+    "JAX": (lambda a: library("jax.numpy").asarray(a), "jaxlib"),
+    "JAX, bfloat16": (
+        lambda a: library("jax.numpy").asarray(a.astype(ml_dtypes.bfloat16)),
+        "jaxlib",
+    ),
+    "tensor": (tensor, "torch.Tensor"),
+    "tensor, bfloat16": (lambda a: tensor(a.astype(ml_dtypes.bfloat16)), "torch.Tensor"),
+    "tensor, not contiguous": (lambda a: tensor(a.T.copy()).T, "torch.Tensor"),
+    "tensor, negated view": (lambda a: (tensor(a) * 1j).conj().imag.neg(), "torch.Tensor"),
+    "tensor, sparse": (lambda a: tensor(a).to_sparse(), "torch.Tensor"),
+    "tensor with a gradient": (lambda a: tensor(a, requires_grad=True), "torch.Tensor"),
+    "parameter": (lambda a: library("torch").nn.Parameter(tensor(a)), "torch.nn.parameter"),
+}
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def refused(function, *args, **options):
+    """Return the message of the TypeError, of which nothing else is the cause."""
+    with pytest.raises(TypeError) as caught:
+        function(*args, **options)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return str(caught.value)
+
+
+def cured(message, name, value):
+    """Return what the code in the message makes of the value."""
+    code = message.rpartition("use ")[2]
+    modules = {m: sys.modules.get(m) for m in ("numpy", "torch", "ml_dtypes")}
+    return eval(code, {**modules, name: value})
+
+
+def call(dy, x, alpha):
+    return (prelu(x, alpha), *prelu_backward(dy, x, alpha))
+
+
+def reference(dy, x, alpha):
+    return (reference_prelu(x, alpha), *reference_prelu_backward(dy, x, alpha))
+
+
+@kinds
+@pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
+def test_the_cure_works(argument, kind):
+    make, type_name = KINDS[kind]
+    arrays = {"dy": X[::-1].copy(), "x": X, "alpha": np.abs(X) - 1}
+    foreign = make(arrays[argument])
+    message = refused(prelu_backward, **{**arrays, argument: foreign})
+    assert message.startswith(f"{argument} must be a NumPy")
+    assert type_name in message
+    if argument != "dy":
+        others = {"x": arrays["x"], "alpha": arrays["alpha"], argument: foreign}
+        assert refused(prelu, **others) == message
+
+    array = np.asarray(cured(message, argument, foreign))
+    np.testing.assert_array_equal(array.astype(np.float32), arrays[argument])
+    arrays = {name: a.astype(array.dtype) for name, a in arrays.items()}
+    for got, expected in zip(
+        call(**{**arrays, argument: array}), reference(**arrays), strict=True
+    ):
+        assert_same_bits(got, expected)
+
+
+@kinds
+def test_in_a_list(kind):
+    """A list of arrays is no way around: a mask or a gradient would be lost there."""
+    value = [[KINDS[kind][0](X)]]
+    if not (hasattr(type(value[0][0]), "__array__") or hasattr(type(value[0][0]), "__dlpack__")):
+        pytest.skip("no array to NumPy")
+    message = refused(prelu, value, 0.5)
+    assert message.startswith("x[0][0] must be a NumPy")
+    array = cured(message, "x", value)
+    np.testing.assert_array_equal(np.asarray(array, np.float32), X)
+
+
+@kinds
+def test_several_at_once(kind):
+    """The first one of the signature is named."""
+    a = KINDS[kind][0](X)
+    assert refused(prelu, a, a).startswith("x must be")
+    assert refused(prelu_backward, a, a, a).startswith("dy must be")
+    assert refused(prelu_backward, X, a, a).startswith("x must be")
+
+
+@kinds
+def test_as_out(kind):
+    make, type_name = KINDS[kind]
+    alpha = X.astype(np.float64)
+    for name, options, shape, dtype in (
+        ("out", {"out": make(X)}, X.shape, "float32"),
+        ("out[0]", {"out": (make(X), None)}, X.shape, "float32"),
+        ("out[1]", {"out": (None, make(X))}, X.shape, "float64"),
+    ):
+        function, args = (prelu, (X, alpha)) if name == "out" else (prelu_backward, (X, X, alpha))
+        message = refused(function, *args, **options)
+        assert message.startswith(f"{name} must be a NumPy array, got ")
+        assert type_name in message
+        out = eval(message.rpartition("for example ")[2], {"numpy": np})
+        assert (out.shape, out.dtype) == (shape, dtype)
+        function(*args, out={"out": out, "out[0]": (out, None), "out[1]": (None, out)}[name])
+
+
+def missing(kind):
+    """Pandas' missing values, which become NaN."""
+    pandas = library("pandas")
+    values = pandas.array([-1.0, None, 2.0], dtype="Float32")
+    if kind == "Series":
+        return pandas.Series(values)
+    return pandas.DataFrame({"a": values}) if kind == "DataFrame" else values
+
+
+@pytest.mark.parametrize("kind", ["Series", "DataFrame", "array"])
+def test_missing_values(kind):
+    value = missing(kind)
+    y = prelu(cured(refused(prelu, value, 0.5), "x", value), 0.5)
+    np.testing.assert_array_equal(y.ravel(), [-0.5, np.nan, 2.0])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("kind", ["Series", "Index"])
+def test_pandas_keeps_the_dtype(kind, dtype):
+    if (kind, dtype) == ("Index", "float16"):
+        pytest.skip("pandas has no such index")
+    value = getattr(library("pandas"), kind)(X[0].astype(dtype))
+    y = prelu(cured(refused(prelu, value, 0.5), "x", value), 0.5)
+    assert_same_bits(y, reference_prelu(X[0].astype(dtype), 0.5))
+
+
+def test_not_an_array_in_a_list():
+    """What NumPy makes no float array of, it makes an array of objects of."""
+    for value in ([None, 1.0], [library("scipy.sparse").csr_array(X)]):
+        assert "got object" in refused(prelu, value, 0.5)
+
+
+def test_list_in_itself():
+    value = []
+    value.append(value)
+    with pytest.raises((TypeError, ValueError)):
+        prelu(value, 0.5)
+
+
+def recipe_named_in(message):
+    path = re.search(r"examples/frameworks/\w+\.py", message)[0]
+    assert (ROOT / path).is_file()
+    return path
+
+
+def test_a_gradient_is_not_lost_in_silence():
+    x = tensor(X, requires_grad=True)
+    torch = library("torch")
+    for value in (x, x * 2, torch.nn.Parameter(tensor(X))):
+        assert recipe_named_in(refused(prelu, value, 0.5)).endswith("torch_prelu.py")
+        assert recipe_named_in(refused(prelu, X, value)).endswith("torch_prelu.py")
+
+
+def test_traced_by_jax():
+    jax = library("jax")
+    for trace in (jax.jit, jax.vmap, lambda f: jax.grad(lambda x: f(x)[0])):
+        message = refused(trace(lambda x: prelu(x, 0.5)), np.ones(2, np.float32))
+        assert recipe_named_in(message).endswith("jax_prelu.py")
+
+
+def test_traced_by_autograd():
+    autograd = library("autograd")
+    message = refused(autograd.grad(lambda x: prelu(x, 0.5)), 1.0)
+    assert recipe_named_in(message).endswith("autograd_prelu.py")
+
+
+PAGE = (ROOT / "docs" / "arrays.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "block", re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+)
+def test_the_page(block):
+    """Each block of docs/arrays.md stands alone and ends with what it asserts."""
+    for name in re.findall(r"^import (\w+)", block, re.MULTILINE):
+        if name not in sys.modules:
+            library(name)
+    assert "assert" in block
+    exec(compile(block, "docs/arrays.md", "exec"), {})
