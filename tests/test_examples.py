@@ -1,0 +1,85 @@
+"""The examples run, draw, and say the same each time."""
+
+import runpy
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PICTURES = {
+    "shapes": ["shapes"],
+    "xor": ["xor"],
+    "variance": ["variance"],
+    "digits": ["digits_loss", "digits_alpha", "digits_histograms"],
+}
+
+# of the libraries that draw and bring the data
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def names_of(example, run_name=None):
+    if example in ("digits", "variance"):
+        pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    return runpy.run_path(str(EXAMPLES / f"{example}.py"), run_name=run_name)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_it_runs(monkeypatch, capsys, tmp_path, name):
+    """As `python examples/NAME.py --quick`; with pictures if matplotlib is there."""
+    draws = find_spec("matplotlib") is not None
+    options = [] if name == "shapes" else ["--quick"]
+    options += ["--pictures", str(tmp_path)] if draws else []
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setattr("sys.argv", [f"{name}.py", *options])
+    names_of(name, "__main__")
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) > 5
+    drawn = {path.name: path.read_bytes()[:8] for path in tmp_path.iterdir()}
+    expected = [f"{picture}.png" for picture in PICTURES[name]] if draws else []
+    assert drawn == dict.fromkeys(expected, b"\x89PNG\r\n\x1a\n")
+
+
+def test_digits_are_the_same_each_time():
+    digits = names_of("digits")
+    data = digits["load_digits"]()
+    images = (data.images[:200, ..., None] / 16).astype(np.float32)
+    for name in ("PReLU shared", "PReLU per channel"):
+        with digits["threadpool_limits"](1):
+            first, again = (
+                digits["train"](images, data.target[:200], 3, name, epochs=2, rate=0.02)
+                for _ in range(2)
+            )
+        assert first["losses"] == again["losses"]
+        assert first["losses"][1] < first["losses"][0]
+        for a, b in zip(first["alphas"][-1], again["alphas"][-1], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_one_unit_solves_xor_with_a_negative_alpha_only():
+    xor = names_of("xor")
+    for name, (_, learned, _, lowest) in xor["ACTIVATIONS"].items():
+        converged, alpha = xor["train"](name, 1, seeds=20, steps=200, rate=1.0)
+        solved = converged < 200
+        assert solved.any() == (learned and lowest < 0)
+        assert (alpha[solved] < 0).all()
+
+
+def test_a_wrong_gain_grows_by_a_factor_in_each_layer():
+    """A PReLU net without biases is homogeneous: the ratio is exact but for rounding."""
+    measure = names_of("variance")["measure"]
+    data = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+    labels = np.arange(16) % 10
+    right, wrong = (
+        measure(data, labels, 0, f"alpha 0.5, {whose} gain", 10, 32) for whose in ("its", "ReLU's")
+    )
+    for k in range(2):
+        np.testing.assert_allclose(wrong[k] / right[k], 1.25 ** np.arange(10), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES.glob("*.py")])
+def test_pictures_of_the_docs_are_of_the_examples(name):
+    assert name in (*PICTURES, "pictures")
+    for picture in PICTURES.get(name, ()):
+        assert (EXAMPLES.parent / "docs" / "pictures" / f"{picture}.png").stat().st_size < 200_000
