@@ -41,27 +41,26 @@ def test_gradient_and_forward_have_an_example_and_a_reference(function):
         assert f"\n{section}\n{'-' * len(section)}\n" in doc
 
 
-def blocks_of_python():
-    text = README.read_text(encoding="utf-8") if README.exists() else ""
-    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+PAGES = [README, README.parent / "docs" / "recipes.md"]
 
 
-def test_readme_runs(tmp_path, monkeypatch, threads):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_run(tmp_path, monkeypatch, threads, page):
     """All blocks in one namespace, one after the other; sessions (>>>) as doctests."""
-    blocks = blocks_of_python()
-    if not blocks:
-        pytest.skip("README.md has no python block yet")
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert blocks
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
         if "cupy" in block:
-            pytest.importorskip("cupy", reason="a block of README.md needs CuPy")
+            pytest.importorskip("cupy", reason=f"a block of {page.name} needs CuPy")
         if ">>>" in block:
-            test = doctest.DocTestParser().get_doctest(block, names, "README.md", None, 0)
+            test = doctest.DocTestParser().get_doctest(block, names, page.name, None, 0)
             report = []
             runner = doctest.DocTestRunner(verbose=False)
             runner.run(test, out=report.append, clear_globs=False)
             assert runner.failures == 0, "".join(report)
             names = test.globs
         else:
-            exec(compile(block, "README.md", "exec"), names)
+            exec(compile(block, page.name, "exec"), names)
