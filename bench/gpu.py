@@ -15,40 +15,59 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-# name: multiprocessors, GHz, GB/s, instructions a clock and multiprocessor can issue (in lanes),
-# double additions, conversions to double; from NVIDIA's data sheets and programming guide
+# name: multiprocessors, GHz, GB/s, lanes that issue, double additions, conversions to double, each
+# in a clock and multiprocessor. The first three are of NVIDIA's data sheets of A100 (SXM, 80 GB)
+# and H100 (SXM), and of its white paper on Ada; double additions follow from the FP64 peaks there
+# (9.7, 33.5 and 1.3 Tflop/s). Conversions are from the table of arithmetic throughput in the CUDA
+# C++ programming guide.
 DEVICES = {
     "A100 80GB": (108, 1.41, 2039, 128, 32, 16),
-    "H100 SXM": (132, 1.83, 3350, 128, 64, 16),
+    "H100 SXM": (132, 1.98, 3350, 128, 64, 16),
     "RTX 4090": (128, 2.52, 1008, 128, 2, 2),
 }
 ITEM = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
 
 
+def _share(body, vector, streams, item):
+    """Return instructions for each element, and the share of a copy's speed that they allow."""
+    double = sum(o.startswith(("DADD", "DMUL", "DFMA", "DSETP")) for o in body) / vector
+    convert = sum(o.startswith("F2F") and "64" in o for o in body) / vector
+    every = len(body) / vector
+    shares = []
+    for name, (sms, ghz, bandwidth, issue, adds, converts) in DEVICES.items():
+        memory = bandwidth / (streams * item)  # elements in a nanosecond
+        if adds == converts:  # one pipe does both
+            pipes = [every / issue, (double + convert) / adds]
+        else:
+            pipes = [every / issue, double / adds, convert / converts]
+        shares.append(f"{name} {min(1.0, sms * ghz / max(pipes) / memory):.2f}")
+    return f"{every:7.1f}{double:8.1f}{convert:9.1f}   {', '.join(shares)}"
+
+
 def sass() -> None:
-    """Print what the innermost loop of the fused backward costs, and what that allows."""
+    """Print what the innermost loops cost, and what that allows."""
     from gpu_proof import nvrtc, variants
 
-    print("fused backward, alpha of x's dtype, sm_80: instructions per element in the loop")
-    print(f"{'dtype':6}{'layout':8}{'all':>7}{'double':>8}{'convert':>9}   share of the copy roof")
-    for x in ITEM:
-        for layout in ("nchw", "nhwc"):
-            launch = variants.launches(x, x, layout)[2]
-            code = variants.Machine(variants.cubin(launch, 80))
-            body = code.loop_of("LDG.E.128", "STG.E.128")
-            vector = dict(launch.defines)["VECTOR"]
-            double = sum(o.startswith(("DADD", "DMUL", "DFMA", "DSETP")) for o in body) / vector
-            convert = sum(o.startswith("F2F") and "64" in o for o in body) / vector
-            every = len(body) / vector
-            shares = []
-            for name, (sms, ghz, bandwidth, issue, adds, converts) in DEVICES.items():
-                memory = bandwidth / (3 * ITEM[x])  # elements in a nanosecond
-                if adds == converts:  # one pipe does both
-                    pipes = [every / issue, (double + convert) / adds]
-                else:
-                    pipes = [every / issue, double / adds, convert / converts]
-                shares.append(f"{name} {min(1.0, sms * ghz / max(pipes) / memory):.2f}")
-            print(f"{x:6}{layout:8}{every:7.1f}{double:8.1f}{convert:9.1f}   {', '.join(shares)}")
+    print("alpha of x's dtype, sm_80: instructions per element in the loop")
+    print(f"{'':34}{'all':>7}{'double':>8}{'convert':>9}   share of a copy's speed, at most")
+    kinds = {  # the definitions that tell a fused backward from the others, streams
+        "backward": ({"SECOND": 0, "STATES": 0, "WANT_DX": 1}, 3),
+        "double backward": ({"SECOND": 1}, 5),
+        "partial, exact": ({"STATES": 1}, 3),
+    }
+    for kind, (wanted, streams) in kinds.items():
+        for x in ITEM:
+            for layout in ("nchw", "nhwc"):
+                launch = next(
+                    one
+                    for one in variants.launches(x, x, layout)
+                    if one.kernel in ("rows", "cols")
+                    and all(variants.defined(one, name) == v for name, v in wanted.items())
+                )
+                code = variants.Machine(variants.cubin(launch, 80))
+                body = code.loop_of("LDG.E", "STG.E")
+                share = _share(body, variants.defined(launch, "VECTOR"), streams, ITEM[x])
+                print(f"{kind:18}{x:6}{layout:10}{share}")
     print("\nregisters, at most, over all dtypes and vector paths; local memory")
     for architecture in nvrtc.ARCHITECTURES:
         most, local = 0, 0
@@ -56,9 +75,9 @@ def sass() -> None:
         for pair in variants.PAIRS:
             for layout in variants.VECTORS:
                 for launch in variants.launches(*pair, layout):
-                    if (launch.kernel, launch.defines) in seen:
+                    if (launch.kernel, launch.head) in seen:
                         continue
-                    seen.add((launch.kernel, launch.defines))
+                    seen.add((launch.kernel, launch.head))
                     code = variants.Machine(variants.cubin(launch, architecture))
                     most, local = max(most, code.registers), max(local, code.local)
         print(f"sm_{architecture}: {most} registers, {local} bytes, {len(seen)} kernels")
@@ -95,53 +114,73 @@ def _host_microseconds(call, repeat=2000):
     return took / repeat * 1e6
 
 
+LAYOUTS = {  # of n elements: x's shape, alpha's, axis
+    "shared": lambda n: ((n,), (), None),
+    "nchw": lambda n: ((n // (64 * 4096), 64, 4096), (64,), 1),
+    "nhwc": lambda n: ((n // 256, 256), (256,), -1),
+    "per feature": lambda n: ((64, n // 64), (n // 64,), -1),
+    "two runs": lambda n: ((64, n // 4096, 64), (64, 1, 64), None),
+}
+
+
 def measure(mebibytes: int = 256) -> None:
-    """Print bandwidths of forward and backward beside those of others."""
+    """Print times beside a copy's of as many bytes: 1 is the speed of the memory."""
     import cupy
-    import ml_dtypes
     import numpy as np
 
     import prelu_array
 
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError:
+        bfloat16 = None
+        print("ml_dtypes is not installed: no bfloat16")
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     print(f"{name}, CuPy {cupy.__version__}, {date.today()}, {mebibytes} MiB per array")
-    print(
-        f"{'dtype':10}{'layout':12}{'forward':>9}{'of copy':>9}{'backward':>10}{'of copy':>9}  ms"
-    )
-    for dtype in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64):
-        item = np.dtype(dtype).itemsize
-        n = (mebibytes << 20) // item
-        for layout, shape, alpha_shape, axis in (
-            ("shared", (n,), (), None),
-            ("nchw", (n // (64 * 4096), 64, 4096), (64,), 1),
-            ("nhwc", (n // 256, 256), (256,), -1),
-            ("per element", (64, n // 64), (n // 64,), -1),
-        ):
+    print("ms, and in brackets the share of a copy's speed")
+    calls = ("forward", "backward", "jvp", "double", "partial")
+    print(f"{'dtype':10}{'layout':12}" + "".join(f"{call:>16}" for call in calls))
+    for dtype in filter(None, (np.float16, bfloat16, np.float32, np.float64)):
+        for layout, form in LAYOUTS.items():
+            shape, alpha_shape, axis = form((mebibytes << 20) // np.dtype(dtype).itemsize)
+            rng = cupy.random.RandomState(0)
             sets = [
-                [cupy.random.standard_normal(shape, np.float32).astype(dtype) for _ in range(3)]
+                [rng.standard_normal(shape, np.float32).astype(dtype) for _ in range(3)]
                 for _ in range(2)
             ]
-            alpha = cupy.full(alpha_shape, 0.25, dtype)
-            y = partial(prelu_array.prelu, alpha=alpha, axis=axis)
-            gradients = partial(prelu_array.prelu_backward, alpha=alpha, axis=axis)
-            forward = _milliseconds([partial(y, x, out=out) for x, _, out in sets])
-            backward = _milliseconds(
-                [partial(gradients, dy, x, out=(dx, None)) for x, dy, dx in sets]
+            alpha = cupy.asarray(np.full(alpha_shape, 0.25, dtype))
+            copy = _milliseconds([partial(cupy.copyto, out, x) for x, _, out in sets])
+            times = _times(prelu_array, sets, alpha, axis)
+            cells = (
+                f"{ms:9.3f} ({streams / 2 * copy / ms:4.2f})"
+                for ms, streams in zip(times, (2, 3, 3, 5, 3), strict=True)
             )
-            copy = _milliseconds([lambda x=x, out=out: cupy.copyto(out, x) for x, _, out in sets])
-            print(
-                f"{np.dtype(dtype).name:10}{layout:12}{forward:9.3f}{copy / forward:9.2f}"
-                f"{backward:10.3f}{1.5 * copy / backward:9.2f}"
-            )
+            print(f"{np.dtype(dtype).name:10}{layout:12}" + "".join(cells), flush=True)
             if layout == "nchw":
-                _others(sets, alpha, dtype, forward, backward)
+                _others(sets, alpha, dtype, *times[:2])
+            del sets
     _host(cupy, prelu_array, np)
 
 
-def _others(sets, alpha, dtype, forward, backward) -> None:
-    import cupy
+def _times(prelu_array, sets, alpha, axis):
+    """Milliseconds of each function; outputs are given where a function takes them."""
+    options = {"axis": axis}
+    every = (
+        lambda x, dy, out: prelu_array.prelu(x, alpha, out=out, **options),
+        lambda x, dy, out: prelu_array.prelu_backward(dy, x, alpha, out=(out, None), **options),
+        lambda x, dy, out: prelu_array.prelu_jvp(x, alpha, dy, alpha, **options),
+        lambda x, dy, out: prelu_array.prelu_double_backward(dy, alpha, dy, x, alpha, **options),
+        lambda x, dy, out: prelu_array.prelu_backward_partial(dy, x, alpha, **options),
+    )
+    return [_milliseconds([partial(call, *arrays) for arrays in sets]) for call in every]
 
-    if cupy.dtype(dtype).name != "bfloat16":
+
+def _others(sets, alpha, dtype, forward, backward) -> None:
+    """Print how long CuPy's expression and PyTorch take for NCHW."""
+    import cupy
+    import numpy as np
+
+    if np.dtype(dtype).name != "bfloat16":
         a = alpha.reshape(-1, 1)
         plain = _milliseconds([lambda x=x: cupy.where(x > 0, x, a * x) for x, _, _ in sets])
         print(
@@ -152,25 +191,21 @@ def _others(sets, alpha, dtype, forward, backward) -> None:
     except ImportError:
         print("    PyTorch: not installed")
         return
+    # both libraries use the default stream, so the events around the calls time either
     given = [[torch.from_dlpack(v) for v in (x, dy)] for x, dy, _ in sets]
     weight = torch.from_dlpack(alpha)
-    stream = torch.cuda.ExternalStream(cupy.cuda.get_current_stream().ptr)
-    with torch.cuda.stream(stream):
-        f = _milliseconds([lambda x=x: torch.nn.functional.prelu(x, weight) for x, _ in given])
-        b = _milliseconds(
-            [lambda x=x, dy=dy: torch.ops.aten._prelu_kernel_backward(dy, x, weight.view(1, -1, 1))
-             for x, dy in given]
-        )  # fmt: skip
-    print(f"    PyTorch: forward {f / forward:.1f}, backward without its sum {b / backward:.1f}")
+    f = _milliseconds([lambda x=x: torch.nn.functional.prelu(x, weight) for x, _ in given])
+    print(f"    PyTorch: forward {f / forward:.1f} times as long")
     leaf = [(x.detach().requires_grad_(), dy) for x, dy in given]
     slope = weight.detach().requires_grad_()
 
     def both(x, dy):
         return torch.autograd.grad(torch.nn.functional.prelu(x, slope), (x, slope), dy)
 
-    with torch.cuda.stream(stream):
-        whole = _milliseconds([lambda x=x, dy=dy: both(x, dy) for x, dy in leaf])
-    print(f"    PyTorch: its whole backward {(whole - f) / backward:.1f} times as long")
+    whole = _milliseconds([lambda x=x, dy=dy: both(x, dy) for x, dy in leaf])
+    print(f"    PyTorch: backward {(whole - f) / backward:.1f} times as long")
+    del given, leaf
+    torch.cuda.empty_cache()
 
 
 def _host(cupy, prelu_array, np) -> None:
@@ -182,6 +217,7 @@ def _host(cupy, prelu_array, np) -> None:
         "prelu(out=)": lambda: prelu_array.prelu(x, alpha, out=out),
         "prelu": lambda: prelu_array.prelu(x, alpha),
         "prelu_backward": lambda: prelu_array.prelu_backward(dy, x, alpha),
+        "prelu_jvp": lambda: prelu_array.prelu_jvp(x, alpha, dy, alpha),
         "CuPy's where(x > 0, x, a * x)": lambda: cupy.where(x > 0, x, alpha * x),
     }
     print("host time of a call on 64 elements, microseconds")

@@ -1,264 +1,84 @@
 """The GPU backend: CuPy arrays to plans and launches.
 
-`_plan` decides what runs, the .cu files hold what it does, and `launch` is the only line that
-starts a kernel of ours. Nothing here waits for the device. Imported by whoever has a CuPy array,
-so it is the only module that imports CuPy.
+`_gpu_arguments` checks what comes in, `_plan` and `_plan_sums` decide what runs, the .cu files
+hold what it does, `_gpu_kernels.launch` starts it. Nothing here waits for the device. Imported by
+whoever has a CuPy array, so that only the modules named `_gpu...` import CuPy.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from functools import cache
+from math import prod
+from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
 
-from . import _arguments, _plan
-from ._cpu import fit_alpha
-
-# No contraction: a product and a sum are two roundings.
-OPTIONS = ("-std=c++17", "-fmad=false")
-
-END = np.dtype(
-    [
-        ("partials", "u8"),
-        ("dalpha", "u8"),
-        ("dalpha_stride", "i8"),
-        ("doubtful", "u8"),
-        ("bound", "f8"),
-        ("tiny", "f8"),
-    ]
+from . import _arguments, _plan, _plan_sums
+from ._gpu_arguments import (
+    Alpha,
+    aligned,
+    apart,
+    as_alpha,
+    check_array,
+    check_out,
+    keep,
+    overlap,
+    refuse,
+    with_direction,
+    with_strides_of,
+)
+from ._gpu_kernels import (
+    END_OF_STATES,
+    END_OF_SUMS,
+    OPERANDS,
+    as_bits,
+    launch,
+    strided,
+    strided_sums,
 )
 
-# What kernels in a captured CUDA graph write to beside the results. A graph may run at any time
-# later, so this memory never goes back to CuPy's pool.
-_captured: list[tuple[Any, ...]] = []
+# Elements of x from which on operands that no fused kernel takes are copied for one that does.
+# CuPy's reduction copies nothing, but has few blocks where there are few alphas.
+COPIES_FROM = 1 << 16
 
 
-class Alpha(NamedTuple):
-    """alpha as kernels take it: an array, or a number and no array."""
+class Operands(NamedTuple):
+    """What a call reads and writes. None: it has no use for it."""
 
-    array: Any
-    number: float
-    dtype: Any
-    shape: tuple[int, ...]
-    where: tuple[int, ...]  # the axis of x of each axis of alpha, or -1
+    x: Any
+    alpha: Alpha
+    out: Any = None  # y, dx, y_dot or the cotangent of dy
+    dy: Any = None
+    ddx: Any = None  # also x_dot
+    ddalpha: Alpha | None = None  # also alpha_dot
+    of_x: Any = None  # the cotangent of x
 
-    def strides(self, array: Any, ndim: int) -> tuple[int, ...]:
-        """Return those of alpha, or of an array of its shape, along the axes of x."""
-        given = (0,) * len(self.where) if array is None else array.strides
-        return _plan.placed(given, self.where, ndim)
+    @property
+    def codes(self) -> tuple[str, str]:
+        """The dtypes as plans name them."""
+        return _plan.code(self.x.dtype), _plan.code(self.alpha.dtype)
 
+    @property
+    def given(self) -> list[Any]:
+        """The arrays of x's shape."""
+        every = (self.x, self.dy, self.ddx, self.out, self.of_x)
+        return [a for a in every if a is not None]
 
-# ---- kernels ----
+    @property
+    def factor(self) -> Any:
+        """What dy is multiplied with in dalpha's terms."""
+        return self.x if self.ddx is None else self.ddx
 
-
-@lru_cache(maxsize=8)
-def _text(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def source(kernel: str, defines: tuple[tuple[str, str | int], ...]) -> str:
-    """Return the CUDA source of a kernel. It includes nothing: CuPy's cache keys on the text."""
-    files = ["numbers.cu", "prelu_scalar.h", "sums.cu"]
-    if kernel == "exact":
-        files = ["numbers.cu", "prelu_scalar.h", "exact.cu"]
-    elif kernel:
-        files.append("kernels.cu")
-    head = [f"#define {name} {value}" for name, value in defines]
-    if kernel:
-        head.append(f"#define KERNEL_{kernel.upper()}")
-    return "\n".join(head + [_text(name) for name in files])
-
-
-@cache
-def _kernel(kernel: str, defines: tuple[tuple[str, str | int], ...]) -> Any:
-    return cupy.RawKernel(source(kernel, defines), f"prelu_{kernel}_kernel", OPTIONS)
+    def by_value(self) -> Any:
+        """Return them as kernels take them."""
+        a, dd = self.alpha, self.ddalpha or _NO_ALPHA
+        arrays = (self.out, self.of_x, self.x, self.dy, self.ddx, a.array, dd.array)
+        pointers = [0 if array is None else array.data.ptr for array in arrays]
+        return np.array((*pointers, a.number, dd.number), OPERANDS)
 
 
-def launch(plan: _plan.Launch, args: tuple[Any, ...]) -> None:
-    """Start a kernel on the current stream."""
-    try:
-        _kernel(plan.kernel, plan.defines)((plan.grid,), (plan.block,), args)
-    except (ImportError, OSError, RuntimeError) as error:
-        _explain(error)
-        raise
-
-
-def _explain(error: Exception) -> None:
-    """Raise what to install, if the error is that CuPy cannot load its compiler."""
-    if "libnvrtc" in str(error) or "nvrtc64" in str(error):
-        release = cupy.cuda.runtime.runtimeGetVersion() // 1000
-        raise RuntimeError(
-            f"CuPy found no NVRTC to compile the kernels with: "
-            f"pip install cupy-cuda{release}x[ctk], or install the CUDA toolkit"
-        ) from error
-
-
-def _bits(code: str) -> str:
-    """Return the type that CuPy's kernels see: 16-bit numbers travel as their bits."""
-    return {"f32": "float32", "f64": "float64"}.get(code, "uint16")
-
-
-def as_bits(a: Any) -> Any:
-    """Return an array as CuPy's kernels see it."""
-    return a.view(np.uint16) if a.dtype.itemsize == 2 else a
-
-
-@cache
-def strided_scale(x: str, alpha: str) -> Any:
-    """Y or dx over memory of any strides."""
-    return cupy.ElementwiseKernel(
-        f"{_bits(x)} x, {_bits(x)} g, {_bits(alpha)} alpha, float64 edge",
-        f"{_bits(x)} y",
-        "const X x_ = {x}, g_ = {g}; const A alpha_ = {alpha};"
-        "const int identity = prelu_identity(widen(x_), rounded<real>(edge));"
-        "y = passed(rounded<X>(prelu_scale(identity, widen(g_), widen(alpha_))))",
-        f"prelu_strided_scale_{x}_{alpha}",
-        preamble=source("", _plan.dtype_defines(x, alpha)),
-        options=OPTIONS,
-    )
-
-
-@cache
-def strided_terms(x: str, alpha: str) -> Any:
-    """Dalpha where each alpha has one term, over memory of any strides."""
-    return cupy.ElementwiseKernel(
-        f"{_bits(x)} x, {_bits(x)} dy, float64 edge",
-        f"{_bits(alpha)} dalpha",
-        "const X x_ = {x}, dy_ = {dy};dalpha = passed(rounded_term(x_, dy_, rounded<real>(edge)))",
-        f"prelu_strided_terms_{x}_{alpha}",
-        preamble=source("", _plan.dtype_defines(x, alpha)),
-        options=OPTIONS,
-    )
-
-
-@cache
-def strided_sums(x: str, alpha: str, edge: float) -> Any:
-    """One partial sum for each alpha, over any axes and memory of any strides."""
-    return cupy.ReductionKernel(
-        f"{_bits(x)} x, {_bits(x)} dy",
-        "float64 s, float64 size, float64 low",
-        f"one_term(X{{x}}, X{{dy}}, {edge!r})",
-        "both(a, b)",
-        "s = a.s, size = a.size, low = a.low",
-        "sum_of_nothing()",
-        f"prelu_strided_sums_{x}_{alpha}_{int(edge != 0)}",
-        reduce_type="prelu_sum",
-        preamble=source("", _plan.dtype_defines(x, alpha)),
-        options=OPTIONS,
-    )
-
-
-# ---- arguments ----
-
-
-def _refuse(value: Any, name: str) -> NoReturn:
-    kind = type(value)
-    raise TypeError(
-        f"{name} must be a CuPy array as x is, got {kind.__module__}.{kind.__qualname__}; "
-        f"nothing is copied to the device unasked: use cupy.asarray({name})"
-    )
-
-
-def _check_array(a: Any, name: str, x: Any) -> None:
-    if not isinstance(a, cupy.ndarray):
-        _refuse(a, name)
-    if a.device.id != x.device.id:
-        raise ValueError(
-            f"{name} must be on x's device {x.device.id}, got device {a.device.id}; copy it "
-            f"there: with cupy.cuda.Device({x.device.id}): {name} = cupy.array({name})"
-        )
-    _arguments.check_dtype(a.dtype, name)
-
-
-def _rounded(number: float, dtype: Any) -> Any:
-    """Return a number rounded once to a dtype; ml_dtypes would round to float32 before."""
-    if not _arguments.is_bfloat16(dtype):
-        return np.asarray(number).astype(dtype)
-    cut = np.float32(number)
-    if abs(float(cut)) > abs(number):
-        cut = np.nextafter(cut, np.float32(0))
-    odd = cut.view(np.uint32) | np.uint32(float(cut) != number)
-    return np.asarray(odd).view(np.float32).astype(dtype)
-
-
-def _as_alpha(alpha: Any, x: Any, axis: Any) -> Alpha:
-    """Check alpha and find its place. A Python number takes x's dtype."""
-    if isinstance(alpha, cupy.ndarray):
-        _check_array(alpha, "alpha", x)
-        array, number, dtype, shape = alpha, 0.0, alpha.dtype, alpha.shape
-    elif type(alpha) in (float, int):
-        value = _rounded(_arguments.number(alpha, x.dtype), x.dtype)
-        array, number, dtype, shape = None, float(value), x.dtype, ()
-    elif isinstance(alpha, np.generic | bool | complex):
-        value = np.asarray(alpha)
-        _arguments.check_dtype(value.dtype, "alpha")
-        array, number, dtype, shape = None, float(value), value.dtype, ()
-    else:
-        _refuse(alpha, "alpha")
-    where = fit_alpha(x.shape, shape, axis)
-    if where is None:
-        raise _arguments.misfit(x.shape, shape, axis)
-    return Alpha(array, number, dtype, shape, where)
-
-
-def _check_out(out: Any, name: str, x: Any, shape: tuple[int, ...], dtype: Any, like: str) -> None:
-    _check_array(out, name, x)
-    if out.shape != shape or out.dtype != dtype or 0 in out.strides:
-        # a NumPy array of the same form, of which nothing but the form is looked at
-        form = np.lib.stride_tricks.as_strided(np.empty(1, out.dtype), out.shape, out.strides)
-        _arguments.check_out(form, name, shape, dtype, like)
-
-
-def _extent(a: Any) -> tuple[int, int]:
-    first = end = a.data.ptr
-    for n, s in zip(a.shape, a.strides, strict=True):
-        if s < 0:
-            first += (n - 1) * s
-        else:
-            end += (n - 1) * s
-    return first, end + a.itemsize
-
-
-def _overlap(a: Any, b: Any) -> bool:
-    """Whether the memory between their ends overlaps."""
-    if a is None or b is None or a.size == 0 or b.size == 0:
-        return False
-    (a_first, a_end), (b_first, b_end) = _extent(a), _extent(b)
-    return a_first < b_end and b_first < a_end
-
-
-def _same_memory(a: Any, b: Any) -> bool:
-    """Whether element for element they are the same memory."""
-    return (
-        a.data.ptr == b.data.ptr
-        and a.shape == b.shape
-        and a.itemsize == b.itemsize
-        and all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True))
-    )
-
-
-def _apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
-    """Return `a`, or a copy if writing to `written` would change an element not yet read.
-
-    Alpha's axes may be in another order than x's, so it never may be the same.
-    """
-    if not _overlap(a, written) or (may_be_same and _same_memory(a, written)):
-        return a
-    copy = a.copy(order="K")
-    _keep(copy)
-    return copy
-
-
-def _keep(*arrays: Any) -> None:
-    if cupy.cuda.get_current_stream().is_capturing():
-        _captured.append(arrays)
-
-
-def _aligned(*arrays: Any) -> bool:
-    return all(a is None or a.data.ptr % 16 == 0 for a in arrays)
+_NO_ALPHA = Alpha(None, 0.0, None, (), ())
 
 
 @cache
@@ -274,39 +94,30 @@ def forward(x: Any, alpha: Any, axis: Any, out: Any) -> Any:
     """Y. See `prelu_array.prelu`."""
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
-        a = _as_alpha(alpha, x, axis)
+        a = as_alpha(alpha, x, axis)
         if out is None:
             out = cupy.empty_like(x)
         else:
-            _check_out(out, "out", x, x.shape, x.dtype, "x")
-            x = _apart(x, out)
-            a = a._replace(array=_apart(a.array, out, False))
+            check_out(out, "out", x, x.shape, x.dtype, "x")
+            x = apart(x, out)
+            a = a._replace(array=apart(a.array, out, False))
         if x.size:
-            _scale(out, None, x, a, False)
+            _scale(Operands(x, a, out), False)
     return out
 
 
-def _scale(out: Any, dy: Any, x: Any, a: Alpha, at_one: bool) -> None:
-    """Out = x (or dy) on the identity branch, alpha times it elsewhere."""
-    codes = _plan.code(x.dtype), _plan.code(a.dtype)
-    edge = _plan.edge(*codes, at_one)
-    operands = (out, x) if dy is None else (out, x, dy)
-    strides = tuple(operand.strides for operand in operands)
-    alpha_strides = a.strides(a.array, x.ndim)
-    plan = _plan.scale(
-        *codes, x.shape, strides, alpha_strides, _aligned(*operands), _aligned(a.array),
-        dy is not None,
-    )  # fmt: skip
-    if plan is not None:
-        pointers = (out, x if dy is None else dy, x, 0 if a.array is None else a.array)
-        launch(plan, (*pointers, a.number, edge, *plan.scalars))
-        return
-    if a.array is None:
-        along = as_bits(np.asarray(a.number).astype(a.dtype))[()]
-    else:
-        along = as_bits(cupy.lib.stride_tricks.as_strided(a.array, x.shape, alpha_strides))
-    bits = as_bits(x)
-    strided_scale(*codes)(bits, bits if dy is None else as_bits(dy), along, edge, as_bits(out))
+def jvp(x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool) -> Any:
+    """Y_dot. See `prelu_array.prelu_jvp`."""
+    _arguments.check_dtype(x.dtype, "x")
+    with x.device:
+        check_array(x_dot, "x_dot", x)
+        _arguments.check_like(x_dot, "x_dot", x, "x")
+        a, dot = with_direction(as_alpha(alpha, x, axis), alpha_dot, "alpha_dot", x)
+        y_dot = cupy.empty_like(x)
+        if x.size:
+            x_dot = with_strides_of(x, x_dot)
+            _scale(Operands(x, a, y_dot, ddx=x_dot, ddalpha=dot), at_one)
+    return y_dot
 
 
 def backward(
@@ -322,25 +133,25 @@ def backward(
     """(dx, dalpha). See `prelu_array.prelu_backward`."""
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
-        _check_array(dy, "dy", x)
+        check_array(dy, "dy", x)
         _arguments.check_like(dy, "dy", x, "x")
-        a = _as_alpha(alpha, x, axis)
+        a = as_alpha(alpha, x, axis)
         dx: Any = None
         dalpha: Any = None
         if out is not None:
             dx, dalpha = _arguments.pair(out, need_dx, need_dalpha)
             if dx is not None:
-                _check_out(dx, "out[0]", x, x.shape, x.dtype, "x")
+                check_out(dx, "out[0]", x, x.shape, x.dtype, "x")
             if dalpha is not None:
-                _check_out(dalpha, "out[1]", x, a.shape, a.dtype, "alpha")
-            if _overlap(dx, dalpha):
+                check_out(dalpha, "out[1]", x, a.shape, a.dtype, "alpha")
+            if overlap(dx, dalpha):
                 raise ValueError("out[0] and out[1] must not share memory")
             # dalpha may be done before dx, which then still needs every input
             for written, may_be_same in ((dx, True), (dalpha, False)):
-                x, dy = _apart(x, written, may_be_same), _apart(dy, written, may_be_same)
-                a = a._replace(array=_apart(a.array, written, False))
+                x, dy = apart(x, written, may_be_same), apart(dy, written, may_be_same)
+                a = a._replace(array=apart(a.array, written, False))
         # A term is needed until its alpha's rounding is settled, so dx must not overwrite it.
-        fused = need_dx and not _overlap(dx, x) and not _overlap(dx, dy)
+        fused = need_dx and not overlap(dx, x) and not overlap(dx, dy)
         if need_dx and dx is None:
             dx = cupy.empty_like(x)
         if need_dalpha and dalpha is None:
@@ -349,105 +160,262 @@ def backward(
             if need_dalpha:
                 dalpha.fill(0)
             return dx, dalpha
-        have_dx = need_dalpha and _dalpha(dalpha, dx if fused else None, dy, x, a, at_one)
+        have_dx = need_dalpha and _dalpha(
+            dalpha, Operands(x, a, dx if fused else None, with_strides_of(x, dy)), at_one
+        )
         if need_dx and not have_dx:
-            _scale(dx, dy, x, a, at_one)
+            _scale(Operands(x, a, dx, dy), at_one)
     return dx, dalpha
 
 
-def _dalpha(dalpha: Any, dx: Any, dy: Any, x: Any, a: Alpha, at_one: bool) -> bool:
-    """Compute dalpha; True if dx came with it, which takes dense memory."""
-    codes = _plan.code(x.dtype), _plan.code(a.dtype)
-    edge = _plan.edge(*codes, at_one)
-    sms = _multiprocessors(x.device.id)
-    along = a.strides(a.array, x.ndim), a.strides(dalpha, x.ndim)
-    if not _plan.same_strides(x.shape, x.strides, dy.strides) and _plan.is_block(
-        x.shape, x.strides, x.itemsize
-    ):
-        there = cupy.empty_like(x)  # in x's memory order
-        there[...] = dy
-        _keep(there)
-        dy = there
-    if dx is not None and not _plan.same_strides(x.shape, x.strides, dx.strides):
-        dx = None
-    operands = (x, dy) if dx is None else (x, dy, dx)
-    plan = _plan.sums(
-        *codes, x.shape, tuple(o.strides for o in operands), *along, _aligned(*operands),
-        _aligned(a.array, dalpha), dx is not None, sms,
+def double_backward(
+    ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool
+) -> tuple[Any, Any, Any]:
+    """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
+    _arguments.check_dtype(x.dtype, "x")
+    with x.device:
+        for given, name in ((ddx, "ddx"), (dy, "dy")):
+            check_array(given, name, x)
+            _arguments.check_like(given, name, x, "x")
+        a, dd = with_direction(as_alpha(alpha, x, axis), ddalpha, "ddalpha", x)
+        of_dy, of_x = cupy.empty_like(x), cupy.empty_like(x)
+        of_alpha = cupy.empty(a.shape, a.dtype)
+        if x.size == 0:
+            of_alpha.fill(0)
+            return of_dy, of_x, of_alpha
+        dy, ddx = with_strides_of(x, dy), with_strides_of(x, ddx)
+        operands = Operands(x, a, of_dy, dy, ddx, dd, of_x)
+        if not _dalpha(of_alpha, operands, at_one):
+            _scale(operands._replace(dy=None, of_x=None), at_one)
+            edge = _plan.edge(*operands.codes, at_one)
+            arrays = (as_bits(x), as_bits(dy), _along(dd, x), edge, as_bits(of_x))
+            strided("of_x", *operands.codes)(*arrays)
+    return of_dy, of_x, of_alpha
+
+
+def backward_partial(
+    dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, need_dx: bool
+) -> tuple[Any, Any]:
+    """(dx, state). See `prelu_array.prelu_backward_partial`."""
+    _arguments.check_dtype(x.dtype, "x")
+    with x.device:
+        check_array(dy, "dy", x)
+        _arguments.check_like(dy, "dy", x, "x")
+        a = as_alpha(alpha, x, axis)
+        dx = cupy.empty_like(x) if need_dx else None
+        state = cupy.empty((*a.shape, _plan_sums.LIMBS[_plan.code(x.dtype)]), np.int64)
+        state.data.memset_async(0, state.nbytes)
+        if x.size:
+            operands = Operands(x, a, dx, with_strides_of(x, dy))
+            if not _states(state, operands, at_one) and need_dx:
+                _scale(operands, at_one)
+            carry = _plan_sums.carry_launch(operands.codes[0], prod(a.shape))
+            launch(carry, (state, *carry.scalars))
+    return dx, state
+
+
+def round_partial(state: Any, dtype: Any) -> Any:
+    """Dalpha. See `prelu_array.dalpha_from_partial`."""
+    dtype = _arguments.as_dtype(dtype)
+    if not isinstance(state, cupy.ndarray):
+        refuse(state, "state")
+    if state.dtype != np.int64:
+        raise TypeError(f"state must be int64, as it was handed out, got {state.dtype.name}")
+    kinds = {limbs: x for x, limbs in _plan_sums.LIMBS.items()}
+    if state.ndim == 0 or state.shape[-1] not in kinds:
+        raise _arguments.not_a_state(state.shape, list(kinds))
+    with state.device:
+        dalpha = cupy.empty(state.shape[:-1], dtype)
+        if dalpha.size:
+            if not state.flags.c_contiguous:
+                state = state.copy()
+                keep(state)
+            plan = _plan_sums.round_launch(kinds[state.shape[-1]], _plan.code(dtype), dalpha.size)
+            launch(plan, (state, dalpha, *plan.scalars))
+    return dalpha
+
+
+# ---- without sums ----
+
+
+def _along(a: Alpha, x: Any) -> Any:
+    """Return alpha for CuPy's kernels, along x."""
+    if a.array is None:
+        return as_bits(np.asarray(a.number).astype(a.dtype))[()]
+    strides = a.strides(a.array, x.ndim)
+    return as_bits(cupy.lib.stride_tricks.as_strided(a.array, x.shape, strides))
+
+
+def _scale(o: Operands, at_one: bool) -> None:
+    """Y, dx or y_dot."""
+    edge = _plan.edge(*o.codes, at_one)
+    second = o.ddalpha is not None
+    plan = _plan.scale(
+        *o.codes, o.x.shape, tuple(a.strides for a in o.given),
+        o.alpha.strides(o.alpha.array, o.x.ndim), aligned(*o.given),
+        aligned(o.alpha.array, o.ddalpha.array if o.ddalpha else None), o.dy is not None, second,
     )  # fmt: skip
+    if plan is not None:
+        launch(plan, (o.by_value(), edge, *plan.scalars))
+        return
+    g = next(a for a in (o.ddx, o.dy, o.x) if a is not None)
+    slopes = [_along(a, o.x) for a in (o.alpha, o.ddalpha) if a is not None]
+    kernel = strided("jvp" if second else "scale", *o.codes)
+    kernel(as_bits(o.x), as_bits(g), *slopes, edge, as_bits(o.out))
+
+
+# ---- with sums ----
+
+
+def _first(
+    o: Operands, along: tuple[int, ...], ends: Any, kind: str = "sums"
+) -> _plan_sums.Sums | None:
+    """Plan the fused pass; dalpha, or states, have the strides `along` the axes of x."""
+    if o.ddalpha is not None:
+        kind = "second"
+    return _plan_sums.sums(
+        *o.codes, o.x.shape, tuple(a.strides for a in o.given),
+        o.alpha.strides(o.alpha.array, o.x.ndim), along, aligned(*o.given),
+        aligned(o.alpha.array, o.ddalpha.array if o.ddalpha else None, ends), o.out is not None,
+        _multiprocessors(o.x.device.id), kind,
+    )  # fmt: skip
+
+
+def _dalpha(dalpha: Any, o: Operands, at_one: bool) -> bool:
+    """Compute dalpha; True if what else there is came with it, which takes dense memory."""
+    edge = _plan.edge(*o.codes, at_one)
+    if o.out is not None and not _plan.same_strides(o.x.shape, o.x.strides, o.out.strides):
+        o = o._replace(out=None, of_x=None)
+    plan = _first(o, o.alpha.strides(dalpha, o.x.ndim), dalpha)
+    result = dalpha
     if plan is None:
-        _reduced(dalpha, dy, x, a, codes, edge, sms)
-        return False
-    _fused(plan, dalpha, dx, dy, x, a, edge)
-    return dx is not None
+        o = o._replace(out=None, of_x=None)
+        if not dalpha.flags.c_contiguous:
+            result = cupy.empty(dalpha.shape, dalpha.dtype)
+            keep(result)
+        if o.x.size < COPIES_FROM:
+            _reduced(result, o, edge)
+        else:
+            o = _rearranged(o)
+            plan = _first(o, o.alpha.strides(result, o.x.ndim), result)
+            assert plan is not None
+    if plan is not None:
+        words, end = _workspace(plan, result)
+        assert plan.first is not None
+        launch(plan.first, (o.by_value(), edge, *plan.first.scalars, end))
+        _finish(plan, words, end, result, [o.x, o.factor, o.dy], edge)
+    if result is not dalpha:
+        dalpha[...] = result
+    return o.out is not None
 
 
-def _workspace(plan: _plan.Sums, dalpha: Any) -> tuple[Any, Any]:
+def _rearranged(o: Operands) -> Operands:
+    """Return copies in one block of memory, alpha's axes first, for sums alone: without alpha."""
+    kept = tuple(k for k in o.alpha.where if k >= 0)
+    order = kept + tuple(k for k in range(o.x.ndim) if k not in kept)
+
+    def copied(a: Any) -> Any:
+        a = a.transpose(order)
+        there = cupy.empty(a.shape, a.dtype)
+        there[...] = a
+        keep(there)
+        return there
+
+    x = copied(o.x)
+    where = tuple(order.index(k) if k >= 0 else k for k in o.alpha.where)
+    alpha = o.alpha._replace(array=None, number=0.0, where=where)
+    if o.ddx is None:
+        return Operands(x, alpha, dy=copied(o.dy))
+    return Operands(x, alpha, dy=copied(o.dy), ddx=copied(o.ddx), ddalpha=alpha)
+
+
+def _workspace(plan: _plan_sums.Sums, dalpha: Any) -> tuple[Any, Any]:
     """Return memory for doubts and partial sums, and where kernels find both and dalpha."""
-    end = np.zeros((), END)
+    end = np.zeros((), END_OF_SUMS)
     end["dalpha"], end["dalpha_stride"] = dalpha.data.ptr, plan.dalpha_stride
     end["bound"], end["tiny"] = plan.bound, plan.tiny
     if plan.exact is None:
         return None, end
     words = cupy.empty(plan.zeros + 1 + plan.alphas + 3 * plan.partials, np.uint64)
     words.data.memset_async(0, 8 * (plan.zeros + 1))
-    _keep(words)
+    keep(words)
     end["doubtful"] = words.data.ptr + 8 * plan.zeros
     end["partials"] = end["doubtful"] + 8 * (1 + plan.alphas)
     return words, end
 
 
-def _fused(plan: _plan.Sums, dalpha: Any, dx: Any, dy: Any, x: Any, a: Alpha, edge: float) -> None:
-    words, end = _workspace(plan, dalpha)
-    first = plan.first
-    assert first is not None
-    alpha: tuple[Any, ...] = (0 if a.array is None else a.array,)
-    if first.kernel == "rows":
-        alpha = (*alpha, a.number)
-    launch(first, (0 if dx is None else dx, dy, x, *alpha, edge, *first.scalars, end))
-    _finish(plan, words, end, dalpha, dy, x, edge)
-
-
 def _finish(
-    plan: _plan.Sums, words: Any, end: Any, dalpha: Any, dy: Any, x: Any, edge: float
+    plan: _plan_sums.Sums, words: Any, end: Any, dalpha: Any, arrays: list[Any], edge: float
 ) -> None:
+    """Add the partial sums and settle the doubts; arrays are x, factor and dy."""
     if plan.finish is not None:
         launch(plan.finish, (*plan.finish.scalars, end))
     if plan.exact is not None:
         states = words.data.ptr + 8 * plan.exact.grid
         launch(
             plan.exact,
-            (dy, x, edge, dalpha, np.int64(plan.dalpha_stride), end["doubtful"][()],
+            (*arrays, edge, dalpha, np.int64(plan.dalpha_stride), end["doubtful"][()],
              np.uint64(states), words, plan.terms),
         )  # fmt: skip
 
 
-def _reduced(
-    dalpha: Any, dy: Any, x: Any, a: Alpha, codes: tuple[str, str], edge: float, sms: int
-) -> None:
-    """Dalpha by CuPy's reduction: any axes, any strides, the same bits."""
-    kept = tuple(k for k in a.where if k >= 0)
-    summed = tuple(k for k in range(x.ndim) if k not in kept)
-    x, dy = x.transpose(kept + summed), dy.transpose(kept + summed)
-    result = dalpha if dalpha.flags.c_contiguous else cupy.empty(a.shape, a.dtype)
-    parts = [(s[: len(kept)], s[len(kept) :]) for s in (x.shape, x.strides, dy.strides)]
-    alphas = parts[0][0]
-    if all(n == 1 for n in parts[0][1]):
-        at = (slice(None),) * len(kept) + (0,) * len(summed)
-        flat = as_bits(result).reshape(alphas)
-        strided_terms(*codes)(as_bits(x[at]), as_bits(dy[at]), edge, flat)
-    else:
-        plan = _plan.reduction(*codes, tuple(p[0] for p in parts), tuple(p[1] for p in parts), sms)
-        words, end = _workspace(plan, result)
-        partials = words[-3 * plan.partials :].view(np.float64).reshape(*alphas, 3)
-        strided_sums(*codes, edge)(
-            as_bits(x), as_bits(dy), *(partials[..., i] for i in range(3)),
-            axis=tuple(range(len(kept), x.ndim)),
-        )  # fmt: skip
-        _finish(plan, words, end, result, dy, x, edge)
-    if result is not dalpha:
-        _keep(result)
-        dalpha[...] = result
+def _by_alpha(o: Operands) -> tuple[list[Any], tuple[Any, Any], int]:
+    """Return x, factor and dy with alpha's axes first, what plans ask of them, and how many."""
+    kept = tuple(k for k in o.alpha.where if k >= 0)
+    summed = tuple(k for k in range(o.x.ndim) if k not in kept)
+    arrays = [a.transpose(kept + summed) for a in (o.x, o.factor, o.dy)]
+    forms = [arrays[0].shape, *(a.strides for a in arrays)]
+    parts = tuple(f[: len(kept)] for f in forms), tuple(f[len(kept) :] for f in forms)
+    return arrays, parts, len(kept)
+
+
+def _reduced(dalpha: Any, o: Operands, edge: float) -> None:
+    """Dalpha by CuPy's reduction: any axes, any strides, the same bits; dalpha is contiguous."""
+    arrays, (kept, summed), n = _by_alpha(o)
+    if all(length == 1 for length in summed[0]):
+        at = (slice(None),) * n + (0,) * len(summed[0])
+        flat = as_bits(dalpha).reshape(kept[0])
+        strided("terms", *o.codes)(*(as_bits(a[at]) for a in arrays), edge, flat)
+        return
+    plan = _plan_sums.reduction(*o.codes, kept, summed, _multiprocessors(o.x.device.id))
+    words, end = _workspace(plan, dalpha)
+    partials = words[-3 * plan.partials :].view(np.float64).reshape(*kept[0], 3)
+    strided_sums(*o.codes, edge)(
+        *(as_bits(a) for a in arrays), *(partials[..., i] for i in range(3)),
+        axis=tuple(range(n, o.x.ndim)),
+    )  # fmt: skip
+    _finish(plan, words, end, dalpha, arrays, edge)
+
+
+def _states(state: Any, o: Operands, at_one: bool) -> bool:
+    """Add to states, which are 0; True if dx came with them."""
+    edge = _plan.edge(*o.codes, at_one)
+    plan = _first(o, _along_states(state, o), None, "states")
+    if plan is None and o.x.size >= COPIES_FROM:
+        o = _rearranged(o._replace(out=None))
+        plan = _first(o, _along_states(state, o), None, "states")
+    if plan is None:
+        arrays, (kept, summed), _ = _by_alpha(o)
+        sms, nothing = _multiprocessors(o.x.device.id), np.uint64(0)
+        exact, terms = _plan_sums.all_states(*o.codes, kept, summed, sms)
+        launch(exact, (*arrays, edge, nothing, np.int64(0), nothing, state, nothing, terms))
+        return False
+    assert plan.first is not None
+    end = np.zeros((), END_OF_STATES)
+    end["states"], end["stride"] = state.data.ptr, plan.dalpha_stride * state.shape[-1]
+    launch(plan.first, (o.by_value(), edge, *plan.first.scalars, end))
+    return o.out is not None
+
+
+def _along_states(state: Any, o: Operands) -> tuple[int, ...]:
+    """Return the strides along x's axes of a dalpha that lies as the states do."""
+    words = 8 * state.shape[-1]
+    item = _plan.SIZES[o.codes[1]]
+    strides = tuple(s // words * item for s in state.strides[:-1])
+    return _plan.placed(strides, o.alpha.where, o.x.ndim)
+
+
+# ---- the device ----
 
 
 def asarray(a: Any) -> Any:

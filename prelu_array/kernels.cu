@@ -1,4 +1,4 @@
-/* The kernels over dense memory: the forward and dx, the fused backward, the end of dalpha.
+/* The kernels over dense memory: the forward, derivatives, the fused backwards, the end of dalpha.
  *
  * Design:
  * (a) Elements move in vectors of VECTOR, 16 bytes if every pointer allows it, else one by one.
@@ -8,10 +8,21 @@
  *     to the same number that is dalpha, else the alpha goes on a list for exact.cu.
  * (c) There are partial sums for each block, added in a fixed order, and no atomic operation on
  *     floats. dalpha does not depend on that order anyway.
+ * (d) STATES: the terms are added as integers, exactly, into the states of exact_sum.cu instead,
+ *     which has the same names for it as sums.cu.
+ * (e) SECOND: the derivative along a second direction, (ddx, ddalpha), in the place of the first.
  *
  * KERNEL_... selects one kernel. Further definitions: BLOCK (threads), VECTOR, I (the integer of
  * indices, 32 or 64 bits) and those named at each kernel.
  */
+
+/* What comes in and goes out, of all kernels. A Python number comes by value, without an array. */
+struct prelu_operands {
+    X *out, *of_x;          /* y, dx, y_dot or the cotangent of dy; the cotangent of x */
+    const X *x, *dy, *ddx;  /* ddx: also x_dot */
+    const A *alpha, *ddalpha;
+    double number, ddnumber;
+};
 
 template <class S>
 struct alignas(sizeof(S) * VECTOR < 16 ? sizeof(S) * VECTOR : 16) vector_of {
@@ -26,17 +37,38 @@ DEVICE void store(S *p, I vector, const vector_of<S> &values) {
     reinterpret_cast<vector_of<S> *>(p)[vector] = values;
 }
 
-/* One alpha: a Python number comes by value, without an array. */
-DEVICE real alpha_at(const A *alpha, double number, I index) {
-    return alpha ? widen(alpha[index]) : rounded<real>(number);
+/* alpha and its direction, for one element. */
+struct prelu_slope {
+    real alpha, dot;
+};
+DEVICE prelu_slope slope_of(A alpha, A dot) {
+    prelu_slope slope;
+    slope.alpha = widen(alpha);
+    slope.dot = SECOND ? widen(dot) : slope.alpha;
+    return slope;
+}
+DEVICE prelu_slope slope_at(const prelu_operands &o, I index) {
+    prelu_slope slope;
+    slope.alpha = o.alpha ? widen(o.alpha[index]) : rounded<real>(o.number);
+    if (SECOND) slope.dot = o.ddalpha ? widen(o.ddalpha[index]) : rounded<real>(o.ddnumber);
+    return slope;
+}
+/* VECTOR slopes that lie side by side. */
+DEVICE void load_slopes(const prelu_operands &o, I first, prelu_slope *slopes) {
+    const vector_of<A> alphas = load(o.alpha + first, 0);
+    const vector_of<A> dots = SECOND ? load(o.ddalpha + first, 0) : alphas;
+    for (int q = 0; q < VECTOR; q++) slopes[q] = slope_of(alphas.v[q], dots.v[q]);
 }
 
-DEVICE X scaled(X x, X g, real alpha, real edge) {
-    return rounded<X>(prelu_scale(prelu_identity(widen(x), edge), widen(g), alpha));
+/* g is x, dy, or in the second order ddx. */
+DEVICE X scaled(int identity, X x, X g, const prelu_slope &a) {
+    return rounded<X>(SECOND ? prelu_jvp(identity, widen(x), a.alpha, widen(g), a.dot)
+                             : prelu_scale(identity, widen(g), a.alpha));
 }
 
 #if defined(KERNEL_SCALE)
 /* out = g where x is on the identity branch, alpha * g elsewhere. BACKWARD: g is dy, else x.
+ * SECOND: g is x_dot, and alpha_dot * x is added.
  * x is n / (n1 * n2) by n1 by n2; alpha has strides s0, s1, s2 along it, in elements.
  * ALONG: ONE alpha for all; one for each RUN of vectors; a VECTOR of alphas for each vector; or
  * each element looks up its own (EACH). Only ONE and EACH allow n not divisible by VECTOR.
@@ -47,32 +79,27 @@ DEVICE X scaled(X x, X g, real alpha, real edge) {
 #define EACH 3
 
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
-prelu_scale_kernel(X *out, const X *dy, const X *x, const A *alpha, double number, double edge_,
-                   I n, I n1, I n2, I s0, I s1, I s2) {
+prelu_scale_kernel(prelu_operands o, double edge_, I n, I n1, I n2, I s0, I s1, I s2) {
     const real edge = rounded<real>(edge_);
     const I vectors = n / VECTOR;
     const I first = (I)blockIdx.x * BLOCK + threadIdx.x;
-    const real shared = ALONG == ONE ? alpha_at(alpha, number, 0) : rounded<real>(0.0);
+    const X *g = SECOND ? o.ddx : o.dy;
+    prelu_slope a[VECTOR];
+    if (ALONG == ONE) a[0] = slope_at(o, 0);
     for (I i = first; i < vectors; i += (I)gridDim.x * BLOCK) {
-        const vector_of<X> xs = load(x, i);
-        const vector_of<X> gs = BACKWARD ? load(dy, i) : xs;
+        const vector_of<X> xs = load(o.x, i), gs = BACKWARD || SECOND ? load(g, i) : xs;
         vector_of<X> outs;
-        real a[VECTOR];
         const I e = i * VECTOR;
-        if (ALONG == ONE) {
-            for (int k = 0; k < VECTOR; k++) a[k] = shared;
-        } else {
+        if (ALONG != ONE) {
             const I e1 = e / n2;
             I i2 = e - e1 * n2, i0 = e1 / n1, i1 = e1 - i0 * n1;
             if (ALONG == RUN) {
-                const real run = widen(alpha[i0 * s0 + i1 * s1]);
-                for (int k = 0; k < VECTOR; k++) a[k] = run;
+                a[0] = slope_at(o, i0 * s0 + i1 * s1);
             } else if (ALONG == ALONG_VECTOR) {
-                const vector_of<A> along = load(alpha + (i0 * s0 + i1 * s1 + i2), 0);
-                for (int k = 0; k < VECTOR; k++) a[k] = widen(along.v[k]);
+                load_slopes(o, i0 * s0 + i1 * s1 + i2, a);
             } else {
                 for (int k = 0; k < VECTOR; k++) {
-                    a[k] = widen(alpha[i0 * s0 + i1 * s1 + i2 * s2]);
+                    a[k] = slope_at(o, i0 * s0 + i1 * s1 + i2 * s2);
                     if (++i2 == n2) {
                         i2 = 0;
                         if (++i1 == n1) {
@@ -84,51 +111,91 @@ prelu_scale_kernel(X *out, const X *dy, const X *x, const A *alpha, double numbe
             }
         }
 #pragma unroll
-        for (int k = 0; k < VECTOR; k++) outs.v[k] = scaled(xs.v[k], gs.v[k], a[k], edge);
-        store(out, i, outs);
+        for (int k = 0; k < VECTOR; k++) {
+            const int identity = prelu_identity(widen(xs.v[k]), edge);
+            outs.v[k] = scaled(identity, xs.v[k], gs.v[k], a[ALONG <= RUN ? 0 : k]);
+        }
+        store(o.out, i, outs);
     }
     const I e = vectors * VECTOR + first; /* the elements after the last vector */
     if (VECTOR > 1 && (ALONG == ONE || ALONG == EACH) && e < n) {
         const I e1 = e / n2, i2 = e - e1 * n2, i0 = e1 / n1, i1 = e1 - i0 * n1;
-        const real a = ALONG == ONE ? shared : widen(alpha[i0 * s0 + i1 * s1 + i2 * s2]);
-        out[e] = scaled(x[e], BACKWARD ? dy[e] : x[e], a, edge);
+        if (ALONG == EACH) a[0] = slope_at(o, i0 * s0 + i1 * s1 + i2 * s2);
+        const X x = o.x[e];
+        o.out[e] = scaled(prelu_identity(widen(x), edge), x, BACKWARD || SECOND ? g[e] : x, a[0]);
     }
+}
+#endif
+
+#if defined(KERNEL_ROWS) || defined(KERNEL_COLS)
+/* One element of a fused backward: what goes out, and the term of dalpha into its lane, or with
+ * ONE_TERM rounded into `term`. */
+struct prelu_gradients {
+    X out, of_x;
+};
+DEVICE prelu_gradients gradients(X x, X dy, X ddx, const prelu_slope &a, real edge,
+                                 prelu_lane *lane, A *term) {
+    const int identity = prelu_identity(widen(x), edge);
+    const X factor = SECOND ? ddx : x;
+    prelu_gradients got;
+    if (WANT_DX) got.out = scaled(identity, x, SECOND ? ddx : dy, a);
+    if (SECOND && WANT_DX) got.of_x = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
+#if ONE_TERM
+    *term = rounded_term(identity, factor, dy);
+#else
+    add_term(lane, identity, factor, dy);
+#endif
+    return got;
+}
+
+/* The same for a vector; element q has slope q % SLOPES and lane q % LANES. */
+template <int SLOPES>
+DEVICE void vector_gradients(const prelu_operands &o, I at, const prelu_slope *slopes, real edge,
+                             prelu_lane *lanes, A *terms) {
+    const vector_of<X> xs = load(o.x, at), dys = load(o.dy, at);
+    const vector_of<X> ddxs = SECOND ? load(o.ddx, at) : xs;
+    vector_of<X> outs, of_xs;
+#pragma unroll
+    for (int q = 0; q < VECTOR; q++) {
+        const prelu_gradients got = gradients(xs.v[q], dys.v[q], ddxs.v[q], slopes[q % SLOPES],
+                                              edge, &lanes[q % LANES], terms + q);
+        outs.v[q] = got.out;
+        of_xs.v[q] = got.of_x;
+    }
+    if (WANT_DX) store(o.out, at, outs);
+    if (SECOND && WANT_DX) store(o.of_x, at, of_xs);
 }
 #endif
 
 #if defined(KERNEL_ROWS)
 /* The fused backward where alpha stays the same along runs: x is outer by channels by `inner`
  * vectors, and block (channel, chunk) walks `chunk` vectors of the channel's stream. One channel
- * may have `tail` elements after its last vector. WANT_DX: 0 leaves dx alone. */
+ * may have `tail` elements after its last vector. WANT_DX: 0 leaves all but the sums alone. */
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
-prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restrict__ x,
-                  const A *__restrict__ alpha, double number, double edge_, I channels, I inner,
-                  I stream, I tail, I chunk, I chunks, I alpha_stride, prelu_end end) {
+prelu_rows_kernel(prelu_operands o, double edge_, I channels, I inner, I stream, I tail, I chunk,
+                  I chunks, I alpha_stride, prelu_end end) {
     const real edge = rounded<real>(edge_);
     const I channel = blockIdx.x / chunks, k = blockIdx.x - channel * chunks;
-    const real a = alpha_at(alpha, number, channel * alpha_stride);
+    const prelu_slope a = slope_at(o, channel * alpha_stride);
     const I from = k * chunk, to = stream - from > chunk ? from + chunk : stream;
     prelu_lane lanes[LANES];
-    for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
+    for (int q = 0; q < LANES; q++) lanes[q] = empty_lane(end, channel);
 #pragma unroll 1 /* here and below: unrolled it would need more registers than there are */
     for (I j = from + threadIdx.x; j < to; j += BLOCK) {
         const I outer = j / inner, at = (outer * channels + channel) * inner + (j - outer * inner);
-        const vector_of<X> xs = load(x, at), dys = load(dy, at);
-        vector_of<X> dxs;
-#pragma unroll
-        for (int q = 0; q < VECTOR; q++) {
-            const int identity = prelu_identity(widen(xs.v[q]), edge);
-            if (WANT_DX) dxs.v[q] = rounded<X>(prelu_scale(identity, widen(dys.v[q]), a));
-            add_term(&lanes[q % LANES], identity, native(xs.v[q]), native(dys.v[q]));
-        }
-        if (WANT_DX) store(dx, at, dxs);
+        vector_gradients<1>(o, at, &a, edge, lanes, 0);
     }
     if (VECTOR > 1 && k == chunks - 1 && threadIdx.x < tail) {
         const I e = stream * VECTOR + threadIdx.x;
-        const int identity = prelu_identity(widen(x[e]), edge);
-        if (WANT_DX) dx[e] = rounded<X>(prelu_scale(identity, widen(dy[e]), a));
-        add_term(&lanes[0], identity, native(x[e]), native(dy[e]));
+        const prelu_gradients got =
+            gradients(o.x[e], o.dy[e], SECOND ? o.ddx[e] : o.x[e], a, edge, lanes, 0);
+        if (WANT_DX) o.out[e] = got.out;
+        if (SECOND && WANT_DX) o.of_x[e] = got.of_x;
     }
+#if STATES
+    join_warp(lanes);
+    if (threadIdx.x % 32 == 0) empty(lanes);
+#else
     prelu_sum total = sum_of(lanes[0]);
     for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q]));
     total = block_sum(total);
@@ -136,6 +203,7 @@ prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
         if (chunks == 1) settle(total, end, channel);
         else end.partials[channel * chunks + k] = total;
     }
+#endif
 }
 #endif
 
@@ -144,8 +212,7 @@ prelu_rows_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
  * VECTOR channels each, by BLOCK / COLUMNS rows, and walks `chunk` rows. PACKED: alpha and dalpha
  * are read and written as vectors. ONE_TERM: there is one row, so each term is its sum. */
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
-prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restrict__ x,
-                  const A *__restrict__ alpha, double edge_, I channels, I rows, I chunk, I chunks,
+prelu_cols_kernel(prelu_operands o, double edge_, I channels, I rows, I chunk, I chunks,
                   I alpha_stride, prelu_end end) {
     const real edge = rounded<real>(edge_);
     const int column = threadIdx.x % COLUMNS, row = threadIdx.x / COLUMNS;
@@ -155,31 +222,24 @@ prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
     prelu_lane lanes[VECTOR];
     vector_of<A> results;
 #pragma unroll
-    for (int q = 0; q < VECTOR; q++) lanes[q] = empty_lane();
+    for (int q = 0; q < VECTOR; q++) lanes[q] = empty_lane(end, at * VECTOR + q);
     if (at < vectors) {
-        vector_of<A> as;
+        prelu_slope slopes[VECTOR];
         if (PACKED) {
-            as = load(alpha, at);
+            load_slopes(o, at * VECTOR, slopes);
         } else {
 #pragma unroll
-            for (int q = 0; q < VECTOR; q++) as.v[q] = alpha[(at * VECTOR + q) * alpha_stride];
+            for (int q = 0; q < VECTOR; q++)
+                slopes[q] = slope_at(o, (at * VECTOR + q) * alpha_stride);
         }
 #pragma unroll 1
-        for (I r = from + row; r < to; r += BLOCK / COLUMNS) {
-            const vector_of<X> xs = load(x, r * vectors + at), dys = load(dy, r * vectors + at);
-            vector_of<X> dxs;
-#pragma unroll
-            for (int q = 0; q < VECTOR; q++) {
-                const int identity = prelu_identity(widen(xs.v[q]), edge);
-                if (WANT_DX)
-                    dxs.v[q] =
-                        rounded<X>(prelu_scale(identity, widen(dys.v[q]), widen(as.v[q])));
-                if (ONE_TERM) results.v[q] = rounded_term(xs.v[q], dys.v[q], edge);
-                else add_term(&lanes[q], identity, native(xs.v[q]), native(dys.v[q]));
-            }
-            if (WANT_DX) store(dx, r * vectors + at, dxs);
-        }
+        for (I r = from + row; r < to; r += BLOCK / COLUMNS)
+            vector_gradients<VECTOR>(o, r * vectors + at, slopes, edge, lanes, results.v);
     }
+#if STATES
+#pragma unroll
+    for (int q = 0; q < VECTOR; q++) empty(&lanes[q]);
+#else
 #pragma unroll
     for (int q = 0; q < VECTOR && !ONE_TERM; q++) { /* the rows of the block, by halves */
         prelu_sum total = sum_of(lanes[q]);
@@ -208,6 +268,7 @@ prelu_cols_kernel(X *__restrict__ dx, const X *__restrict__ dy, const X *__restr
                 end.dalpha[(at * VECTOR + q) * end.dalpha_stride] = results.v[q];
         }
     }
+#endif
 }
 #endif
 

@@ -43,12 +43,6 @@ DEVICE prelu_sum sum_of_nothing() {
     return sum;
 }
 
-/* The rounding of s = a + b. */
-DEVICE double addition_error(double a, double b, double s) {
-    const double z = __dsub_rn(s, a);
-    return __dadd_rn(__dsub_rn(a, __dsub_rn(s, z)), __dsub_rn(b, z));
-}
-
 DEVICE void join(prelu_sum *sum, const prelu_sum &other) {
     const double s = __dadd_rn(sum->s, other.s);
     sum->low = __dadd_rn(__dadd_rn(sum->low, other.low), addition_error(sum->s, other.s, s));
@@ -63,8 +57,9 @@ DEVICE prelu_lane empty_lane() {
     return lane;
 }
 
-DEVICE void add_term(prelu_lane *lane, int identity, prelu_size x_, prelu_size dy_) {
-    const double x = as_double(x_), dy = as_double(dy_);
+/* A term is factor * dy where x is not on the identity branch; factor is x, or ddx. */
+DEVICE void add_term(prelu_lane *lane, int identity, X factor, X dy_) {
+    const double x = as_double(native(factor)), dy = as_double(native(dy_));
     const double term = prelu_term(identity, x, dy);
     const double s = __dadd_rn(lane->s, term);
 #if A_IS_F64
@@ -73,7 +68,7 @@ DEVICE void add_term(prelu_lane *lane, int identity, prelu_size x_, prelu_size d
     lane->low = __dadd_rn(lane->low, error);
 #endif
     lane->s = s;
-    lane->size = identity ? lane->size : add_size(lane->size, x_, dy_);
+    lane->size = identity ? lane->size : add_size(lane->size, native(factor), native(dy_));
 }
 
 DEVICE prelu_sum sum_of(const prelu_lane &lane) {
@@ -84,10 +79,13 @@ DEVICE prelu_sum sum_of(const prelu_lane &lane) {
     return sum;
 }
 
+/* As exact_sum.cu has it, where a lane is of one alpha. */
+DEVICE prelu_lane empty_lane(const prelu_end &, i64) { return empty_lane(); }
+
 /* One term, and a sum of two, as CuPy's ReductionKernel wants them. */
-DEVICE prelu_sum one_term(X x, X dy, double edge) {
+DEVICE prelu_sum one_term(int identity, X factor, X dy) {
     prelu_lane lane = empty_lane();
-    add_term(&lane, prelu_identity(widen(x), rounded<real>(edge)), native(x), native(dy));
+    add_term(&lane, identity, factor, dy);
     return sum_of(lane);
 }
 DEVICE prelu_sum both(prelu_sum a, const prelu_sum &b) {
@@ -96,15 +94,12 @@ DEVICE prelu_sum both(prelu_sum a, const prelu_sum &b) {
 }
 
 /* dalpha where an alpha has one term only. */
-DEVICE A rounded_term(X x_, X dy_, real edge) {
-    const double x = as_double(native(x_)), dy = as_double(native(dy_));
-    double term = prelu_term(prelu_identity(widen(x_), edge), x, dy);
+DEVICE A rounded_term(int identity, X factor, X dy_) {
+    const double x = as_double(native(factor)), dy = as_double(native(dy_));
+    double term = prelu_term(identity, x, dy);
     if (term == 0.0 && (x == 0.0 || dy == 0.0)) term = 0.0; /* an exact zero is +0 */
 #if X_IS_F64 && !A_IS_F64
-    const double error = __fma_rn(x, dy, -term);
-    const u64 bits = bits_of(term); /* rounded to odd, so that rounding once more is once */
-    if (term != 0.0 && (error > 0.0 || error < 0.0) && !(bits & 1))
-        from_bits((error > 0.0) == (term > 0.0) ? bits + 1 : bits - 1, &term);
+    term = rounded_to_odd(term, __fma_rn(x, dy, -term));
 #endif
     return rounded<A>(term);
 }

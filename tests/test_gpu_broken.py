@@ -18,10 +18,23 @@ from gpu_proof import device
 from gpu_proof.broken import BROKEN, breaker
 from gpu_proof.memory import DeviceError
 from test_gpu_kernels import check, numbers
+from test_gpu_second import check_jvp, check_partial, hard_sums
 
-from prelu_array import _gpu
+from prelu_array import _gpu_kernels
 
 RNG = np.random.default_rng(9)
+
+
+def probe_second():
+    """Of the derivatives of other kinds likewise."""
+    for dtype in (np.float32, np.float64):
+        for x, alpha, x_dot, alpha_dot in hard_sums(dtype, dtype):
+            check_jvp(x[:64], alpha[:64], x_dot[:64], alpha_dot[:64], what="hard sums")
+    x, dy = (RNG.standard_normal(300).astype(np.float32) * 2.0 ** RNG.integers(-60, 60, 300)
+             for _ in range(2))  # fmt: skip
+    x, dy = x.astype(np.float32), dy.astype(np.float32)
+    dy[::50] = np.nan
+    check_partial(dy, x, np.float32([0.5]), what="state")
 
 
 def probe_all():
@@ -40,6 +53,7 @@ def probe_all():
     large = np.tile(np.array([-1.5, -(2.0**-60), 1.0, -3.0, -1.5], np.float32), 600)
     dy = np.tile(np.array([2.0**40, 1.0, 5.0, 7.0, -(2.0**40)], np.float32), 600)
     check(large, alpha[:1], dy, what="cancellation")
+    probe_second()
 
 
 @pytest.mark.parametrize("schedule", ["together", "forward", "reverse"])
@@ -69,8 +83,8 @@ def shifted(text):
     """Let indices begin beyond 2^31, as late in an array of that size, over small memory."""
     for right, far in (
         ("blockIdx.x * BLOCK + threadIdx.x;", "blockIdx.x * BLOCK + threadIdx.x + 2147483640ll;"),
-        ("load(x, i)", "load(x, i - 2147483640ll)"),
-        ("store(out, i, outs)", "store(out, i - 2147483640ll, outs)"),
+        ("load(o.x, i)", "load(o.x, i - 2147483640ll)"),
+        ("store(o.out, i, outs)", "store(o.out, i - 2147483640ll, outs)"),
     ):
         text = text.replace(right, far, 1)
     return text
@@ -83,7 +97,9 @@ def test_an_overflow_of_32_bits_is_caught(monkeypatch, broken):
     x = device.place(np.full(32, -1, np.float32))
     out = device.place(np.zeros(32, np.float32))
     launch = _plan.scale("f32", "f32", (2**33,), ((4,), (4,)), (0,), True, True, False)
-    assert ("I", "long long") in launch.defines
-    arguments = (out, x, x, 0, 0.5, 0.0, *launch.scalars)
-    _gpu.launch(launch._replace(grid=1), arguments)
+    assert "#define I long long\n" in launch.head
+    operands = np.zeros((), _gpu_kernels.OPERANDS)
+    operands["out"], operands["x"], operands["number"] = out.data.ptr, x.data.ptr, 0.5
+    arguments = (operands, 0.0, *launch.scalars)
+    _gpu_kernels.launch(launch._replace(grid=1), arguments)
     assert bool((out.get() == -0.5).all()) != broken

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array import _plan
+from prelu_array import _plan_sums
 from prelu_array.testing import reference_prelu, reference_prelu_backward
 
 pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
@@ -39,10 +39,17 @@ def there(proof):  # noqa: F811
 def test_signatures_are_those_of_the_cpu():
     from prelu_array import _cpu, _gpu
 
-    for name, call in (("forward", (1, 2, 3, 4)), ("backward", range(8))):
-        count = getattr(_gpu, name).__code__.co_argcount
-        assert count == len(call)
-        with pytest.raises(TypeError):
+    counts = {
+        "forward": 4,
+        "backward": 8,
+        "jvp": 6,
+        "double_backward": 7,
+        "backward_partial": 6,
+        "round_partial": 2,
+    }
+    for name, count in counts.items():
+        assert getattr(_gpu, name).__code__.co_argcount == count
+        with pytest.raises(TypeError, match="positional arguments"):
             getattr(_cpu, name)(*range(count + 1))
 
 
@@ -69,15 +76,15 @@ def test_out_of_other_strides(there):
 
 @pytest.mark.parametrize("which", ["x", "dy"])
 def test_dx_may_overwrite_an_input_even_if_dalpha_is_in_doubt(there, which, monkeypatch):
-    monkeypatch.setattr(_plan, "error_bound", lambda *_: (1.0, 0.0))  # doubt everything
-    _plan.sums.cache_clear()
+    monkeypatch.setattr(_plan_sums, "error_bound", lambda *_: (1.0, 0.0))  # doubt everything
+    _plan_sums.sums.cache_clear()
     written = getattr(there, which)
     _, dalpha = prelu_array.prelu_backward(
         there.dy, there.x, there.alpha, axis=1, out=(written, None)
     )
     assert_same_bits(written, DX, "dx")
     assert_same_bits(dalpha, DALPHA, "dalpha")
-    _plan.sums.cache_clear()
+    _plan_sums.sums.cache_clear()
 
 
 def test_partial_overlap_gives_the_result_of_none(proof):  # noqa: F811
@@ -247,25 +254,25 @@ def test_arrays_of_two_devices(there, monkeypatch):
 
 
 def test_a_captured_call_keeps_its_workspace(there, monkeypatch):
-    from prelu_array import _gpu
+    from prelu_array import _gpu_arguments
 
-    monkeypatch.setattr(_gpu, "_captured", [])
+    monkeypatch.setattr(_gpu_arguments, "captured", [])
     there.proof.capturing = True
     prelu_array.prelu_backward(there.dy, there.x, there.alpha, axis=1)
-    assert len(_gpu._captured) == 1
+    assert len(_gpu_arguments.captured) == 1
 
 
 def test_without_nvrtc_the_error_says_what_to_install(there, monkeypatch):
-    from prelu_array import _gpu
+    from prelu_array import _gpu_kernels
 
     def fail(*_):
         raise RuntimeError("CuPy failed to load libnvrtc.so.13: OSError: not found")
 
-    monkeypatch.setattr(_gpu.cupy, "RawKernel", lambda *_: fail)
-    _gpu._kernel.cache_clear()
+    monkeypatch.setattr(_gpu_kernels.cupy, "RawKernel", lambda *_: fail)
+    _gpu_kernels._kernel.cache_clear()
     with pytest.raises(RuntimeError, match=r"NVRTC.*pip install cupy-cuda13x\[ctk\]"):
         prelu_array.prelu(there.x, there.alpha, axis=1)
-    _gpu._kernel.cache_clear()
+    _gpu_kernels._kernel.cache_clear()
 
 
 def test_without_a_device_the_description_says_why():

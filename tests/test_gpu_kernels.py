@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array import _plan
+from prelu_array import _plan, _plan_sums
 from prelu_array.testing import cases, reference_prelu, reference_prelu_backward
 
 pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
@@ -124,16 +124,17 @@ def test_layouts_aligned_and_not(proof, dtype, alpha_dtype):
 @pytest.fixture
 def planned_anew():
     """For plans made under other rules: none may be remembered, before or after."""
-    for remembered in (_plan.scale, _plan.sums, _plan.reduction):
+    for remembered in (_plan.scale, _plan_sums.sums, _plan_sums.reduction):
         remembered.cache_clear()
     yield
-    for remembered in (_plan.scale, _plan.sums, _plan.reduction):
+    for remembered in (_plan.scale, _plan_sums.sums, _plan_sums.reduction):
         remembered.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_64_bit_indices(proof, planned_anew, monkeypatch, dtype):
-    monkeypatch.setattr(_plan, "_index", lambda _: ("long long", np.int64))
+    for module in (_plan, _plan_sums):
+        monkeypatch.setattr(module, "index", lambda _: ("long long", np.int64))
     rng = np.random.default_rng(2)
     for layout in ("shared", "nchw", "nhwc-odd", "per-element", "per-feature"):
         shape, alpha_shape, axis = LAYOUTS[layout]
@@ -144,7 +145,7 @@ def test_64_bit_indices(proof, planned_anew, monkeypatch, dtype):
 @pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
 def test_every_alpha_in_doubt(proof, planned_anew, monkeypatch, dtype, alpha_dtype):
     """The exact kernel alone: alphas in pieces, and more alphas than blocks."""
-    monkeypatch.setattr(_plan, "error_bound", lambda *_: (1.0, 0.0))
+    monkeypatch.setattr(_plan_sums, "error_bound", lambda *_: (1.0, 0.0))
     rng = np.random.default_rng(4)
     reach = {2: 7, 4: 60, 8: 500}[np.dtype(dtype).itemsize]
     for shape, alpha_shape, axis in (((2500,), (), None), ((9, 11), (11,), 1)):

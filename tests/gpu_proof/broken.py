@@ -16,8 +16,8 @@ BROKEN = {
         "e < n - 1) {",
     ),
     "wrong channel": (
-        "alpha_at(alpha, number, channel * alpha_stride)",
-        "alpha_at(alpha, number, k * alpha_stride)",
+        "slope_at(o, channel * alpha_stride)",
+        "slope_at(o, k * alpha_stride)",
     ),
     "off-by-one chunk": (
         "const I from = k * chunk, to = stream - from > chunk ? from + chunk : stream;",
@@ -44,9 +44,28 @@ BROKEN = {
         "for (I i = (int)first; (int)i < (int)vectors; i += (int)(gridDim.x * BLOCK)) {",
     ),
     "window moved without emptying it": (
-        "                empty(&window, (u64 *)limbs);\n                if (j >= to) break;",
-        "                if (j >= to) {\n                    empty(&window, (u64 *)limbs);\n"
-        "                    break;\n                }\n                window.used = 0;",
+        "        empty(w);\n        w->position = p.place < 64",
+        "        w->used = 0;\n        w->position = p.place < 64",
+    ),
+    "derivative rounded twice": (
+        "double_to_float(rounded_to_odd(s, addition_error(p, q, s)))",
+        "double_to_float(s)",
+    ),
+    "sum of two products without a test": (
+        "    return integer_sum_of_products(a, b, c, d);",
+        "    return high;",
+    ),
+    "state that is not carried": (
+        "carry(states + c * LIMBS);",
+        "(void)states;",
+    ),
+    "state without its count of NaN": (
+        "atomicAdd(&w->limbs[p.irregular], 1ull);",
+        "if (p.irregular != A_NAN) atomicAdd(&w->limbs[p.irregular], 1ull);",
+    ),
+    "windows joined at different places": (
+        "other.position != w->position || other.used",
+        "other.used",
     ),
 }
 

@@ -12,8 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from prelu_array import _api
-from prelu_array import _gpu as gpu
+from prelu_array import _api, _gpu, _gpu_arguments, _gpu_kernels
 
 from . import cupy_source, nvrtc
 from .memory import DeviceError, Memory
@@ -117,6 +116,11 @@ class Proof:
             ndarray=HostArray,
             empty=empty,
             empty_like=empty_like,
+            asarray=lambda a: a if isinstance(a, HostArray) else place(a),
+            asnumpy=lambda a: a.get(),
+            full=lambda shape, value, dtype: place(np.full(shape, value, dtype)),
+            ones_like=lambda a: place(np.ones_like(a, subok=False)),
+            broadcast_to=lambda a, shape: np.broadcast_to(a, shape, subok=True),
             RawKernel=lambda text, name, options: (
                 lambda grid, block, args: self.run(text, options, name, grid[0], block[0], args)
             ),
@@ -137,13 +141,18 @@ class Proof:
         )
 
     def install(self, monkeypatch):
-        """Let `prelu_array` take HostArrays for CuPy's arrays, and run their kernels here."""
+        """Let `prelu_array` take HostArrays for CuPy's arrays, and run their kernels here.
+
+        Returns the module in CuPy's place.
+        """
         module = self.namespace()
-        monkeypatch.setattr(gpu, "cupy", module)
+        for user in (_gpu, _gpu_arguments, _gpu_kernels):
+            monkeypatch.setattr(user, "cupy", module)
         # CuPy itself must go on finding itself in the real sys.modules
         monkeypatch.setattr(_api, "sys", SimpleNamespace(modules={"cupy": module}))
-        for cached in (gpu._kernel, gpu.strided_scale, gpu.strided_terms, gpu.strided_sums):
+        for cached in (_gpu_kernels._kernel, _gpu_kernels.strided, _gpu_kernels.strided_sums):
             cached.cache_clear()
+        return module
 
 
 def _pack(kernel, args):

@@ -96,7 +96,8 @@ static inline void warp_meets() {
     }
     while (host::turn_of[warp] == before) host::pause();
 }
-static inline double __shfl_down_sync(unsigned, double v, int lanes) {
+template <class T>
+static inline T __shfl_down_sync(unsigned, T v, int lanes) {
     memcpy(&host::exchanged[threadIdx.x], &v, sizeof v);
     warp_meets();
     const unsigned lane = threadIdx.x % 32, from = lane + lanes < 32 ? threadIdx.x + lanes : threadIdx.x;

@@ -51,13 +51,16 @@ class Machine:
         self.registers: dict[str, np.ndarray] = {}
         self.pc = np.zeros(self.lanes, np.int64)
         self.alive = np.ones(self.lanes, bool)
-        self.waiting = np.zeros(self.lanes, bool)
+        self.waiting = np.zeros(self.lanes, bool)  # at a barrier
+        self.parked = np.zeros(self.lanes, bool)  # at a shuffle, for the rest of the warp
 
     def run(self, schedule="together"):
         with np.errstate(all="ignore"):
             for _ in range(_STEPS):
-                active = self.alive & ~self.waiting
+                active = self.alive & ~self.waiting & ~self.parked
                 if not active.any():
+                    if self.parked.any():
+                        raise DeviceError("a shuffle waits for lanes that do not come")
                     if not self.alive.any():
                         return
                     self._release()
@@ -66,6 +69,8 @@ class Machine:
                     active = self._one_warp(active, schedule == "reverse")
                 pc = self.pc[active].min()
                 lanes = np.flatnonzero(active & (self.pc == pc))
+                if self.kernel.code[pc].parts[0] == "shfl":
+                    lanes = self._meet(pc, lanes)
                 self._step(self.kernel.code[pc], lanes)
         raise DeviceError(f"{self.kernel.name} does not end")
 
@@ -76,6 +81,15 @@ class Machine:
         if not complete.any():
             raise DeviceError("deadlock at a barrier")
         self.waiting &= ~np.repeat(complete, self.block)
+
+    def _meet(self, pc, lanes):
+        """Let lanes wait until their warps are complete; return those whose warps are."""
+        self.parked[lanes] = True
+        warp = self.blocks * (self.block // 32 + 1) + self.thread // 32
+        absent = self.alive & ~(self.parked & (self.pc == pc))
+        here = np.flatnonzero(self.parked & (self.pc == pc) & ~np.isin(warp, warp[absent]))
+        self.parked[here] = False
+        return here
 
     def _one_warp(self, active, reverse):
         warp = self.thread // 32
@@ -212,6 +226,7 @@ class Machine:
 
     def _shared(self, address, dtype, lanes, values=None):
         size = dtype.itemsize
+        address = address & np.uint64(0xFFFFFFFF)  # shared memory has 32-bit addresses
         if (address % np.uint64(size)).any() or (address + size > self.kernel.shared_bytes).any():
             raise DeviceError("access outside shared memory")
         cells, at = self.shared.view(dtype), (address // np.uint64(size)).astype(np.int64)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prelu_array import _gpu, _plan
+from prelu_array import _gpu_kernels, _plan, _plan_sums
 
 from . import nvrtc
 
@@ -57,17 +57,30 @@ _LAYOUTS = {
 VECTORS = ("shared", "nchw", "nhwc", "per element")  # move 16 bytes at a time
 
 
-def launches(x, alpha, layout):
-    """Forward, dx, the fused backward, dalpha alone, and what finishes dalpha."""
+def launches(x, alpha, layout, further=True):
+    """Every kernel of a layout: forward, derivatives, the fused backwards, what follows them.
+
+    `further`: also those of the second order and of states.
+    """
     shape, kept, aligned = _LAYOUTS[layout]
     strides, a = _dense(shape, _plan.SIZES[x]), _along(shape, kept, _plan.SIZES[alpha])
     found = [
-        _plan.scale(x, alpha, shape, (strides,) * (2 + b), a, aligned, aligned, bool(b))
-        for b in (0, 1)
+        _plan.scale(x, alpha, shape, (strides,) * n, a, aligned, aligned, back, second)
+        for n, back, second in ((2, False, False), (3, True, False), (3, False, True))
+        if further or not second
     ]
-    for dx in (True, False):
-        sums = _plan.sums(x, alpha, shape, (strides,) * (2 + dx), a, a, aligned, aligned, dx, SMS)
-        found += [sums.first, sums.finish, sums.exact]
+    passes = (3, True, "sums"), (2, False, "sums"), (5, True, "second"), (3, True, "states")
+    for n, dx, kind in passes if further else passes[:2]:
+        sums = _plan_sums.sums(
+            x, alpha, shape, (strides,) * n, a, a, aligned, aligned, dx, SMS, kind
+        )
+        if kind != "states":
+            found += [sums.first, sums.finish, sums.exact]
+        elif sums is not None:
+            found.append(sums.first)
+    if further:
+        found.append(_plan_sums.exact_launch(x, alpha, 1, 2, SMS, states=True))
+        found += [_plan_sums.carry_launch(x, 1), _plan_sums.round_launch(x, alpha, 1)]
     return [launch for launch in found if launch is not None]
 
 
@@ -77,19 +90,25 @@ def every():
     found = {}
     for pair in PAIRS:
         for layout in _LAYOUTS if pair[0] == pair[1] else VECTORS:
-            for launch in launches(*pair, layout):
-                found[launch.kernel, launch.defines] = (pair, layout, launch)
+            for launch in launches(*pair, layout, layout in VECTORS or pair == ("f32", "f32")):
+                found[launch.kernel, launch.head] = (pair, layout, launch)
     return list(found.values())
 
 
+def defined(launch, name):
+    """Return a definition at the head of a kernel's source."""
+    found = re.search(rf"^#define {name} (.*)$", launch.head, re.M)[1]
+    return int(found) if found.isdigit() else found
+
+
 def cubin(launch, architecture):
-    text = _gpu.source(launch.kernel, launch.defines)
-    return nvrtc.compile_text(text, _gpu.OPTIONS, architecture, "cubin")
+    text = _gpu_kernels.source(launch.kernel, launch.head)
+    return nvrtc.compile_text(text, _gpu_kernels.OPTIONS, architecture, "cubin")
 
 
 def ptx(launch, architecture):
-    text = _gpu.source(launch.kernel, launch.defines)
-    return nvrtc.compile_text(text, _gpu.OPTIONS, architecture)
+    text = _gpu_kernels.source(launch.kernel, launch.head)
+    return nvrtc.compile_text(text, _gpu_kernels.OPTIONS, architecture)
 
 
 def cuobjdump():

@@ -1,0 +1,177 @@
+"""What the GPU backend takes: checks, alpha's place, and memory that overlaps."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, NoReturn
+
+import cupy
+import numpy as np
+
+from . import _arguments, _plan
+from ._cpu import fit_alpha
+
+# What kernels in a captured CUDA graph write to beside the results. A graph may run at any time
+# later, so this memory never goes back to CuPy's pool.
+captured: list[tuple[Any, ...]] = []
+
+
+class Alpha(NamedTuple):
+    """alpha as kernels take it: an array, or a number and no array."""
+
+    array: Any
+    number: float
+    dtype: Any
+    shape: tuple[int, ...]
+    where: tuple[int, ...]  # the axis of x of each axis of alpha, or -1
+
+    def strides(self, array: Any, ndim: int) -> tuple[int, ...]:
+        """Return those of alpha, or of an array of its shape, along the axes of x."""
+        given = (0,) * len(self.where) if array is None else array.strides
+        return _plan.placed(given, self.where, ndim)
+
+
+def refuse(value: Any, name: str) -> NoReturn:
+    """Raise the TypeError for what is no CuPy array."""
+    kind = type(value)
+    raise TypeError(
+        f"{name} must be a CuPy array as x is, got {kind.__module__}.{kind.__qualname__}; "
+        f"nothing is copied to the device unasked: use cupy.asarray({name})"
+    )
+
+
+def check_array(a: Any, name: str, x: Any) -> None:
+    """Raise unless it is a CuPy array on x's device, of one of the dtypes."""
+    if not isinstance(a, cupy.ndarray):
+        refuse(a, name)
+    if a.device.id != x.device.id:
+        raise ValueError(
+            f"{name} must be on x's device {x.device.id}, got device {a.device.id}; copy it "
+            f"there: with cupy.cuda.Device({x.device.id}): {name} = cupy.array({name})"
+        )
+    _arguments.check_dtype(a.dtype, name)
+
+
+def _rounded(number: float, dtype: Any) -> Any:
+    """Return a number rounded once to a dtype; ml_dtypes would round to float32 before."""
+    if not _arguments.is_bfloat16(dtype):
+        return np.asarray(number).astype(dtype)
+    cut = np.float32(number)
+    if abs(float(cut)) > abs(number):
+        cut = np.nextafter(cut, np.float32(0))
+    odd = cut.view(np.uint32) | np.uint32(float(cut) != number)
+    return np.asarray(odd).view(np.float32).astype(dtype)
+
+
+def _number_or_array(
+    value: Any, name: str, x: Any, dtype: Any, like: str
+) -> tuple[Any, float, Any, tuple[int, ...]]:
+    """Return (array, number, dtype, shape). A Python number takes the dtype of `like`."""
+    if isinstance(value, cupy.ndarray):
+        check_array(value, name, x)
+        return value, 0.0, value.dtype, value.shape
+    if type(value) in (float, int):
+        rounded = _rounded(_arguments.number(value, dtype, name, like), dtype)
+        return None, float(rounded), dtype, ()
+    if isinstance(value, np.generic | bool | complex):
+        given = np.asarray(value)
+        _arguments.check_dtype(given.dtype, name)
+        return None, float(given), given.dtype, ()
+    refuse(value, name)
+
+
+def as_alpha(alpha: Any, x: Any, axis: Any) -> Alpha:
+    """Check alpha and find its place."""
+    array, number, dtype, shape = _number_or_array(alpha, "alpha", x, x.dtype, "x")
+    where = fit_alpha(x.shape, shape, axis)
+    if where is None:
+        raise _arguments.misfit(x.shape, shape, axis)
+    return Alpha(array, number, dtype, shape, where)
+
+
+def with_direction(alpha: Alpha, direction: Any, name: str, x: Any) -> tuple[Alpha, Alpha]:
+    """Return alpha and a direction of its shape and dtype, with the same strides."""
+    array, number, dtype, shape = _number_or_array(direction, name, x, alpha.dtype, "alpha")
+    given = Alpha(array, number, dtype, shape, alpha.where)
+    _arguments.check_like(given, name, alpha, "alpha")
+    if alpha.array is None or given.array is None or alpha.array.strides == given.array.strides:
+        return alpha, given
+    there = cupy.empty_like(alpha.array)  # dense, in alpha's order of axes
+    return _moved(alpha, there), _moved(given, cupy.empty_like(alpha.array))
+
+
+def _moved(alpha: Alpha, there: Any) -> Alpha:
+    there[...] = alpha.array
+    keep(there)
+    return alpha._replace(array=there)
+
+
+def with_strides_of(x: Any, a: Any) -> Any:
+    """Return `a`, or where x is one block of memory and `a` in another order, a copy in x's."""
+    if _plan.same_strides(x.shape, x.strides, a.strides) or not _plan.is_block(
+        x.shape, x.strides, x.itemsize
+    ):
+        return a
+    there = cupy.empty_like(x)
+    there[...] = a
+    keep(there)
+    return there
+
+
+def check_out(out: Any, name: str, x: Any, shape: tuple[int, ...], dtype: Any, like: str) -> None:
+    """Raise unless an array can take a result."""
+    check_array(out, name, x)
+    if out.shape != shape or out.dtype != dtype or 0 in out.strides:
+        # a NumPy array of the same form, of which nothing but the form is looked at
+        form = np.lib.stride_tricks.as_strided(np.empty(1, out.dtype), out.shape, out.strides)
+        _arguments.check_out(form, name, shape, dtype, like)
+
+
+def _extent(a: Any) -> tuple[int, int]:
+    first = end = a.data.ptr
+    for n, s in zip(a.shape, a.strides, strict=True):
+        if s < 0:
+            first += (n - 1) * s
+        else:
+            end += (n - 1) * s
+    return first, end + a.itemsize
+
+
+def overlap(a: Any, b: Any) -> bool:
+    """Whether the memory between their ends overlaps."""
+    if a is None or b is None or a.size == 0 or b.size == 0:
+        return False
+    (a_first, a_end), (b_first, b_end) = _extent(a), _extent(b)
+    return a_first < b_end and b_first < a_end
+
+
+def _same_memory(a: Any, b: Any) -> bool:
+    """Whether element for element they are the same memory."""
+    return (
+        a.data.ptr == b.data.ptr
+        and a.shape == b.shape
+        and a.itemsize == b.itemsize
+        and all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True))
+    )
+
+
+def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
+    """Return `a`, or a copy if writing to `written` would change an element not yet read.
+
+    Alpha's axes may be in another order than x's, so it never may be the same.
+    """
+    if not overlap(a, written) or (may_be_same and _same_memory(a, written)):
+        return a
+    copy = a.copy(order="K")
+    keep(copy)
+    return copy
+
+
+def keep(*arrays: Any) -> None:
+    """Keep memory for ever, if it is used in a CUDA graph that is being captured."""
+    if cupy.cuda.get_current_stream().is_capturing():
+        captured.append(arrays)
+
+
+def aligned(*arrays: Any) -> bool:
+    """Whether all begin at multiples of 16 bytes."""
+    return not any(a.data.ptr % 16 for a in arrays if a is not None)
