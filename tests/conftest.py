@@ -10,6 +10,24 @@ import pytest
 
 from prelu_array import _cpu, get_num_threads, set_num_threads
 
+INSTRUCTION_SETS = ("avx512", "avx2", "baseline")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--interpret",
+        action="store_true",
+        help="run what can run on CuPy also on a device that interprets PTX; choose a few tests",
+    )
+
+
+def pytest_generate_tests(metafunc):
+    devices = ["cupy", *["interpreted"] * metafunc.config.getoption("--interpret")]
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", ["numpy", *devices], indirect=True, scope="session")
+    if "way" in metafunc.fixturenames:
+        metafunc.parametrize("way", [*INSTRUCTION_SETS, *devices], indirect=True)
+
 
 class Backend(NamedTuple):
     """An array library."""
@@ -35,18 +53,54 @@ def _cupy() -> ModuleType:
     return cupy
 
 
-@pytest.fixture(scope="session", params=["numpy", "cupy"])
+@pytest.fixture(scope="session")
+def interpreted():
+    """A library that stands in for CuPy, without a device."""
+    pytest.importorskip("cupy", reason="needs CuPy's compiler: pip install prelu_array[gpu-proof]")
+    from gpu_proof.device import Proof
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield Proof().install(patch)
+
+
+def _backend(name: str, request: Any) -> Backend:
+    if name == "interpreted":
+        return Backend(name, request.getfixturevalue("interpreted"))
+    return Backend(name, np if name == "numpy" else _cupy())
+
+
+@pytest.fixture(scope="session")
 def backend(request):
-    return Backend(request.param, np if request.param == "numpy" else _cupy())
+    """Each array library."""
+    return _backend(request.param, request)
 
 
-@pytest.fixture(params=["avx512", "avx2", "baseline"])
-def instruction_set(request):
+@pytest.fixture
+def way(request):
+    """Each array library, and NumPy with each instruction set."""
+    if request.param in INSTRUCTION_SETS:
+        request.getfixturevalue("_instruction_set")(request.param)
+        return Backend("numpy", np)
+    return _backend(request.param, request)
+
+
+@pytest.fixture
+def _instruction_set():
+    """Choose an instruction set, undone afterwards."""
     best = _cpu.instruction_set()
-    if not _cpu.select_instruction_set(request.param):
-        pytest.skip(f"this machine or build has no {request.param} loops")
-    yield request.param
+
+    def select(name):
+        if not _cpu.select_instruction_set(name):
+            pytest.skip(f"this machine or build has no {name} loops")
+
+    yield select
     assert _cpu.select_instruction_set(best)
+
+
+@pytest.fixture(params=INSTRUCTION_SETS)
+def instruction_set(request, _instruction_set):
+    _instruction_set(request.param)
+    return request.param
 
 
 @pytest.fixture
