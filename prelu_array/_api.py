@@ -22,6 +22,11 @@ def _backend(x: Any) -> ModuleType:
         from . import _gpu
 
         return _gpu
+    dask = sys.modules.get("dask.array")
+    if dask is not None and isinstance(x, dask.Array):
+        from . import _dask
+
+        return _dask
     return _cpu
 
 

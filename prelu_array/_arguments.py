@@ -104,6 +104,8 @@ def _cure(value: Any, name: str) -> str:
     library = kind.__module__.partition(".")[0]
     if library == "cupy":
         return "all arrays must be of one library: use cupy.asnumpy or cupy.asarray"
+    if library == "dask":
+        return f"all arrays must be Dask arrays: use dask.array.asarray, or {name}.compute()"
     if isinstance(value, np.ma.MaskedArray):
         return f"its mask would be lost: use {name}.filled(numpy.nan)"
     if isinstance(value, np.ndarray):
@@ -237,7 +239,7 @@ def as_state(state: Any) -> np.ndarray:
         refuse(state, "state")
     if state.dtype.kind != "i" or state.dtype.itemsize != 8:
         raise TypeError(f"state must be int64, as it was handed out, got {state.dtype.name}")
-    return np.ascontiguousarray(state, np.int64)
+    return np.asarray(state, np.int64, order="C")  # ascontiguousarray would make 0-d 1-d
 
 
 def not_a_state(shape: Shape, limbs: Sequence[int]) -> ValueError:

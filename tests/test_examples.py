@@ -19,6 +19,13 @@ PICTURES = {
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
+@pytest.fixture
+def run(monkeypatch):
+    """Run an example's file, as a script does with its folder on the path; return its names."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return names_of
+
+
 def names_of(example, run_name=None):
     if example in ("digits", "variance"):
         pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
@@ -26,14 +33,13 @@ def names_of(example, run_name=None):
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_it_runs(monkeypatch, capsys, tmp_path, name):
+def test_it_runs(run, monkeypatch, capsys, tmp_path, name):
     """As `python examples/NAME.py --quick`; with pictures if matplotlib is there."""
     draws = find_spec("matplotlib") is not None
     options = [] if name == "shapes" else ["--quick"]
     options += ["--pictures", str(tmp_path)] if draws else []
-    monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setattr("sys.argv", [f"{name}.py", *options])
-    names_of(name, "__main__")
+    run(name, "__main__")
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) > 5
     drawn = {path.name: path.read_bytes()[:8] for path in tmp_path.iterdir()}
@@ -41,8 +47,8 @@ def test_it_runs(monkeypatch, capsys, tmp_path, name):
     assert drawn == dict.fromkeys(expected, b"\x89PNG\r\n\x1a\n")
 
 
-def test_digits_are_the_same_each_time():
-    digits = names_of("digits")
+def test_digits_are_the_same_each_time(run):
+    digits = run("digits")
     data = digits["load_digits"]()
     images = (data.images[:200, ..., None] / 16).astype(np.float32)
     for name in ("PReLU shared", "PReLU per channel"):
@@ -57,8 +63,8 @@ def test_digits_are_the_same_each_time():
             np.testing.assert_array_equal(a, b)
 
 
-def test_one_unit_solves_xor_with_a_negative_alpha_only():
-    xor = names_of("xor")
+def test_one_unit_solves_xor_with_a_negative_alpha_only(run):
+    xor = run("xor")
     for name, (_, learned, _, lowest) in xor["ACTIVATIONS"].items():
         converged, alpha = xor["train"](name, 1, seeds=20, steps=200, rate=1.0)
         solved = converged < 200
@@ -66,9 +72,9 @@ def test_one_unit_solves_xor_with_a_negative_alpha_only():
         assert (alpha[solved] < 0).all()
 
 
-def test_a_wrong_gain_grows_by_a_factor_in_each_layer():
+def test_a_wrong_gain_grows_by_a_factor_in_each_layer(run):
     """A PReLU net without biases is homogeneous: the ratio is exact but for rounding."""
-    measure = names_of("variance")["measure"]
+    measure = run("variance")["measure"]
     data = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
     labels = np.arange(16) % 10
     right, wrong = (
@@ -80,6 +86,6 @@ def test_a_wrong_gain_grows_by_a_factor_in_each_layer():
 
 @pytest.mark.parametrize("name", [path.stem for path in EXAMPLES.glob("*.py")])
 def test_pictures_of_the_docs_are_of_the_examples(name):
-    assert name in (*PICTURES, "pictures")
+    assert name in (*PICTURES, "layers", "pictures")
     for picture in PICTURES.get(name, ()):
         assert (EXAMPLES.parent / "docs" / "pictures" / f"{picture}.png").stat().st_size < 200_000

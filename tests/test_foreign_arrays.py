@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from arrays import assert_same_bits
 
-from prelu_array import prelu, prelu_backward
+import prelu_array
+from prelu_array import dalpha_from_partial, prelu, prelu_backward, prelu_backward_partial, testing
 from prelu_array.testing import reference_prelu, reference_prelu_backward
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what other libraries warn of
@@ -98,34 +99,45 @@ def cured(message, name, value):
     return eval(code, {**modules, name: value})
 
 
-def call(dy, x, alpha):
-    return (prelu(x, alpha), *prelu_backward(dy, x, alpha))
-
-
-def reference(dy, x, alpha):
-    return (reference_prelu(x, alpha), *reference_prelu_backward(dy, x, alpha))
+# The functions and their array arguments, in order.
+ARGUMENTS = {
+    "prelu": ("x", "alpha"),
+    "prelu_backward": ("dy", "x", "alpha"),
+    "prelu_jvp": ("x", "alpha", "x_dot", "alpha_dot"),
+    "prelu_double_backward": ("ddx", "ddalpha", "dy", "x", "alpha"),
+}
 
 
 @kinds
-@pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
-def test_the_cure_works(argument, kind):
+@pytest.mark.parametrize(
+    ("function", "argument"), [(f, name) for f, names in ARGUMENTS.items() for name in names]
+)
+def test_the_cure_works(function, argument, kind):
     make, type_name = KINDS[kind]
-    arrays = {"dy": X[::-1].copy(), "x": X, "alpha": np.abs(X) - 1}
+    arrays = {name: X * (k + 1) - k for k, name in enumerate(ARGUMENTS[function])}
     foreign = make(arrays[argument])
-    message = refused(prelu_backward, **{**arrays, argument: foreign})
+    call = getattr(prelu_array, function)
+    message = refused(call, *{**arrays, argument: foreign}.values())
     assert message.startswith(f"{argument} must be a NumPy")
     assert type_name in message
-    if argument != "dy":
-        others = {"x": arrays["x"], "alpha": arrays["alpha"], argument: foreign}
-        assert refused(prelu, **others) == message
 
     array = np.asarray(cured(message, argument, foreign))
     np.testing.assert_array_equal(array.astype(np.float32), arrays[argument])
     arrays = {name: a.astype(array.dtype) for name, a in arrays.items()}
-    for got, expected in zip(
-        call(**{**arrays, argument: array}), reference(**arrays), strict=True
-    ):
-        assert_same_bits(got, expected)
+    got = call(*{**arrays, argument: array}.values())
+    expected = getattr(testing, f"reference_{function}")(*arrays.values())
+    if not isinstance(got, tuple):
+        got, expected = (got,), (expected,)
+    for one, right in zip(got, expected, strict=True):
+        assert_same_bits(one, right)
+
+
+@pytest.mark.parametrize("make", [np.ndarray.tolist, tensor])
+def test_a_state(make):
+    dalpha = reference_prelu_backward(X, X, 0.5)[1]
+    value = make(prelu_backward_partial(X, X, 0.5)[1])
+    state = cured(refused(dalpha_from_partial, value, np.float32), "state", value)
+    assert_same_bits(dalpha_from_partial(state, np.float32), dalpha)
 
 
 @kinds
