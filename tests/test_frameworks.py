@@ -1,4 +1,7 @@
-"""The recipes of examples/frameworks: the bits of the reference come out of each framework."""
+"""The recipes of examples/frameworks: the bits of the reference come out of each framework.
+
+The extra `frameworks` has them all; install a CPU build of torch first, or it brings CUDA.
+"""
 
 import importlib.util
 import sys
