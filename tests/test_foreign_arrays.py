@@ -256,5 +256,7 @@ def test_the_page(block):
     for name in re.findall(r"^import (\w+)", block, re.MULTILINE):
         if name not in sys.modules:
             library(name)
+    if "chunk" in block:
+        library("dask.array")
     assert "assert" in block
     exec(compile(block, "docs/arrays.md", "exec"), {})
