@@ -1,17 +1,26 @@
 /* a * b + c * d, exact and then rounded once.
  *
  * Design:
- * (a) In float both products are exact in double. Their sum is rounded to odd there, which leaves
- *     the rounding to float the only one that shows: a double has more than two bits to spare.
- * (b) In double the sum is four doubles, product and error twice. They are added with the errors
- *     kept; what is left bounds how far the result could be off, and where that, or the range,
- *     leaves a doubt the sum is taken exactly, in integers.
- * (c) A sum of zero is -0 only if both products are.
+ * (a) The quick sums are right unless they are in doubt; then the slow ones are taken. Doubts are
+ *     rare, so the loops ask once for a whole tile.
+ * (b) In float both products are exact in double, and so is their sum but for its rounding. That
+ *     shows in the float only if the double is a tie of two floats. The slow sum is rounded to
+ *     odd in double: with more than two bits to spare, the second rounding is the only one then.
+ * (c) In double the sum is four doubles, product and error twice, added with a bound on what is
+ *     lost: if both ends round to the same number, that is it. Products may underflow by 2^-1074
+ *     each; where one overflows nothing is equal. The slow sum is taken in integers.
+ * (d) A sum of zero is -0 only if both products are.
  */
 #ifndef PRELU_DOT_H
 #define PRELU_DOT_H
 
 #include "exact_sum.h"
+
+static inline uint64_t double_bits(double v) {
+    uint64_t u;
+    memcpy(&u, &v, sizeof u);
+    return u;
+}
 
 static inline double two_sum_error(double a, double b, double sum) {
     const double z = sum - a;
@@ -19,54 +28,57 @@ static inline double two_sum_error(double a, double b, double sum) {
 }
 
 static inline float dot_float(float a, float b, float c, float d) {
+    return (float)((double)a * b + (double)c * d);
+}
+
+static inline int dot_in_doubt_float(float a, float b, float c, float d) {
+    const int tie = (double_bits((double)a * b + (double)c * d) & 0x1fffffff) == 0x10000000;
+    return tie | (fabsf(dot_float(a, b, c, d)) <= 0x1p-126f); /* there ties lie elsewhere */
+}
+
+static inline float dot_slow_float(float a, float b, float c, float d) {
     const double p = (double)a * b, q = (double)c * d, s = p + q, error = two_sum_error(p, q, s);
-    uint64_t u;
-    memcpy(&u, &s, sizeof u);
-    const uint64_t toward = (error > 0) == (s > 0) ? u + 1 : u - 1;
-    u = (error > 0 || error < 0) && !(u & 1) ? toward : u;
+    uint64_t u = double_bits(s);
+    if (!(u & 1) && (error > 0 || error < 0)) u += (error > 0) == (s > 0) ? 1 : -1;
     double odd;
     memcpy(&odd, &u, sizeof odd);
     return (float)odd;
 }
 
 typedef struct {
-    double sum, rest, error; /* a * b + c * d = sum + rest, give or take the error */
-} dot_parts;
+    double sum, least, most; /* the plain sum; the ends of the interval, rounded */
+} dot_ends;
 
-static inline dot_parts dot_split(double a, double b, double c, double d) {
-    const double p = a * b, q = c * d, s = p + q;
-    const double left = two_sum_error(p, q, s), p_error = fma(a, b, -p), q_error = fma(c, d, -q);
-    const double t = p_error + q_error, rest = left + t;
-    const dot_parts parts = {
-        s, rest,
-        fabs(two_sum_error(p_error, q_error, t)) + fabs(two_sum_error(left, t, rest))};
-    return parts;
+static inline dot_ends dot_interval(double a, double b, double c, double d) {
+    const double p = a * b, q = c * d, sum = p + q, left = two_sum_error(p, q, sum);
+    const double errors = fma(a, b, -p) + fma(c, d, -q), rest = left + errors;
+    const double bound = (fabs(left) + fabs(errors)) * 0x1p-51 + 0x1p-1070;
+    const dot_ends ends = {sum, sum + (rest - bound), sum + (rest + bound)};
+    return ends;
 }
 
-/* Right unless dot_in_doubt(). */
+/* Are both products zero, by a factor? */
+static inline int dot_is_zero(double a, double b, double c, double d) {
+    return ((a == 0) | (b == 0)) & ((c == 0) | (d == 0));
+}
+
 static inline double dot_double(double a, double b, double c, double d) {
-    const dot_parts dot = dot_split(a, b, c, d);
-    return dot.rest == 0 ? dot.sum : dot.sum + dot.rest;
+    const dot_ends ends = dot_interval(a, b, c, d);
+    return dot_is_zero(a, b, c, d) ? ends.sum : ends.least;
 }
 
-static inline int dot_in_doubt(double a, double b, double c, double d) {
-    const dot_parts dot = dot_split(a, b, c, d);
-    const double p = fabs(a * b), q = fabs(c * d);
-    /* beyond the error even after it and the ends are rounded */
-    const double bound = dot.error > 0 ? dot.error * 2 + fabs(dot.rest) * 0x1p-50 : 0.0;
-    const int same = dot.sum + (dot.rest - bound) == dot.sum + (dot.rest + bound);
-    const int p_fits = ((a == 0) | (b == 0) | (p >= 0x1p-900)) & (p <= 0x1p1000);
-    const int q_fits = ((c == 0) | (d == 0) | (q >= 0x1p-900)) & (q <= 0x1p1000);
-    return !(same & p_fits & q_fits);
+static inline int dot_in_doubt_double(double a, double b, double c, double d) {
+    const dot_ends ends = dot_interval(a, b, c, d);
+    return !((ends.least == ends.most) | dot_is_zero(a, b, c, d));
 }
 
-static inline double dot_exact(double a, double b, double c, double d) {
+static inline double dot_slow_double(double a, double b, double c, double d) {
+    if (dot_is_zero(a, b, c, d)) return a * b + c * d;
     int64_t state[PRELU_LIMBS_MOST] = {0};
     const exact_format f = exact_formats[PRELU_F64];
     exact_add_product(state, f, a, b);
     exact_add_product(state, f, c, d);
-    const int zeros = (a == 0 || b == 0) && (c == 0 || d == 0);
-    return zeros ? a * b + c * d : exact_round(state, f, PRELU_F64);
+    return exact_round(state, f, PRELU_F64);
 }
 
 #endif

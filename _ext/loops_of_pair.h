@@ -205,36 +205,29 @@ static void PAIR(backward_terms)(const void *x, const void *g, const void *alpha
 
 /* ---- the second order ---- */
 
-/* One group of a prelu_second, with typed pointers. `along` and `whole`, which is to say with dy,
- * are constants in every caller. */
+/* One group of a prelu_second, with typed pointers. `along`, `whole`, which is to say with dy, and
+ * `slow` are constants in every caller. Where the quick sums are in doubt `doubts` is 1. */
 PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL *alpha,
-                                 const REAL *alpha_dot, const int along, X *out, X *of_x,
-                                 X *const factor[2], const int whole, const REAL edge) {
-    REAL xv[LANES], uv[LANES], outv[LANES];
+                                 const REAL *alpha_dot, const int along, X *out, X *of_x, X *first,
+                                 X *second, const int whole, const REAL edge, const int slow,
+                                 REAL *doubts) {
+    REAL xv[LANES], uv[LANES], dyv[LANES], outv[LANES], of_xv[LANES];
+    NATIVE firstv[LANES], secondv[LANES];
     PAIR(load)(x, xv);
     PAIR(load)(u, uv);
     PRELU_VECTOR
-    for (int l = 0; l < LANES; l++)
-        outv[l] = SCALAR(jvp)(SCALAR(identity)(xv[l], edge), xv[l], alpha[along ? l : 0], uv[l],
-                              alpha_dot[along ? l : 0]);
-    if (sizeof(REAL) == 8) {
-        double doubt[LANES], any = 0;
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) {
-            const int in_doubt =
-                dot_in_doubt(alpha[along ? l : 0], uv[l], alpha_dot[along ? l : 0], xv[l]);
-            doubt[l] = SCALAR(identity)(xv[l], edge) ? 0.0 : in_doubt ? 1.0 : 0.0;
+    for (int l = 0; l < LANES; l++) {
+        const REAL a = alpha[along ? l : 0], a_dot = alpha_dot[along ? l : 0];
+        const int identity = SCALAR(identity)(xv[l], edge);
+        if (slow) {
+            outv[l] = identity ? uv[l] : JOIN2(dot_slow, REAL)(a, uv[l], a_dot, xv[l]);
+        } else {
+            outv[l] = SCALAR(jvp)(identity, xv[l], a, uv[l], a_dot);
+            doubts[l] = JOIN2(dot_in_doubt, REAL)(a, uv[l], a_dot, xv[l]) ? 1 : doubts[l];
         }
-        for (int l = 0; l < LANES; l++) any += doubt[l];
-        for (int l = 0; any > 0 && l < LANES; l++)
-            if (doubt[l] > 0)
-                outv[l] = (REAL)dot_exact(alpha[along ? l : 0], uv[l], alpha_dot[along ? l : 0],
-                                          xv[l]);
     }
     PAIR(store)(out, outv);
     if (!whole) return;
-    REAL dyv[LANES], of_xv[LANES];
-    NATIVE first[LANES], second[LANES];
     PAIR(load)(dy, dyv);
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
@@ -242,57 +235,72 @@ PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL
         of_xv[l] = SCALAR(short_term)(identity, alpha_dot[along ? l : 0], dyv[l]);
         /* u * dy with a first factor that is positive on the identity branch and nowhere else */
         const REAL minus = uv[l] > 0 ? -uv[l] : uv[l];
-        first[l] = (NATIVE)(identity ? 1 : minus);
-        second[l] = (NATIVE)(uv[l] > 0 ? -dyv[l] : dyv[l]);
+        firstv[l] = (NATIVE)(identity ? 1 : minus);
+        secondv[l] = (NATIVE)(uv[l] > 0 ? -dyv[l] : dyv[l]);
     }
     PAIR(store)(of_x, of_xv);
-    JOIN2(store, X)(factor[0], first);
-    JOIN2(store, X)(factor[1], second);
+    JOIN2(store, X)(first, firstv);
+    JOIN2(store, X)(second, secondv);
 }
 
-PRELU_FN void PAIR(second_loop)(const prelu_second *c, size_t first, size_t end, const int along,
-                                const int whole, const REAL edge) {
-    const X *x = c->x, *u = c->u, *dy = c->dy;
+/* A run of one alpha, or one row of lanes. */
+PRELU_FN void PAIR(second_row)(const prelu_second *c, size_t start, size_t end, const int along,
+                               const int whole, const REAL edge, const int slow, REAL *doubts) {
+    const X *x = c->x, *u = c->u, *dy = whole ? c->dy : c->x;
     const REAL *alpha = c->alpha, *alpha_dot = c->alpha_dot;
-    X *out = c->out, *of_x = c->of_x, *const factor[2] = {c->factor[0], c->factor[1]};
-    size_t i = first;
+    const REAL one[2] = {*alpha, *alpha_dot}; /* not read again after each store */
+    X *out = c->out, *of_x = c->of_x, *first = c->factor[0], *second = c->factor[1];
+    size_t i = start;
     for (; i + LANES <= end; i += LANES) {
-        const size_t lane = along ? i - first : 0, at = whole ? i : 0;
-        X *const to[2] = {factor[0] + at, factor[1] + at};
-        PAIR(second_group)(x + i, u + i, dy + at, alpha + lane, alpha_dot + lane, along, out + i,
-                           of_x + at, to, whole, edge);
+        const size_t k = whole ? i : 0;
+        PAIR(second_group)(x + i, u + i, dy + k, along ? alpha + (i - start) : one,
+                           along ? alpha_dot + (i - start) : one + 1, along, out + i, of_x + k,
+                           first + k, second + k, whole, edge, slow, doubts);
     }
     if (i == end) return;
-    const size_t lane = along ? i - first : 0, m = (end - i) * sizeof *x;
-    X in[3][LANES] = {{0}}, got[4][LANES];
-    REAL lanes[2][LANES] = {{0}};
-    memcpy(in[0], x + i, m);
-    memcpy(in[1], u + i, m);
-    if (whole) memcpy(in[2], dy + i, m);
-    memcpy(lanes[0], alpha + lane, (along ? end - i : 1) * sizeof *alpha);
-    memcpy(lanes[1], alpha_dot + lane, (along ? end - i : 1) * sizeof *alpha);
-    X *const to[2] = {got[2], got[3]};
-    PAIR(second_group)(in[0], in[1], in[2], lanes[0], lanes[1], along, got[0], got[1], to, whole,
-                       edge);
+    const size_t m = (end - i) * sizeof *x;
+    X in[3][LANES], got[4][LANES];
+    REAL alphas[2][LANES];
+    for (size_t l = 0; l < LANES; l++) { /* filled up with the last element, that doubts no more */
+        const size_t k = i + l < end ? i + l : end - 1;
+        in[0][l] = x[k];
+        in[1][l] = u[k];
+        in[2][l] = dy[whole ? k : 0];
+        alphas[0][l] = alpha[along ? k - start : 0];
+        alphas[1][l] = alpha_dot[along ? k - start : 0];
+    }
+    PAIR(second_group)(in[0], in[1], in[2], alphas[0], alphas[1], along, got[0], got[1], got[2],
+                       got[3], whole, edge, slow, doubts);
     memcpy(out + i, got[0], m);
     if (!whole) return;
     memcpy(of_x + i, got[1], m);
-    memcpy(factor[0] + i, got[2], m);
-    memcpy(factor[1] + i, got[3], m);
+    memcpy(first + i, got[2], m);
+    memcpy(second + i, got[3], m);
 }
 
-PRELU_FN void PAIR(second_rows)(const prelu_second *c, size_t period, size_t n, const int along,
-                                const int whole, const REAL edge) {
+/* Returns whether a sum is in doubt. */
+PRELU_FN int PAIR(second_rows)(const prelu_second *c, size_t period, size_t n, const int along,
+                               const int whole, const REAL edge, const int slow) {
+    REAL doubts[LANES] = {0};
     for (size_t row = 0; row < n; row += period)
-        PAIR(second_loop)(c, row, n - row < period ? n : row + period, along, whole, edge);
+        PAIR(second_row)(c, row, n - row < period ? n : row + period, along, whole, edge, slow,
+                         doubts);
+    for (int l = 1; l < LANES; l++) doubts[0] += doubts[l];
+    return doubts[0] > 0;
 }
 
 static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, int at_one) {
     const REAL edge = JOIN2(edge, REAL)[at_one];
-    if (period && c->dy) PAIR(second_rows)(c, period, n, 1, 1, edge);
-    else if (period) PAIR(second_rows)(c, period, n, 1, 0, edge);
-    else if (c->dy) PAIR(second_loop)(c, 0, n, 0, 1, edge);
-    else PAIR(second_loop)(c, 0, n, 0, 0, edge);
+    const size_t row = period ? period : n;
+    const int doubtful = period && c->dy ? PAIR(second_rows)(c, row, n, 1, 1, edge, 0)
+                         : period        ? PAIR(second_rows)(c, row, n, 1, 0, edge, 0)
+                         : c->dy         ? PAIR(second_rows)(c, row, n, 0, 1, edge, 0)
+                                         : PAIR(second_rows)(c, row, n, 0, 0, edge, 0);
+    if (!doubtful) return;
+    prelu_second again = *c;
+    again.dy = NULL;
+    if (period) PAIR(second_rows)(&again, row, n, 1, 0, edge, 1);
+    else PAIR(second_rows)(&again, row, n, 0, 0, edge, 1);
 }
 
 #undef PAIR
