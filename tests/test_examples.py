@@ -86,6 +86,6 @@ def test_a_wrong_gain_grows_by_a_factor_in_each_layer(run):
 
 @pytest.mark.parametrize("name", [path.stem for path in EXAMPLES.glob("*.py")])
 def test_pictures_of_the_docs_are_of_the_examples(name):
-    assert name in (*PICTURES, "layers", "pictures")
+    assert name in (*PICTURES, "layers", "pictures", "data_parallel", "out_of_core")
     for picture in PICTURES.get(name, ()):
         assert (EXAMPLES.parent / "docs" / "pictures" / f"{picture}.png").stat().st_size < 200_000
