@@ -1,30 +1,60 @@
 """The compiled module; everything else about the package stands in pyproject.toml."""
 
-import sys
+import tempfile
 from pathlib import Path
 
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
-if sys.platform == "win32":
-    flags = ["/O2", "/std:c11", "/fp:precise"]
-else:
-    flags = [
-        "-std=gnu11",
-        "-O3",
-        # Without it gcc vectorises no select: the lane that is not taken might raise a flag.
-        "-fno-trapping-math",
-        # fma and ldexp need not set errno.
-        "-fno-math-errno",
-        # A product and a sum are two roundings everywhere, also where the machine has fma.
-        "-ffp-contract=off",
-        # A group copied by a loop stays in registers; made a memcpy, it goes through memory.
-        "-fno-tree-loop-distribute-patterns",
-        # Threaded jumps turn one select into two copies of what follows it, both computed.
-        "-fno-thread-jumps",
-        "-fvisibility=hidden",
-    ]
+MSVC = ["/O2", "/std:c11", "/fp:precise"]
+GCC_AND_CLANG = [
+    "-std=gnu11",
+    "-O3",
+    # Without it gcc vectorises no select: the lane that is not taken might raise a flag.
+    "-fno-trapping-math",
+    # fma and ldexp need not set errno.
+    "-fno-math-errno",
+    # A product and a sum are two roundings everywhere, also where the machine has fma.
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+]
+GCC = [  # for speed alone; clang knows neither the flags nor what they prevent
+    # A group copied by a loop stays in registers; made a memcpy, it goes through memory.
+    "-fno-tree-loop-distribute-patterns",
+    # Threaded jumps turn one select into two copies of what follows it, both computed.
+    "-fno-thread-jumps",
+]
+
+
+class BuildWithFlags(build_ext):
+    """Choose the flags by the compiler that is there, whatever the system or its name."""
+
+    def build_extensions(self):
+        """Build, with one set of flags for all extensions."""
+        if self.compiler.compiler_type == "msvc":
+            flags = MSVC
+        else:
+            flags = GCC_AND_CLANG + [flag for flag in GCC if self.knows(flag)]
+        for extension in self.extensions:
+            extension.extra_compile_args = flags
+        super().build_extensions()
+
+    def knows(self, flag):
+        """Return whether the compiler takes a flag."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "empty.c")
+            source.write_text("int nothing;\n")
+            try:
+                self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=["-Werror", flag]
+                )
+            except CompileError:
+                return False
+        return True
+
 
 sources = ["_cpu.pyx", "engine.c", "walk.c", "loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
 cpu = Extension(
@@ -38,7 +68,6 @@ cpu = Extension(
     ],
     include_dirs=["_ext", "prelu_array", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-    extra_compile_args=flags,
 )
 
-setup(ext_modules=cythonize([cpu], build_dir="build"))
+setup(ext_modules=cythonize([cpu], build_dir="build"), cmdclass={"build_ext": BuildWithFlags})
