@@ -14,6 +14,9 @@
 
 #include <float.h>
 #include <stdlib.h>
+#if PRELU_HAVE_X86_SETS
+#include <cpuid.h>
+#endif
 
 enum { FEW = 64 }; /* alphas whose sums fit the stack */
 
@@ -31,15 +34,21 @@ static const struct {
 };
 enum { INSTRUCTION_SETS = sizeof instruction_sets / sizeof *instruction_sets };
 
+/* Asked of the processor: __builtin_cpu_supports knows f16c only in newer clangs, and nothing at
+ * all in some of their runtimes. */
 static int runs_here(const char *name) {
 #if PRELU_HAVE_X86_SETS
-    if (strcmp(name, "avx512") == 0)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma");
+    unsigned a, b, c, d, saved = 0;
+    int avx2 = __get_cpuid(1, &a, &b, &c, &d) && c & bit_OSXSAVE && c & bit_F16C && c & bit_FMA;
+    if (avx2) /* which registers the system saves */
+        __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+    avx2 = avx2 && (saved & 0x06) == 0x06 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           b & bit_AVX2;
     if (strcmp(name, "avx2") == 0)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
-               __builtin_cpu_supports("fma");
+        return avx2;
+    if (strcmp(name, "avx512") == 0)
+        return avx2 && (saved & 0xe6) == 0xe6 && b & bit_AVX512F && b & bit_AVX512VL &&
+               b & bit_AVX512BW && b & bit_AVX512DQ;
 #endif
     return strcmp(name, "baseline") == 0;
 }

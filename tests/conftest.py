@@ -103,6 +103,18 @@ def instruction_set(request, _instruction_set):
     return request.param
 
 
+def pytest_collection_modifyitems(items):
+    """Order a test's runs on each instruction set side by side, where one reference serves all."""
+    first = {}
+
+    def order(item):
+        chosen = getattr(item, "callspec", None) and item.callspec.params.get("instruction_set")
+        name = item.nodeid.replace(chosen, "") if chosen else item.nodeid
+        return first.setdefault(name, len(first))
+
+    items.sort(key=order)
+
+
 @pytest.fixture
 def threads():
     """`set_num_threads`, undone afterwards."""
