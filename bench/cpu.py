@@ -4,6 +4,7 @@
     python bench/cpu.py --mib 0.25         arrays in the cache
     python bench/cpu.py --more             also threads, fresh outputs, hard sums, small calls
     python bench/cpu.py --json FILE        one JSON line per row, with machine, versions and commit
+    python bench/cpu.py --markdown FILE    the README's table of such a file; measures nothing
 
 The roof is np.copyto for the forward and np.add(x, dy, out=dx) for the backward (16-bit dtypes:
 bitwise_xor) on arrays of the same size, scaled to the bytes the call moves. Everything a row
@@ -17,7 +18,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import numpy as np
 
 import prelu_array
 from prelu_array import _cpu, prelu, prelu_backward
+from prelu_array.__main__ import medians
 
 LAYOUTS = ("shared", "NCHW", "NHWC 64", "NHWC 3", "per element")
 
@@ -52,19 +53,6 @@ def shapes(layout, n):
 def random_array(rng, shape, dtype):
     """Return normal random numbers."""
     return rng.standard_normal(shape, dtype=np.float32).astype(dtype)
-
-
-def medians(repeats, *calls):
-    """Return the median seconds of each call, all interleaved."""
-    times = [[] for _ in calls]
-    for call in calls:
-        call()
-    for _ in range(repeats):
-        for call, own in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            own.append(time.perf_counter() - start)
-    return [statistics.median(own) for own in times]
 
 
 class Work:
@@ -225,6 +213,28 @@ def machine():
     }
 
 
+def markdown(path, mib, threads):
+    """Return the table of the arrays of one size in a file of results; later lines count."""
+    pairs = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        if row["threads"] == threads and abs(row.get("bytes", 0) / (mib * 2**20) - 1) < 1e-3:
+            pairs.setdefault((row["dtype"], row["layout"]), {})[row["op"]] = row
+    lines = [
+        f"| {mib:g} MiB arrays | forward, of `np.copyto`'s speed | backward, of `np.add`'s time "
+        "| times NumPy's expressions |",
+        "|---|---|---|---|",
+    ]
+    for (dtype, layout), pair in pairs.items():
+        forward, backward = pair["forward"], pair["backward"]
+        lines.append(
+            f"| {dtype}, {layout} | {forward['times_roof_speed']:.2f} "
+            f"| {backward['times_roof_time']:.2f} "
+            f"| {forward['times_numpy_speed']:.0f}, {backward['times_numpy_speed']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
 def main():
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -237,7 +247,11 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--more", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
+    if options.markdown:
+        print(markdown(options.markdown, options.mib, options.threads))
+        return
     prelu_array.set_num_threads(options.threads)
     here = machine() | {"threads": options.threads}
     print(", ".join(f"{key} {value}" for key, value in here.items()))

@@ -140,12 +140,12 @@ def _backends() -> tuple[dict[str, Callable[[Any], Any]], list[str]]:
     return usable, unusable
 
 
-def _seconds(*calls: Callable[[], Any]) -> list[float]:
-    """Return the median time of each call, all of them interleaved."""
+def medians(repeats: int, *calls: Callable[[], Any]) -> list[float]:
+    """Return the median seconds of each call, all of them interleaved."""
     times: list[list[float]] = [[] for _ in calls]
     for call in calls:
         call()
-    for _ in range(_REPEATS):
+    for _ in range(repeats):
         for call, own in zip(calls, times, strict=True):
             start = time.perf_counter()
             call()
@@ -219,7 +219,8 @@ def _speeds(dtype: Any, real: dict[str, Any]) -> list[tuple[str, str]]:
     y, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(alpha)
     # integers of the same size: NumPy's float16 addition is no measure of the memory
     words = [a.view(f"u{dtype.itemsize}") for a in (x, dy, dx)]
-    times = _seconds(
+    times = medians(
+        _REPEATS,
         lambda: np.copyto(words[2], words[0]),
         lambda: prelu(x, alpha, axis=1, out=y),
         lambda: np.add(words[0], words[1], out=words[2]),
