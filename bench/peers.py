@@ -149,7 +149,7 @@ def numba_functions(kept=[]):  # noqa: B006  compiled once
     @njit(parallel=True)
     def forward_runs(x, alpha, y):
         for line in prange(x.shape[0] * x.shape[1]):
-            n, c = divmod(line, x.shape[1])
+            n, c = line // x.shape[1], line % x.shape[1]
             for i in range(x.shape[2]):
                 v = x[n, c, i]
                 y[n, c, i] = v if v > 0 else alpha[c] * v
@@ -158,7 +158,7 @@ def numba_functions(kept=[]):  # noqa: B006  compiled once
     def backward_runs(dy, x, alpha, dx):
         sums = np.zeros((x.shape[0], x.shape[1]))
         for line in prange(x.shape[0] * x.shape[1]):
-            n, c = divmod(line, x.shape[1])
+            n, c = line // x.shape[1], line % x.shape[1]
             total = 0.0
             for i in range(x.shape[2]):
                 v, g = x[n, c, i], dy[n, c, i]
