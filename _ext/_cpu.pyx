@@ -592,7 +592,8 @@ def round_partial(object state, object dtype):
     dalpha = np.empty(np.shape(state_)[:state_.ndim - 1], _arguments.as_dtype(dtype))
     alpha_dtype = dtype_code(dalpha)
     for k in range(cnp.PyArray_SIZE(dalpha)):
-        prelu_round_state(<cnp.int64_t *>cnp.PyArray_DATA(state_) + k * limbs, x_dtype, alpha_dtype,
+        prelu_round_state(<cnp.int64_t *>cnp.PyArray_DATA(state_) + k * limbs,
+                          x_dtype, alpha_dtype,
                           <char *>cnp.PyArray_DATA(dalpha) + k * cnp.PyArray_ITEMSIZE(dalpha))
     return dalpha
 
