@@ -20,6 +20,8 @@ GCC_AND_CLANG = [
     # A product and a sum are two roundings everywhere, also where the machine has fma.
     "-ffp-contract=off",
     "-fvisibility=hidden",
+    # Python's own flags may ask for debugging symbols: four fifths of the file.
+    "-g0",
 ]
 GCC = [  # for speed alone; clang knows neither the flags nor what they prevent
     # A group copied by a loop stays in registers; made a memcpy, it goes through memory.
