@@ -32,7 +32,10 @@ fuzz = settings(
 
 @st.composite
 def memory(draw, dtype, shape):
-    """An array of a shape, cut out of a larger one: any step, any order of axes, any bits."""
+    """Cut an array of a shape out of a larger one: any step, any order of axes, any bits.
+
+    What is drawn makes the array of a library.
+    """
     steps = draw(
         st.lists(st.integers(-3, 3).filter(bool), min_size=len(shape), max_size=len(shape))
     )
@@ -47,11 +50,16 @@ def memory(draw, dtype, shape):
     ]
     rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
     make = draw(st.sampled_from([any_bits, numbers, numbers]))
-    buffer = make(rng, [lengths[k] for k in order], dtype).transpose(np.argsort(order))
-    view = buffer[tuple(slice(start, None) for start in starts)]
-    view = view[tuple(slice(None, None, step) for step in steps)]
-    view = view[tuple(slice(1 if one else n) for n, one in zip(shape, expanded, strict=True))]
-    return np.broadcast_to(view, shape)
+    buffer = make(rng, [lengths[k] for k in order], dtype)
+
+    def cut(module=np):
+        view = module.asarray(buffer).transpose(np.argsort(order).tolist())
+        view = view[tuple(slice(start, None) for start in starts)]
+        view = view[tuple(slice(None, None, step) for step in steps)]
+        view = view[tuple(slice(1 if one else n) for n, one in zip(shape, expanded, strict=True))]
+        return module.broadcast_to(view, shape)
+
+    return cut
 
 
 @st.composite
@@ -77,13 +85,13 @@ def shapes_and_axis(draw, most=6):
 
 
 @pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
-def test_any_memory_and_any_placement(instruction_set, dtype, alpha_dtype):
+def test_any_memory_and_any_placement(way, dtype, alpha_dtype):
     @fuzz
     @given(st.data())
     def check(data):
         shape, alpha_shape, axis = data.draw(shapes_and_axis())
-        x, dy = (data.draw(memory(dtype, shape)) for _ in range(2))
-        alpha = data.draw(memory(alpha_dtype, alpha_shape))
+        x, dy = (data.draw(memory(dtype, shape))(way.module) for _ in range(2))
+        alpha = data.draw(memory(alpha_dtype, alpha_shape))(way.module)
         check_forward(x, alpha, axis)
         check_backward(x, alpha, dy, axis)
 
@@ -91,7 +99,7 @@ def test_any_memory_and_any_placement(instruction_set, dtype, alpha_dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_larger_shapes(instruction_set, dtype):
+def test_larger_shapes(way, dtype):
     """Long enough for whole vectors and for the loops of long runs."""
 
     @settings(fuzz, max_examples=15)
@@ -102,8 +110,8 @@ def test_larger_shapes(instruction_set, dtype):
         )
         axis = data.draw(st.sampled_from([None, *range(len(shape))]))
         alpha_shape = () if axis is None else (shape[axis],)
-        x, dy = (data.draw(memory(dtype, shape)) for _ in range(2))
-        alpha = data.draw(memory(data.draw(st.sampled_from(DTYPES)), alpha_shape))
+        x, dy = (data.draw(memory(dtype, shape))(way.module) for _ in range(2))
+        alpha = data.draw(memory(data.draw(st.sampled_from(DTYPES)), alpha_shape))(way.module)
         check_forward(x, alpha, axis)
         check_backward(x, alpha, dy, axis)
 
@@ -111,7 +119,7 @@ def test_larger_shapes(instruction_set, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_numbers_that_hypothesis_finds(dtype):
+def test_numbers_that_hypothesis_finds(backend, dtype):
     """Its own values: it shrinks them to the simplest that fails."""
 
     @fuzz
@@ -119,14 +127,15 @@ def test_numbers_that_hypothesis_finds(dtype):
     def check(data):
         case = data.draw(prelu_inputs(dtype=dtype, alpha_dtype=data.draw(st.sampled_from(DTYPES))))
         axis = None if case.alpha.size == 1 else case.axis
-        check_forward(case.x, case.alpha, axis)
-        check_backward(case.x, case.alpha, case.dy, axis)
+        x, alpha, dy = map(backend.asarray, (case.x, case.alpha, case.dy))
+        check_forward(x, alpha, axis)
+        check_backward(x, alpha, dy, axis)
 
     check()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_views_of_one_buffer(dtype):
+def test_views_of_one_buffer(backend, dtype):
     """x, dy, alpha, dx and dalpha overlap in any way; the result is that of no overlap."""
 
     @settings(fuzz, max_examples=100)
@@ -150,23 +159,28 @@ def test_views_of_one_buffer(dtype):
             start = data.draw(st.integers(0, buffer.size - span - 1))
             strides = tuple(s * buffer.itemsize for s in steps)
             flips = tuple(slice(None, None, data.draw(st.sampled_from([1, -1]))) for _ in shape)
-            return lambda b: np.lib.stride_tricks.as_strided(b[start:], shape, strides)[flips]
+
+            def look(b):
+                tricks = (np if type(b) is np.ndarray else backend.module).lib.stride_tricks
+                return tricks.as_strided(b[start:], shape, strides)[flips]
+
+            return look
 
         shape = data.draw(st.sampled_from([(4, 6), (3, 7), (12,)]))
         axis = data.draw(st.sampled_from([0, -1]))
         of_x, of_dy, of_dx, of_y = (view(shape) for _ in range(4))
         of_alpha, of_dalpha = view((shape[axis],)), view((shape[axis],))
-        before = buffer.copy()
-        x, dy, alpha = of_x(before), of_dy(before), of_alpha(before)
-        y = prelu(of_x(buffer), of_alpha(buffer), axis=axis, out=of_y(buffer))
+        x, dy, alpha = of_x(buffer), of_dy(buffer), of_alpha(buffer)
+        there = backend.asarray(buffer.copy())
+        y = prelu(of_x(there), of_alpha(there), axis=axis, out=of_y(there))
         assert_same_bits(y, reference_prelu(x, alpha, axis=axis))
 
-        buffer[:] = before
-        outs = of_dx(buffer), of_dalpha(buffer)
-        if np.shares_memory(*outs):
+        there = backend.asarray(buffer.copy())
+        outs = of_dx(there), of_dalpha(there)
+        if np.shares_memory(of_dx(buffer), of_dalpha(buffer)):
             outs = data.draw(st.sampled_from([(outs[0], None), (None, outs[1])]))
         at_zero = data.draw(st.sampled_from(AT_ZERO))
-        inputs = of_dy(buffer), of_x(buffer), of_alpha(buffer)
+        inputs = of_dy(there), of_x(there), of_alpha(there)
         got = prelu_backward(*inputs, axis=axis, at_zero=at_zero, out=outs)
         right = reference_prelu_backward(dy, x, alpha, axis=axis, at_zero=at_zero)
         for a, b in zip(got, right, strict=True):

@@ -27,8 +27,30 @@ FORMATS = {
 }
 
 
-def partial(dy, x, alpha, **options):
-    return prelu_backward_partial(dy, x, alpha, need_dx=False, **options)[1]
+class On:
+    """The functions on a library's arrays, from NumPy arrays and back."""
+
+    def __init__(self, backend):
+        self.backend = backend
+
+    def there(self, a):
+        return a if isinstance(a, float) else self.backend.asarray(a)
+
+    def gradients(self, dy, x, alpha, **options):
+        given = map(self.there, (dy, x, alpha))
+        dx, state = prelu_backward_partial(*given, **options)
+        return dx, self.backend.asnumpy(state)
+
+    def partial(self, dy, x, alpha, **options):
+        return self.gradients(dy, x, alpha, need_dx=False, **options)[1]
+
+    def dalpha(self, state, dtype):
+        return self.backend.asnumpy(dalpha_from_partial(self.there(state), dtype))
+
+
+@pytest.fixture
+def on(backend):
+    return On(backend)
 
 
 def value(state, dtype):
@@ -82,7 +104,7 @@ KINDS = ("ordinary", "sizes", "cancellation", "not finite")
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # abs of a NaN
-def test_any_split_in_any_order_gives_the_whole(dtype, kind):
+def test_any_split_in_any_order_gives_the_whole(on, dtype, kind):
     """50 times four kinds of data: cut at random, shuffled, added, rounded once."""
     rng = np.random.default_rng(KINDS.index(kind))
     alpha = alphas((3,), np.float64 if kind == "ordinary" else dtype)
@@ -91,26 +113,27 @@ def test_any_split_in_any_order_gives_the_whole(dtype, kind):
         at_zero = AT_ZERO[trial % 2]
         options = {"axis": 1, "at_zero": at_zero}
         right = reference_prelu_backward(dy, x, alpha, **options)
-        whole = partial(dy, x, alpha, **options)
-        assert_same_bits(dalpha_from_partial(whole, alpha.dtype), right[1])
-        assert_same_bits(prelu_backward(dy, x, alpha, **options)[1], right[1])
+        whole = on.partial(dy, x, alpha, **options)
+        assert_same_bits(on.dalpha(whole, alpha.dtype), right[1])
+        got = prelu_backward(*map(on.there, (dy, x, alpha)), **options)
+        assert_same_bits(got[1], right[1])
 
         pieces = np.split(rng.permutation(60), np.sort(rng.integers(0, 61, rng.integers(1, 9))))
         state = np.zeros_like(whole)
         for k in rng.permutation(len(pieces)):
-            state += partial(dy[pieces[k]], x[pieces[k]], alpha, **options)
-        assert_same_bits(dalpha_from_partial(state, alpha.dtype), right[1], f"{trial}")
+            state += on.partial(dy[pieces[k]], x[pieces[k]], alpha, **options)
+        assert_same_bits(on.dalpha(state, alpha.dtype), right[1], f"{trial}")
 
 
 @pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
-def test_every_pair_of_dtypes(dtype, alpha_dtype):
+def test_every_pair_of_dtypes(on, dtype, alpha_dtype):
     for kind in KINDS[:3]:
         x, dy = hard(kind, np.random.default_rng(1), 40, dtype)
         alpha = alphas((3,), alpha_dtype)
         right = reference_prelu_backward(dy, x, alpha, axis=1)
-        dx, state = prelu_backward_partial(dy, x, alpha, axis=1)
+        dx, state = on.gradients(dy, x, alpha, axis=1)
         assert_same_bits(dx, right[0])
-        assert_same_bits(dalpha_from_partial(state, alpha_dtype), right[1])
+        assert_same_bits(on.dalpha(state, alpha_dtype), right[1])
 
 
 @pytest.mark.parametrize(
@@ -119,14 +142,14 @@ def test_every_pair_of_dtypes(dtype, alpha_dtype):
      "axes out of order, some shared", "axis 1, NCHW"],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_shapes(dtype, placement):
+def test_shapes(on, dtype, placement):
     x, alpha, dy, axis = drawn(placement, dtype, np.float32)
     for need_dx in (True, False):
-        dx, state = prelu_backward_partial(dy, x, alpha, axis=axis, need_dx=need_dx)
+        dx, state = on.gradients(dy, x, alpha, axis=axis, need_dx=need_dx)
         right = reference_prelu_backward(dy, x, alpha, axis=axis)
         assert state.shape == (*alpha.shape, FORMATS[np.dtype(dtype).name][0])
         assert state.dtype == np.int64
-        assert_same_bits(dalpha_from_partial(state, alpha.dtype), right[1])
+        assert_same_bits(on.dalpha(state, alpha.dtype), right[1])
         if need_dx:
             assert_same_bits(dx, right[0])
         else:
@@ -138,9 +161,9 @@ def test_shapes(dtype, placement):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("kind", KINDS[:3])
-def test_the_limbs_are_the_exact_sum(dtype, kind):
+def test_the_limbs_are_the_exact_sum(on, dtype, kind):
     x, dy = hard(kind, np.random.default_rng(2), 50, dtype)
-    state = partial(dy, x, alphas((3,), dtype), axis=1)
+    state = on.partial(dy, x, alphas((3,), dtype), axis=1)
     n_limbs, limbs, _ = FORMATS[np.dtype(dtype).name]
     assert state.shape == (3, n_limbs)
     assert n_limbs == limbs + 3
@@ -148,12 +171,12 @@ def test_the_limbs_are_the_exact_sum(dtype, kind):
         terms = zip(x[:, channel].tolist(), dy[:, channel].tolist(), strict=True)
         exact = sum(Fraction(a) * Fraction(b) for a, b in terms if a <= 0)
         assert value(state[channel], dtype) == exact
-        assert_same_bits(dalpha_from_partial(state, dtype)[channel], rounded(exact, dtype))
+        assert_same_bits(on.dalpha(state, dtype)[channel], rounded(exact, dtype))
     assert not state[:, limbs:].any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_a_state_is_carried_and_depends_on_the_terms_alone(dtype):
+def test_a_state_is_carried_and_depends_on_the_terms_alone(on, dtype):
     """Shuffled, cut by alpha's place, transposed: the same integers."""
     rng = np.random.default_rng(3)
     limbs = FORMATS[np.dtype(dtype).name][1]
@@ -162,18 +185,18 @@ def test_a_state_is_carried_and_depends_on_the_terms_alone(dtype):
             x, dy = hard(kind, rng, max(n, 2), dtype)
             x, dy = x[:n], dy[:n]
             alpha = alphas((3,), dtype)
-            state = partial(dy, x, alpha, axis=1)
+            state = on.partial(dy, x, alpha, axis=1)
             assert ((state[:, : limbs - 1] >= 0) & (state[:, : limbs - 1] < 1 << 32)).all()
             order = rng.permutation(n)
-            assert np.array_equal(partial(dy[order], x[order], alpha, axis=1), state)
-            assert np.array_equal(partial(dy.T.copy(), x.T.copy(), alpha, axis=0), state)
+            assert np.array_equal(on.partial(dy[order], x[order], alpha, axis=1), state)
+            assert np.array_equal(on.partial(dy.T.copy(), x.T.copy(), alpha, axis=0), state)
             for channel in range(3):
-                alone = partial(dy[:, channel], x[:, channel], 0.5)
+                alone = on.partial(dy[:, channel], x[:, channel], 0.5)
                 assert np.array_equal(alone, state[channel])
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_an_exact_zero_is_all_zeros(dtype):
+def test_an_exact_zero_is_all_zeros(on, dtype):
     for x, dy in (
         ([], []),
         ([1.0, 2.0], [1.0, np.nan]),
@@ -181,17 +204,17 @@ def test_an_exact_zero_is_all_zeros(dtype):
         ([-1.0, -2.0], [-2.0, 1.0]),
         ([-1.0, -2.0] * 500, [-2.0, 1.0] * 500),
     ):
-        state = partial(np.array(dy, dtype), np.array(x, dtype), 0.25)
+        state = on.partial(np.array(dy, dtype), np.array(x, dtype), 0.25)
         assert not state.any()
-        assert_same_bits(dalpha_from_partial(state, dtype), np.zeros((), dtype))
+        assert_same_bits(on.dalpha(state, dtype), np.zeros((), dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_terms_that_are_not_finite_are_counted(dtype):
+def test_terms_that_are_not_finite_are_counted(on, dtype):
     inf, nan = np.inf, np.nan
     x = np.array([-1, -1, -1, 0, nan, -inf, -inf, 1, inf, -2], dtype)
     dy = np.array([nan, inf, -inf, inf, 1, 1, 0, nan, -inf, 3], dtype)
-    state = partial(dy, x, 0.25)
+    state = on.partial(dy, x, 0.25)
     limbs = FORMATS[np.dtype(dtype).name][1]
     assert state[limbs:].tolist() == [4, 1, 2]
     assert value(state, dtype) == -6
@@ -200,11 +223,11 @@ def test_terms_that_are_not_finite_are_counted(dtype):
         ([1 << 40, 1 << 40, 0], nan),
     ):  # fmt: skip
         state[limbs:] = counts
-        assert_same_bits(dalpha_from_partial(state, dtype), np.array(expected, dtype))
+        assert_same_bits(on.dalpha(state, dtype), np.array(expected, dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_two_to_the_31_states_add(dtype):
+def test_two_to_the_31_states_add(on, dtype):
     """A state is added to itself 31 times over; the largest terms of both signs are among them."""
     info = ml_dtypes.finfo(dtype)
     rng = np.random.default_rng(4)
@@ -213,7 +236,7 @@ def test_two_to_the_31_states_add(dtype):
     dy[:, 1] *= -1
     dy[20:, 2] = -dy[20:, 2]
     x[-1, 0], dy[-1, 0] = -info.smallest_subnormal, -info.smallest_subnormal
-    once = partial(dy, x, alphas((3,), dtype), axis=1)
+    once = on.partial(dy, x, alphas((3,), dtype), axis=1)
     state = once.copy()
     for _ in range(31):
         state += state
@@ -221,12 +244,12 @@ def test_two_to_the_31_states_add(dtype):
         exact = value(once[channel], dtype) * 2**31
         assert value(state[channel], dtype) == exact
         for alpha_dtype in DTYPES:
-            got = dalpha_from_partial(state, alpha_dtype)[channel]
+            got = on.dalpha(state, alpha_dtype)[channel]
             assert_same_bits(got, rounded(exact, alpha_dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_states_that_are_not_carried(dtype):
+def test_states_that_are_not_carried(on, dtype):
     """Limbs of any size and sign, as sums and differences of states have."""
     rng = np.random.default_rng(5)
     n_limbs, limbs, _ = FORMATS[np.dtype(dtype).name]
@@ -239,7 +262,7 @@ def test_states_that_are_not_carried(dtype):
         state[k, rng.integers(limbs) :] = 0
     before = state.copy()
     for alpha_dtype in DTYPES:
-        got = dalpha_from_partial(state, alpha_dtype)
+        got = on.dalpha(state, alpha_dtype)
         right = [rounded(value(one, dtype), alpha_dtype) for one in state]
         assert_same_bits(got, np.array(right))
     assert np.array_equal(state, before)
@@ -247,7 +270,7 @@ def test_states_that_are_not_carried(dtype):
 
 def test_any_int64_array_is_taken():
     x, dy = (numbers(np.random.default_rng(6), (4, 3, 5), np.float32) for _ in range(2))
-    state = partial(dy, x, alphas((3, 5), np.float32))
+    state = prelu_backward_partial(dy, x, alphas((3, 5), np.float32))[1]
     right = dalpha_from_partial(state, np.float32)
     assert_same_bits(right, reference_prelu_backward(dy, x, alphas((3, 5), np.float32))[1])
     strided = np.zeros((5, 46, 6), np.int64)[:, ::2, ::2].transpose(2, 0, 1)

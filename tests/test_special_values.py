@@ -64,14 +64,15 @@ def test_table_of_the_contract(backend, row, dtype, alpha_dtype):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"x={row[0]},alpha={row[1]}")
-def test_table_of_the_contract_beside_other_elements(instruction_set, row):
+def test_table_of_the_contract_beside_other_elements(way, row):
     """In a sum and in a vector, not alone."""
     for n in (2, 16, 40, 300):
         x, dy = np.full(n, -2.0, np.float32), np.full(n, 3.0, np.float32)
         x[n // 2], dy[n // 2] = row[0], 1
         alpha = np.float32(row[1])
-        y = prelu(x, alpha)
-        dx, dalpha = prelu_backward(dy, x, alpha)
+        x, dy = way.asarray(x), way.asarray(dy)
+        y = way.asnumpy(prelu(x, alpha))
+        dx, dalpha = map(way.asnumpy, prelu_backward(dy, x, alpha))
         assert_same_bits(y[n // 2], np.float32(row[2]))
         assert_same_bits(dx[n // 2], np.float32(row[3]))
         assert_same_bits(dalpha, np.array(row[4] - 6 * (n - 1), np.float32))
@@ -89,16 +90,19 @@ def rotations(dtype, n):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_special_values_at_every_place(instruction_set, dtype):
+def test_special_values_at_every_place(way, dtype):
     for n in SIZES:
         x, dy, alpha, y, dx = rotations(dtype, n)
-        got = np.array([prelu(*row) for row in zip(x, alpha, strict=True)], x.dtype)
+        x, dy, alpha = map(way.asarray, (x, dy, alpha))
+        rows = range(len(x))
+        got = np.array([way.asnumpy(prelu(x[k], alpha[k])) for k in rows], y.dtype)
         assert_same_bits(got, y, f"y of {n}")
         for at_zero, right in zip(AT_ZERO, dx, strict=True):
             got = [
-                prelu_backward(*row, at_zero=at_zero)[0] for row in zip(dy, x, alpha, strict=True)
+                way.asnumpy(prelu_backward(dy[k], x[k], alpha[k], at_zero=at_zero)[0])
+                for k in rows
             ]
-            assert_same_bits(np.array(got, x.dtype), right, f"dx of {n}, at_zero={at_zero!r}")
+            assert_same_bits(np.array(got, y.dtype), right, f"dx of {n}, at_zero={at_zero!r}")
 
 
 @functools.cache
@@ -118,11 +122,12 @@ def intruders(dtype, n):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_one_special_value_in_a_sum_at_every_place(instruction_set, dtype):
+def test_one_special_value_in_a_sum_at_every_place(way, dtype):
     for n in SIZES:
         x, dy, right = intruders(dtype, n)
-        got = np.empty_like(right)
-        for k in range(len(x)):
+        x, dy = way.asarray(x), way.asarray(dy)
+        got = way.asarray(np.empty_like(right))
+        for k in range(len(right)):
             prelu_backward(dy[k], x[k], 0.25, need_dx=False, out=(None, got[k, 0:1].reshape(())))
         assert_same_bits(got, right, f"dalpha of {n}")
 
@@ -145,11 +150,12 @@ def test_shared_alpha_and_special_values(backend, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_tails_of_every_layout(instruction_set, dtype):
+def test_tails_of_every_layout(way, dtype):
     for case in cases(dtype=dtype, kind="tail"):
         axis = None if case.alpha.size == 1 else case.axis
-        check_forward(case.x, case.alpha, axis, case.name)
-        check_backward(case.x, case.alpha, case.dy, axis, case.name)
+        x, alpha, dy = map(way.asarray, (case.x, case.alpha, case.dy))
+        check_forward(x, alpha, axis, case.name)
+        check_backward(x, alpha, dy, axis, case.name)
 
 
 # ---- the floating-point environment of someone else ----

@@ -119,6 +119,7 @@ class Proof:
             asarray=lambda a: a if isinstance(a, HostArray) else place(a),
             asnumpy=lambda a: a.get(),
             full=lambda shape, value, dtype: place(np.full(shape, value, dtype)),
+            ones=lambda shape, dtype=np.float64: place(np.ones(shape, dtype)),
             ones_like=lambda a: place(np.ones_like(a, subok=False)),
             broadcast_to=lambda a, shape: np.broadcast_to(a, shape, subok=True),
             RawKernel=lambda text, name, options: (
