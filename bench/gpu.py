@@ -48,7 +48,8 @@ def sass() -> None:
     """Print what the innermost loops cost, and what that allows."""
     from gpu_proof import nvrtc, variants
 
-    print("alpha of x's dtype, sm_80: instructions per element in the loop")
+    print("alpha of x's dtype, sm_80: instructions per element in the text of the loop; in the")
+    print("double backward of float64 and in partial sums most of that runs seldom")
     print(f"{'':34}{'all':>7}{'double':>8}{'convert':>9}   share of a copy's speed, at most")
     kinds = {  # the definitions that tell a fused backward from the others, streams
         "backward": ({"SECOND": 0, "STATES": 0, "WANT_DX": 1}, 3),
