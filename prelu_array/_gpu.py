@@ -29,11 +29,11 @@ from ._gpu_arguments import (
     with_strides_of,
 )
 from ._gpu_kernels import (
-    END_OF_STATES,
-    END_OF_SUMS,
-    OPERANDS,
     as_bits,
     launch,
+    prelu_end_of_states,
+    prelu_end_of_sums,
+    prelu_operands,
     strided,
     strided_sums,
 )
@@ -75,7 +75,7 @@ class Operands(NamedTuple):
         a, dd = self.alpha, self.ddalpha or _NO_ALPHA
         arrays = (self.out, self.of_x, self.x, self.dy, self.ddx, a.array, dd.array)
         pointers = [0 if array is None else array.data.ptr for array in arrays]
-        return np.array((*pointers, a.number, dd.number), OPERANDS)
+        return prelu_operands(*pointers, a.number, dd.number)
 
 
 _NO_ALPHA = Alpha(None, 0.0, None, (), ())
@@ -100,7 +100,8 @@ def forward(x: Any, alpha: Any, axis: Any, out: Any) -> Any:
         else:
             check_out(out, "out", x, x.shape, x.dtype, "x")
             x = apart(x, out)
-            a = a._replace(array=apart(a.array, out, False))
+            if overlap(a.array, out):
+                a = a._replace(array=apart(a.array, out, False))
         if x.size:
             _scale(Operands(x, a, out), False)
     return out
@@ -248,11 +249,12 @@ def _along(a: Alpha, x: Any) -> Any:
 
 def _scale(o: Operands, at_one: bool) -> None:
     """Y, dx or y_dot."""
-    edge = _plan.edge(*o.codes, at_one)
+    codes, given = o.codes, o.given
+    edge = _plan.edge(*codes, at_one)
     second = o.ddalpha is not None
     plan = _plan.scale(
-        *o.codes, o.x.shape, tuple(a.strides for a in o.given),
-        o.alpha.strides(o.alpha.array, o.x.ndim), aligned(*o.given),
+        *codes, o.x.shape, tuple([a.strides for a in given]),
+        o.alpha.strides(o.alpha.array, o.x.ndim), aligned(*given),
         aligned(o.alpha.array, o.ddalpha.array if o.ddalpha else None), o.dy is not None, second,
     )  # fmt: skip
     if plan is not None:
@@ -260,7 +262,7 @@ def _scale(o: Operands, at_one: bool) -> None:
         return
     g = next(a for a in (o.ddx, o.dy, o.x) if a is not None)
     slopes = [_along(a, o.x) for a in (o.alpha, o.ddalpha) if a is not None]
-    kernel = strided("jvp" if second else "scale", *o.codes)
+    kernel = strided("jvp" if second else "scale", *codes)
     kernel(as_bits(o.x), as_bits(g), *slopes, edge, as_bits(o.out))
 
 
@@ -300,10 +302,10 @@ def _dalpha(dalpha: Any, o: Operands, at_one: bool) -> bool:
             plan = _first(o, o.alpha.strides(result, o.x.ndim), result)
             assert plan is not None
     if plan is not None:
-        words, end = _workspace(plan, result)
+        workspace = _workspace(plan, result)
         assert plan.first is not None
-        launch(plan.first, (o.by_value(), edge, *plan.first.scalars, end))
-        _finish(plan, words, end, result, [o.x, o.factor, o.dy], edge)
+        launch(plan.first, (o.by_value(), edge, *plan.first.scalars, workspace[-1]))
+        _finish(plan, workspace, result, (o.x, o.factor, o.dy), edge)
     if result is not dalpha:
         dalpha[...] = result
     return o.out is not None
@@ -329,32 +331,34 @@ def _rearranged(o: Operands) -> Operands:
     return Operands(x, alpha, dy=copied(o.dy), ddx=copied(o.ddx), ddalpha=alpha)
 
 
-def _workspace(plan: _plan_sums.Sums, dalpha: Any) -> tuple[Any, Any]:
-    """Return memory for doubts and partial sums, and where kernels find both and dalpha."""
-    end = np.zeros((), END_OF_SUMS)
-    end["dalpha"], end["dalpha_stride"] = dalpha.data.ptr, plan.dalpha_stride
-    end["bound"], end["tiny"] = plan.bound, plan.tiny
-    if plan.exact is None:
-        return None, end
-    words = cupy.empty(plan.zeros + 1 + plan.alphas + 3 * plan.partials, np.uint64)
-    words.data.memset_async(0, 8 * (plan.zeros + 1))
-    keep(words)
-    end["doubtful"] = words.data.ptr + 8 * plan.zeros
-    end["partials"] = end["doubtful"] + 8 * (1 + plan.alphas)
-    return words, end
+def _workspace(plan: _plan_sums.Sums, dalpha: Any) -> tuple[Any, int, Any]:
+    """Return memory for doubts and partial sums, where the doubts are, and an end of sums."""
+    doubtful = partials = 0
+    words = None
+    if plan.exact is not None:
+        words = cupy.empty(plan.zeros + 1 + plan.alphas + 3 * plan.partials, np.uint64)
+        words.data.memset_async(0, 8 * (plan.zeros + 1))
+        keep(words)
+        doubtful = words.data.ptr + 8 * plan.zeros
+        partials = doubtful + 8 * (1 + plan.alphas)
+    end = prelu_end_of_sums(
+        partials, dalpha.data.ptr, plan.dalpha_stride, doubtful, plan.bound, plan.tiny
+    )
+    return words, doubtful, end
 
 
 def _finish(
-    plan: _plan_sums.Sums, words: Any, end: Any, dalpha: Any, arrays: list[Any], edge: float
+    plan: _plan_sums.Sums, workspace: tuple[Any, int, Any], dalpha: Any, arrays: Any, edge: float
 ) -> None:
     """Add the partial sums and settle the doubts; arrays are x, factor and dy."""
+    words, doubtful, end = workspace
     if plan.finish is not None:
         launch(plan.finish, (*plan.finish.scalars, end))
     if plan.exact is not None:
         states = words.data.ptr + 8 * plan.exact.grid
         launch(
             plan.exact,
-            (*arrays, edge, dalpha, np.int64(plan.dalpha_stride), end["doubtful"][()],
+            (*arrays, edge, dalpha, np.int64(plan.dalpha_stride), np.uint64(doubtful),
              np.uint64(states), words, plan.terms),
         )  # fmt: skip
 
@@ -378,13 +382,14 @@ def _reduced(dalpha: Any, o: Operands, edge: float) -> None:
         strided("terms", *o.codes)(*(as_bits(a[at]) for a in arrays), edge, flat)
         return
     plan = _plan_sums.reduction(*o.codes, kept, summed, _multiprocessors(o.x.device.id))
-    words, end = _workspace(plan, dalpha)
+    workspace = _workspace(plan, dalpha)
+    words = workspace[0]
     partials = words[-3 * plan.partials :].view(np.float64).reshape(*kept[0], 3)
     strided_sums(*o.codes, edge)(
         *(as_bits(a) for a in arrays), *(partials[..., i] for i in range(3)),
         axis=tuple(range(n, o.x.ndim)),
     )  # fmt: skip
-    _finish(plan, words, end, dalpha, arrays, edge)
+    _finish(plan, workspace, dalpha, arrays, edge)
 
 
 def _states(state: Any, o: Operands, at_one: bool) -> bool:
@@ -401,8 +406,7 @@ def _states(state: Any, o: Operands, at_one: bool) -> bool:
         launch(exact, (*arrays, edge, nothing, np.int64(0), nothing, state, nothing, terms))
         return False
     assert plan.first is not None
-    end = np.zeros((), END_OF_STATES)
-    end["states"], end["stride"] = state.data.ptr, plan.dalpha_stride * state.shape[-1]
+    end = prelu_end_of_states(state.data.ptr, plan.dalpha_stride * state.shape[-1])
     launch(plan.first, (o.by_value(), edge, *plan.first.scalars, end))
     return o.out is not None
 

@@ -54,7 +54,7 @@ def check_array(a: Any, name: str, x: Any) -> None:
 def _rounded(number: float, dtype: Any) -> Any:
     """Return a number rounded once to a dtype; ml_dtypes would round to float32 before."""
     if not _arguments.is_bfloat16(dtype):
-        return np.asarray(number).astype(dtype)
+        return dtype.type(number)
     cut = np.float32(number)
     if abs(float(cut)) > abs(number):
         cut = np.nextafter(cut, np.float32(0))
@@ -70,8 +70,9 @@ def _number_or_array(
         check_array(value, name, x)
         return value, 0.0, value.dtype, value.shape
     if type(value) in (float, int):
-        rounded = _rounded(_arguments.number(value, dtype, name, like), dtype)
-        return None, float(rounded), dtype, ()
+        if not -65504 <= value <= 65504:  # what every dtype holds
+            value = _arguments.number(value, dtype, name, like)
+        return None, float(_rounded(value, dtype)), dtype, ()
     if isinstance(value, np.generic | bool | complex):
         given = np.asarray(value)
         _arguments.check_dtype(given.dtype, name)

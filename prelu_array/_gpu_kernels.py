@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import cupy
@@ -14,20 +15,25 @@ from ._plan import Launch, head
 # No contraction: a product and a sum are two roundings.
 OPTIONS = ("-std=c++17", "-fmad=false")
 
-# Arguments by value, as the .cu files declare them.
-POINTERS = ("out", "of_x", "x", "dy", "ddx", "alpha", "ddalpha")
-OPERANDS = np.dtype([*((name, "u8") for name in POINTERS), ("number", "f8"), ("ddnumber", "f8")])
-END_OF_SUMS = np.dtype(
-    [
-        ("partials", "u8"),
-        ("dalpha", "u8"),
-        ("dalpha_stride", "i8"),
-        ("doubtful", "u8"),
-        ("bound", "f8"),
-        ("tiny", "f8"),
-    ]
-)
-END_OF_STATES = np.dtype([("states", "u8"), ("stride", "i8")])
+
+class ByValue:
+    """A struct of the .cu files. A call makes an argument of its fields, in their order."""
+
+    def __init__(self, form: str) -> None:
+        self._struct = Struct(form)
+        self._dtype = np.dtype([("words", np.uint64, (self._struct.size // 8,))])
+
+    def __call__(self, *fields: Any) -> Any:
+        """Return an array of size one, which CuPy passes by value."""
+        return np.frombuffer(self._struct.pack(*fields), self._dtype)
+
+
+# out, of_x, x, dy, ddx, alpha, ddalpha; number, ddnumber
+prelu_operands = ByValue("7Q2d")
+# partials, dalpha; dalpha_stride; doubtful; bound, tiny
+prelu_end_of_sums = ByValue("2QqQ2d")
+# states; stride
+prelu_end_of_states = ByValue("Qq")
 
 
 @lru_cache(maxsize=8)

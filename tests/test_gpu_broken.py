@@ -98,8 +98,7 @@ def test_an_overflow_of_32_bits_is_caught(monkeypatch, broken):
     out = device.place(np.zeros(32, np.float32))
     launch = _plan.scale("f32", "f32", (2**33,), ((4,), (4,)), (0,), True, True, False)
     assert "#define I long long\n" in launch.head
-    operands = np.zeros((), _gpu_kernels.OPERANDS)
-    operands["out"], operands["x"], operands["number"] = out.data.ptr, x.data.ptr, 0.5
+    operands = _gpu_kernels.prelu_operands(out.data.ptr, 0, x.data.ptr, 0, 0, 0, 0, 0.5, 0.0)
     arguments = (operands, 0.0, *launch.scalars)
     _gpu_kernels.launch(launch._replace(grid=1), arguments)
     assert bool((out.get() == -0.5).all()) != broken

@@ -117,7 +117,7 @@ def test_layouts_aligned_and_not(proof, dtype, alpha_dtype):
             continue  # every pair sees some layouts, every dtype sees all
         x, dy = numbers(rng, shape, dtype), numbers(rng, shape, dtype)
         alpha = numbers(rng, alpha_shape, alpha_dtype)
-        for offset in (0, 8):
+        for offset in (0, 8) if (k + pair) % 3 == 0 else (8 * ((k + pair) % 2),):
             check(x, alpha, dy, axis, offset, what=f"{layout} at {offset}")
 
 
