@@ -25,6 +25,7 @@ from ._gpu_arguments import (
     keep,
     overlap,
     refuse,
+    share_memory,
     with_direction,
     with_strides_of,
 )
@@ -145,7 +146,7 @@ def backward(
                 check_out(dx, "out[0]", x, x.shape, x.dtype, "x")
             if dalpha is not None:
                 check_out(dalpha, "out[1]", x, a.shape, a.dtype, "alpha")
-            if overlap(dx, dalpha):
+            if share_memory(dx, dalpha):
                 raise ValueError("out[0] and out[1] must not share memory")
             # dalpha may be done before dx, which then still needs every input
             for written, may_be_same in ((dx, True), (dalpha, False)):

@@ -84,6 +84,31 @@ def test_sanitizer_and_cpu(dtype, layout):
     assert_same_bits(got[1], expected[1], "dalpha")
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_sanitizer_and_cpu_of_other_derivatives(dtype, layout):
+    shape, alpha_shape, axis = LAYOUTS[layout]
+    rng = np.random.default_rng(2)
+    x, dy, ddx = (rng.standard_normal(shape).astype(dtype) for _ in range(3))
+    alpha, ddalpha = (rng.standard_normal(alpha_shape).astype(dtype) for _ in range(2))
+    results = []
+    for asarray in (cupy.asarray, np.asarray):
+        u, v, w, a, d = map(asarray, (ddx, dy, x, alpha, ddalpha))
+        dx, state = prelu_array.prelu_backward_partial(v, w, a, axis=axis)
+        results.append(
+            (
+                prelu_array.prelu_jvp(w, a, u, d, axis=axis),
+                *prelu_array.prelu_double_backward(u, d, v, w, a, axis=axis),
+                dx,
+                state,
+                prelu_array.dalpha_from_partial(state, np.float64),
+            )
+        )
+    names = ("y_dot", "of_dy", "of_x", "of_alpha", "dx", "state", "dalpha")
+    for got, expected, what in zip(*results, names, strict=True):
+        assert_same_bits(got, expected, what)
+
+
 def test_a_graph_gives_the_same_bits_again():
     rng = np.random.default_rng(1)
     x, dy = (cupy.asarray(rng.standard_normal((64, 32), np.float32)) for _ in range(2))

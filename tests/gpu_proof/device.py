@@ -118,7 +118,7 @@ class Proof:
             empty_like=empty_like,
             asarray=lambda a: a if isinstance(a, HostArray) else place(a),
             asnumpy=lambda a: a.get(),
-            full=lambda shape, value, dtype: place(np.full(shape, value, dtype)),
+            full=lambda shape, value, dtype=None: place(np.full(shape, value, dtype)),
             ones=lambda shape, dtype=np.float64: place(np.ones(shape, dtype)),
             ones_like=lambda a: place(np.ones_like(a, subok=False)),
             broadcast_to=lambda a, shape: np.broadcast_to(a, shape, subok=True),
