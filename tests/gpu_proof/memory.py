@@ -17,24 +17,29 @@ class Memory:
     """Buffers by address. An access must lie in one of them and be aligned."""
 
     def __init__(self) -> None:
-        self._buffers: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+        # by the address of its bytes the array that owns them, as NumPy's views keep only that
+        self._owners: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+        self._sizes: dict[int, int] = {}
 
     def allocate(self, size: int, align: int = 256) -> np.ndarray:
         """Return poisoned bytes that live as long as somebody holds them."""
         room = np.full(size + 2 * align, POISON, np.uint8)
         start = -room.ctypes.data % align
-        buffer = room[start : start + size]
-        self._buffers[buffer.ctypes.data] = buffer
-        return buffer
+        address = room.ctypes.data + start
+        self._owners[address], self._sizes[address] = room, size
+        return room[start : start + size]
 
     def _groups(self, address, size):
         """Which lanes fall into which buffer."""
         if (address % size).any():
             raise DeviceError(f"misaligned access of {size} bytes")
         left = np.ones(address.size, bool)
-        for base, buffer in list(self._buffers.items()):
-            here = left & (address >= base) & (address + size <= base + buffer.nbytes)
+        for base, room in list(self._owners.items()):
+            end = base + self._sizes[base]
+            here = left & (address >= base) & (address + size <= end)
             if here.any():
+                start = base - room.ctypes.data
+                buffer = room[start : start + self._sizes[base]]
                 yield here, (address[here] - base).astype(np.int64), buffer
                 left &= ~here
                 if not left.any():
