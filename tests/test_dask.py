@@ -6,6 +6,8 @@ only be chosen before `dask.array` is imported.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import re
 import signal
@@ -37,6 +39,7 @@ from test_partial import KINDS, hard
 
 from prelu_array import (
     _cpu,
+    _dask,
     dalpha_from_partial,
     prelu,
     prelu_backward,
@@ -444,6 +447,15 @@ def test_unknown_chunks_along_alpha():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=pattern.format(named)):
             wrong()
+
+
+def test_signatures_are_those_of_the_cpu():
+    stub = ast.parse(Path(_cpu.__file__).with_name("_cpu.pyi").read_text(encoding="utf-8"))
+    functions = {f.name: f for f in stub.body if isinstance(f, ast.FunctionDef)}
+    for function in ("forward", "backward", "jvp", "double_backward", "backward_partial",
+                     "round_partial"):  # fmt: skip
+        names = [argument.arg for argument in functions[function].args.args]
+        assert list(inspect.signature(getattr(_dask, function)).parameters) == names
 
 
 # ---- errors, all of them before anything is computed ----
