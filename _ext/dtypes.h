@@ -71,4 +71,13 @@ static inline float double_to_float_odd(double v) {
     return bits_float((double)nearest == v || (u & 1) || v != v ? u : toward);
 }
 
+/* p, the product of two bfloat16 in float: where it may have underflowed, rounded to odd. */
+static inline float tiny_to_odd(float p, float x, float dy) {
+    const float product = (x * 0x1p64f) * (dy * 0x1p64f), got = p * 0x1p64f * 0x1p64f;
+    const float more = fabsf(product) - fabsf(got); /* NaN where 0 * inf hides: no more then */
+    const uint32_t u = float_bits(p), odd = more > 0 ? u | 1 : u;
+    const uint32_t toward = more < 0 && !(u & 1) ? u - 1 : odd;
+    return bits_float(fabsf(p) < 0x1p-126f ? toward : u);
+}
+
 #endif

@@ -52,6 +52,9 @@ typedef struct {
      * float64 product into lanes.correction. */
     void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                            int at_one, prelu_lanes lanes);
+    /* The same, where alpha has x's dtype, with the term rounded to it. */
+    void (*backward_each)(const void *x, const void *g, const void *alpha, void *out,
+                          void *dalpha, size_t n, int at_one);
     void (*second_order)(const prelu_second *second, size_t period, size_t n, int at_one);
     /* The terms themselves, exactly: high + low (low only where x is float64). Returns the largest
      * |high|, or inf if a term is not finite or too near the ends of float64's range to be exact.

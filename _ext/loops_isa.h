@@ -212,13 +212,18 @@ enum { GROUPS_MOST = 4 };
 #define PASTE2(a, b) a##_##b
 #define JOIN2(a, b) PASTE2(a, b)
 
+#define BFLOAT 0
 #define X f16
 #define NATIVE float
 #include "loops_of_dtype.h"
 #undef X
+#undef BFLOAT
+#define BFLOAT 1
 #define X bf16
 #include "loops_of_dtype.h"
 #undef X
+#undef BFLOAT
+#define BFLOAT 0
 #define X f32
 #include "loops_of_dtype.h"
 #undef X
@@ -231,8 +236,8 @@ enum { GROUPS_MOST = 4 };
 
 #define ENTRY(x, wide) \
     { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, \
-      backward_terms_##x##_##wide, second_order_##x##_##wide, terms_##x, widen_##x##_##wide, \
-      narrow_##x, split, stream_lines }
+      backward_terms_##x##_##wide, backward_each_##x##_##wide, second_order_##x##_##wide, \
+      terms_##x, widen_##x##_##wide, narrow_##x, split, stream_lines }
 const prelu_loop_table ISA_TABLE = {
     [PRELU_F16] = {ENTRY(f16, 0), ENTRY(f16, 1)},
     [PRELU_BF16] = {ENTRY(bf16, 0), ENTRY(bf16, 1)},

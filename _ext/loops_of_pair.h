@@ -203,6 +203,51 @@ static void PAIR(backward_terms)(const void *x, const void *g, const void *alpha
     else PAIR(along_row)(x, g, alpha, out, 0, n, edge, lanes, GROUP_TERMS);
 }
 
+/* One group where each alpha has one element and alpha has x's dtype: its term is rounded here.
+ * In REAL the product is rounded once for float32 and float64, and exact for 16 bits but for tiny
+ * ones of bfloat16. */
+PRELU_FN void PAIR(each_group)(const X *x, const X *g, const REAL *alpha, X *out,
+                               const int want_out, X *dalpha, const REAL edge) {
+    REAL xv[LANES], gv[LANES], outv[LANES], term[LANES];
+    PAIR(load)(x, xv);
+    PAIR(load)(g, gv);
+    PRELU_VECTOR
+    for (int l = 0; l < LANES; l++) {
+        const int identity = SCALAR(identity)(xv[l], edge);
+        const REAL p = SCALAR(short_term)(identity, xv[l], gv[l]);
+        outv[l] = SCALAR(scale)(identity, gv[l], alpha[l]);
+        const int zero = (xv[l] == 0) | (gv[l] == 0);
+        term[l] = zero ? p + 0 : p; /* an exact zero is +0, also from -1 * 0 */
+        if (BFLOAT && !WIDE) term[l] = identity ? p : tiny_to_odd(term[l], xv[l], gv[l]);
+    }
+    if (want_out) PAIR(store)(out, outv);
+    PAIR(store)(dalpha, term);
+}
+
+PRELU_FN void PAIR(each_loop)(const X *x, const X *g, const REAL *alpha, X *out,
+                              const int want_out, X *dalpha, size_t n, const REAL edge) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        PAIR(each_group)(x + i, g + i, alpha + i, out + i, want_out, dalpha + i, edge);
+    if (i == n) return;
+    X in[2][LANES] = {{0}}, got[2][LANES];
+    REAL lanes[LANES] = {0};
+    const size_t m = (n - i) * sizeof *x;
+    memcpy(in[0], x + i, m);
+    memcpy(in[1], g + i, m);
+    memcpy(lanes, alpha + i, (n - i) * sizeof *alpha);
+    PAIR(each_group)(in[0], in[1], lanes, got[0], want_out, got[1], edge);
+    if (want_out) memcpy(out + i, got[0], m);
+    memcpy(dalpha + i, got[1], m);
+}
+
+static void PAIR(backward_each)(const void *x, const void *g, const void *alpha, void *out,
+                                void *dalpha, size_t n, int at_one) {
+    const REAL edge = JOIN2(edge, REAL)[at_one];
+    if (out) PAIR(each_loop)(x, g, alpha, out, 1, dalpha, n, edge);
+    else PAIR(each_loop)(x, g, alpha, out, 0, dalpha, n, edge);
+}
+
 /* ---- the second order ---- */
 
 /* One group of a prelu_second, with typed pointers. `along`, `whole`, which is to say with dy, and

@@ -44,6 +44,7 @@ typedef struct {
     ptrdiff_t index_stride[VIEW_MAX_AXES], tile_index_stride[3]; /* among the sums */
 
     piece laid_out;           /* rows side by side, and their lanes, that are laid out now */
+    ptrdiff_t rotation;       /* the lane that comes first, so that tiles begin with a line */
     const char *laid_out_for[2]; /* and the alpha and alpha_dot they begin with */
     const void *alpha, *alpha_dot; /* in the compute type */
     lane_state lanes;
@@ -81,9 +82,22 @@ static void fold(double *restrict sum, double *restrict correction, double *rest
     }
 }
 
+/* The last `by` of n numbers come first; `by` is less than a line has. */
+static void rotate(double *lanes, ptrdiff_t n, ptrdiff_t by) {
+    double last[64 / 2];
+    memcpy(last, lanes + n - by, (size_t)by * sizeof *lanes);
+    memmove(lanes + by, lanes, (size_t)(n - by) * sizeof *lanes);
+    memcpy(lanes, last, (size_t)by * sizeof *lanes);
+}
+
 static void sums_flush(work *w) {
     lane_state *l = &w->lanes;
     if (l->used == 0) return;
+    if (w->rotation) {
+        rotate(w->sum, l->used, w->rotation);
+        rotate(w->correction, l->used, w->rotation);
+        rotate(w->partials, l->used, w->rotation);
+    }
     const ptrdiff_t *n = w->laid_out.n, *step = w->tile_index_stride, row = n[1] * n[2];
     fold(w->sum, w->correction, w->partials, row, l->used / row);
     for (ptrdiff_t b = 0; b < n[1]; b++) {
@@ -264,6 +278,12 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
         }
         break;
     case TERMS:
+        if (call->alpha_dtype == call->x_dtype) {
+            void *dalpha = target(w, VIEW_DALPHA, at, p, w->dy);
+            loops->backward_each(x, g, alpha, out, dalpha, (size_t)n, at_one);
+            if (dalpha != at[VIEW_DALPHA]) output(w, VIEW_DALPHA, at, p, dalpha, call->alpha_dtype);
+            break;
+        }
         loops->backward_terms(x, g, alpha, out, (size_t)n, at_one, lanes);
         round_terms(w, n);
         output(w, VIEW_DALPHA, at, p, w->partials, call->alpha_dtype);
@@ -298,9 +318,18 @@ static int other_alphas(work *w, char *const from[VIEW_OPERANDS]) {
     return !same;
 }
 
+/* How many of n elements lie before a line of 64 bytes: whole lines load faster, so a long run
+ * begins with these. */
+static ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n,
+                               ptrdiff_t most) {
+    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
+    if (n < 4 * most || w->stride[VIEW_X][2] != item) return 0;
+    return (ptrdiff_t)(-(uintptr_t)from[VIEW_X] & 63) / item;
+}
+
 /* A run of one alpha. */
 static void walk_run(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
-    const ptrdiff_t most = tile_most(w), item = (ptrdiff_t)item_size[w->call->x_dtype];
+    const ptrdiff_t most = tile_most(w);
     if (other_alphas(w, from)) {
         const prelu_loops *convert = loops_of(w->call->alpha_dtype, w->wide);
         convert->widen(from[VIEW_ALPHA], w->alpha_lanes[0], 1);
@@ -308,10 +337,7 @@ static void walk_run(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) 
         w->alpha = w->alpha_lanes[0];
         w->alpha_dot = w->alpha_lanes[1];
     }
-    /* a long run begins with what lies before a line of 64 bytes: whole lines load faster */
-    ptrdiff_t length = w->n[2] >= 4 * most && w->stride[VIEW_X][2] == item
-                           ? (ptrdiff_t)(-(uintptr_t)from[VIEW_X] & 63) / item
-                           : 0;
+    ptrdiff_t length = ahead_of_line(w, from, w->n[2], most);
     if (length == 0) length = most;
     for (ptrdiff_t c = 0; c < w->n[2]; c += length, length = most) {
         const piece p = {{1, 1, w->n[2] - c < length ? w->n[2] - c : length}};
@@ -330,7 +356,8 @@ static const void *lay_out_alpha(work *w, int operand, const char *alpha, const 
     const prelu_loops *convert = loops_of(dtype, w->wide);
     const piece one_row = {{1, p->n[1], p->n[2]}};
     char *to = (char *)w->alpha_lanes[operand == VIEW_ALPHA_DOT];
-    if ((size_t)item == wide && p->n[0] == 1 && is_one_run(&one_row, stride, item)) return alpha;
+    if ((size_t)item == wide && p->n[0] == 1 && !w->rotation && is_one_run(&one_row, stride, item))
+        return alpha;
     if (is_one_run(&one_row, stride, item)) {
         convert->widen(alpha, to, (size_t)row);
     } else {
@@ -347,14 +374,23 @@ static const void *lay_out_alpha(work *w, int operand, const char *alpha, const 
     }
     for (ptrdiff_t a = 1; a < p->n[0]; a++)
         memcpy(to + (size_t)(a * row) * wide, to, (size_t)row * wide);
+    if (w->rotation) { /* the first of them last */
+        char first[64 / 2 * sizeof(double)];
+        const size_t all = (size_t)(p->n[0] * row) * wide, by = (size_t)w->rotation * wide;
+        memcpy(first, to, by);
+        memmove(to, to + by, all - by);
+        memcpy(to + all - by, first, by);
+    }
     return to;
 }
 
 /* Prepares the lanes of a band; p is what lies side by side. */
-static void lay_out(work *w, char *const from[VIEW_OPERANDS], const piece *p, ptrdiff_t index) {
-    const int moved = memcmp(p, &w->laid_out, sizeof *p) != 0;
+static void lay_out(work *w, char *const from[VIEW_OPERANDS], const piece *p, ptrdiff_t rotation,
+                    ptrdiff_t index) {
+    const int moved = memcmp(p, &w->laid_out, sizeof *p) != 0 || rotation != w->rotation;
     if (w->lanes.used && (moved || w->lanes.index != index)) sums_flush(w);
     if (w->exact && (moved || w->exact->lanes.index != index)) exact_flush(w);
+    w->rotation = rotation;
     if (other_alphas(w, from) || moved) {
         w->alpha = lay_out_alpha(w, VIEW_ALPHA, from[VIEW_ALPHA], p);
         if (from[VIEW_ALPHA_DOT])
@@ -362,9 +398,10 @@ static void lay_out(work *w, char *const from[VIEW_OPERANDS], const piece *p, pt
     }
     if (moved && w->exact) {
         const ptrdiff_t row = p->n[1] * p->n[2], *steps = w->tile_index_stride;
-        for (ptrdiff_t lane = 0; lane < piece_size(p); lane++)
-            w->exact->lane_index[lane] =
-                lane % row / p->n[2] * steps[1] + lane % p->n[2] * steps[2];
+        for (ptrdiff_t i = 0; i < piece_size(p); i++) {
+            const ptrdiff_t lane = (i + rotation) % row;
+            w->exact->lane_index[i] = lane / p->n[2] * steps[1] + lane % p->n[2] * steps[2];
+        }
     }
     w->laid_out = *p;
     w->lanes.index = index;
@@ -391,13 +428,46 @@ static ptrdiff_t rows_side_by_side(ptrdiff_t row, ptrdiff_t rows) {
     return most > 1 ? most : 1;
 }
 
+/* Is a band one run of memory for every operand? */
+static int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *band) {
+    static const int operands[] = {VIEW_OUT, VIEW_X, VIEW_G, VIEW_DY, VIEW_OF_X};
+    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
+    for (size_t i = 0; i < sizeof operands / sizeof *operands; i++)
+        if (from[operands[i]] && !is_one_run(band, w->stride[operands[i]], item)) return 0;
+    return 1;
+}
+
+/* A band that is one run and does not begin with a line: tiles that do, their lanes rotated by
+ * what lies ahead. */
+static void walk_flat(work *w, char *const from[VIEW_OPERANDS], const piece *band,
+                      ptrdiff_t repeat, ptrdiff_t ahead, ptrdiff_t index) {
+    const ptrdiff_t most = tile_most(w), n = piece_size(band);
+    const ptrdiff_t period = repeat * band->n[1] * band->n[2];
+    const ptrdiff_t whole = period <= most ? most / period * period : 0;
+    char *at[VIEW_OPERANDS];
+    lay_out(w, from, &(piece){{repeat, band->n[1], band->n[2]}}, ahead, index);
+    for (ptrdiff_t i = 0, length = ahead; i < n; i += length) {
+        const ptrdiff_t lane = (i + period - ahead) % period;
+        if (i > 0) length = whole ? whole : period - lane < most ? period - lane : most;
+        if (n - i < length) length = n - i;
+        if (w->mode == SUMS) sums_expect(w, (length + period - 1) / period);
+        step(at, from, w, 0, 0, i);
+        tile(w, at, &(piece){{1, 1, length}}, lane, length < period ? length : period, index);
+    }
+}
+
 /* A band: all rows over as many alphas that run along as there are lanes. */
 static void walk_band(work *w, char *const from[VIEW_OPERANDS], const piece *band,
                       ptrdiff_t index) {
     const ptrdiff_t most = tile_most(w), row = band->n[1] * band->n[2];
     const ptrdiff_t repeat = rows_side_by_side(row, band->n[0]);
+    const ptrdiff_t ahead = ahead_of_line(w, from, piece_size(band), most);
     char *at[VIEW_OPERANDS];
-    lay_out(w, from, &(piece){{repeat, band->n[1], band->n[2]}}, index);
+    if (band->n[0] > 1 && ahead > 0 && ahead < repeat * row && is_flat(w, from, band)) {
+        walk_flat(w, from, band, repeat, ahead, index);
+        return;
+    }
+    lay_out(w, from, &(piece){{repeat, band->n[1], band->n[2]}}, 0, index);
     if (row <= most) { /* whole rows in a tile */
         const ptrdiff_t rows = most / row / repeat * repeat, step_ = rows ? rows : 1;
         for (ptrdiff_t a = 0; a < band->n[0]; a += step_) {
@@ -426,10 +496,11 @@ static void walk_bands(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index
     const ptrdiff_t *n = w->n, *steps = w->tile_index_stride, most = w->lanes_most;
     const ptrdiff_t n2 = n[2] < most ? n[2] : most;
     const ptrdiff_t n1 = n[1] < most / n2 ? n[1] : most / n2;
+    const ptrdiff_t ahead = n[0] == 1 && n1 == 1 ? ahead_of_line(w, from, n[2], n2) : 0;
     for (ptrdiff_t b = 0; b < n[1]; b += n1)
-        for (ptrdiff_t c = 0; c < n[2]; c += n2) {
+        for (ptrdiff_t c = 0, length = ahead ? ahead : n2; c < n[2]; c += length, length = n2) {
             const piece band = {
-                {n[0], n[1] - b < n1 ? n[1] - b : n1, n[2] - c < n2 ? n[2] - c : n2}};
+                {n[0], n[1] - b < n1 ? n[1] - b : n1, n[2] - c < length ? n[2] - c : length}};
             char *at[VIEW_OPERANDS];
             step(at, from, w, 0, b, c);
             walk_band(w, at, &band, index + b * steps[1] + c * steps[2]);
@@ -466,6 +537,7 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     w.lanes = (lane_state){0, 0, 0};
     w.laid_out = (piece){{0, 0, 0}};
     w.laid_out_for[0] = w.laid_out_for[1] = NULL;
+    w.rotation = 0;
     for (int o = 0; o < VIEW_OPERANDS; o++) w.writers[o].next = NULL, w.writers[o].pending = 0;
 
     ptrdiff_t step = 1;

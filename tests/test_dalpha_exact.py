@@ -312,3 +312,39 @@ def test_sum_just_below_a_tie(way, alpha_dtype):
         alpha = np.array(0.25, alpha_dtype)
         expected = reference_prelu_backward(b, a, alpha)[1]
         assert_same_bits(dalpha_of(*map(way.asarray, (b, a, alpha))), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_single_terms_near_the_bottom(instruction_set, dtype):
+    """Each alpha has one term, whose product lies about the least subnormal: rounded once."""
+    rng = np.random.default_rng(16)
+    least = int(np.log2(float(ml_dtypes.finfo(dtype).smallest_subnormal)))
+    x, dy = (
+        np.ldexp(rng.standard_normal(4001), rng.integers(least // 2 - 6, least // 2 + 9, 4001))
+        for _ in range(2)
+    )
+    x, dy = x.astype(dtype), dy.astype(dtype)
+    x[::50], dy[::50] = 0, np.inf
+    x[1::50], dy[1::50] = 0, ml_dtypes.finfo(dtype).max
+    alpha = np.full(4001, 0.25, dtype)
+    got = prelu_backward(dy, x, alpha)
+    for result, right in zip(got, reference_prelu_backward(dy, x, alpha), strict=True):
+        assert_same_bits(result, right)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_memory_that_does_not_begin_with_a_line(instruction_set, dtype):
+    """Long bands of lanes start with what lies before a line; all begin where they may."""
+    rng = np.random.default_rng(17)
+    for rows, lanes in ((900, 24), (9, 1500), (130, 64)):
+        alpha = rng.standard_normal(lanes).astype(dtype)
+        store = rng.standard_normal((2, rows * lanes + 40)).astype(dtype)
+        for start in (0, 1, 5, 31):
+            x, dy = store[:, start : start + rows * lanes].reshape(2, rows, lanes)
+            got = prelu_backward(dy, x, alpha, axis=1)
+            right = reference_prelu_backward(dy, x, alpha, axis=1)
+            for result, expected in zip(got, right, strict=True):
+                assert_same_bits(result, expected, f"{rows} x {lanes} from {start}")
+            dy[: rows // 2], x[: rows // 2] = -dy[-(rows // 2) :], x[-(rows // 2) :]
+            got = prelu_backward(dy, x, alpha, axis=1)[1]  # in doubt: the sums cancel
+            assert_same_bits(got, reference_prelu_backward(dy, x, alpha, axis=1)[1])
