@@ -160,7 +160,7 @@ PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, co
     size_t row = 0;
     for (size_t i = 0; i < period; i++) {
         sum[i] = lanes.sum[i];
-        correction[i] = lanes.correction[i];
+        if (WIDE) correction[i] = lanes.correction[i];
         partials[i] = lanes.partials[i];
     }
     for (; row + period <= n; row += period) {
@@ -171,7 +171,7 @@ PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, co
     }
     for (size_t i = 0; i < period; i++) {
         lanes.sum[i] = sum[i];
-        lanes.correction[i] = correction[i];
+        if (WIDE) lanes.correction[i] = correction[i];
         lanes.partials[i] = partials[i];
     }
     return row;
