@@ -453,7 +453,8 @@ cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
-    call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM and not fresh
+    call.stream = (cnp.PyArray_NBYTES(x) >= STREAM_FROM and not fresh
+                   and cnp.PyArray_ITEMSIZE(x) >= 4)  # 16 bits wait for arithmetic, not memory
     call.partial = False
     view_canonical(&call.view)
     return 0
