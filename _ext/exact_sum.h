@@ -74,10 +74,20 @@ static inline void exact_carry(int64_t *state, exact_format f) {
     }
 }
 
+/* The limb of a place. The top limb of a sum that nobody's states can have holds more than 32. */
+static inline int exact_limb(exact_format f, int place) {
+    return place / 32 < f.digits ? place / 32 : f.digits - 1;
+}
+
+static inline int exact_bit(const int64_t *state, exact_format f, int place) {
+    const int limb = exact_limb(f, place);
+    return (int)(state[limb] >> (place - 32 * limb) & 1);
+}
+
 /* Is any bit set below this place of a carried, non-negative state? */
-static inline int exact_any_below(const int64_t *state, int place) {
-    int limb = place / 32;
-    if (state[limb] & (((int64_t)1 << place % 32) - 1)) return 1;
+static inline int exact_any_below(const int64_t *state, exact_format f, int place) {
+    int limb = exact_limb(f, place);
+    if (state[limb] & (((int64_t)1 << (place - 32 * limb)) - 1)) return 1;
     while (limb-- > 0)
         if (state[limb]) return 1;
     return 0;
@@ -111,11 +121,11 @@ static inline double exact_round(int64_t *state, exact_format f, int dtype) {
     if (last < smallest[dtype] - f.base) last = smallest[dtype] - f.base;
     uint64_t kept = 0;
     for (int place = highest; place >= last && place >= 0; place--)
-        kept = kept << 1 | (uint64_t)(state[place / 32] >> place % 32 & 1);
+        kept = kept << 1 | (uint64_t)exact_bit(state, f, place);
     if (last < 0) kept <<= -last; /* the sum is shorter than the dtype's precision */
     if (last > 0 && last - 1 <= highest) {
-        const int half = (int)(state[(last - 1) / 32] >> (last - 1) % 32 & 1);
-        const int below = exact_any_below(state, last - 1);
+        const int half = exact_bit(state, f, last - 1);
+        const int below = exact_any_below(state, f, last - 1);
         kept += half && (below || (kept & 1));
     }
     double value = ldexp((double)kept, last + f.base);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -331,3 +332,16 @@ def test_the_page_runs():
     exec(compile(block, "docs/partial.md", "exec"), {})
     assert set(FORMATS) == {np.dtype(dtype).name for dtype in DTYPES}
     assert "dalpha_from_partial" in prelu_array.__all__
+
+
+@pytest.mark.parametrize("limbs", [8, 22, 23, 137])
+def test_integers_that_no_batch_has_are_a_number_too(limbs):
+    """A top limb beyond 32 bits: an infinity or the number it stands for, and no more."""
+    base = {8: -48, 22: -266, 23: -298, 137: -2148}[limbs]
+    for top in (2**62 + 1, -(2**62) - 1, 2**40, -1):
+        state = np.zeros(limbs, np.int64)
+        state[limbs - 4] = top
+        exact = Fraction(top) * Fraction(2) ** (base + 32 * (limbs - 4))
+        largest = Fraction(np.finfo(np.float64).max)
+        expected = float(exact) if abs(exact) <= largest else math.copysign(math.inf, top)
+        assert dalpha_from_partial(state, np.float64) == expected
