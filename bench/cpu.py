@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 import prelu_array
-from prelu_array import _cpu, prelu, prelu_backward
+from prelu_array import _cpu, prelu, prelu_backward, prelu_double_backward, prelu_jvp
 from prelu_array.__main__ import medians
 
 LAYOUTS = ("shared", "NCHW", "NHWC 64", "NHWC 3", "per element")
@@ -128,6 +128,20 @@ def table(dtypes, layouts, mib, repeats):
                 }
 
 
+def second_order(w, ddx, repeats):
+    """Yield the other derivatives' time over np.add's, all with new outputs, by stream."""
+    x, dy, alpha = w.x, w.dy, w.alpha
+    add, jvp, double = medians(
+        repeats,
+        lambda: np.add(x, dy),
+        lambda: prelu_jvp(x, alpha, ddx, alpha, axis=w.axis),
+        lambda: prelu_double_backward(ddx, alpha, dy, x, alpha, axis=w.axis),
+    )
+    yield {"what": f"prelu_jvp {w.layout} / np.add(x, dy)", "ratio": jvp / add}
+    ratio = double / add * 3 / 5
+    yield {"what": f"prelu_double_backward {w.layout} / np.add, 5 streams", "ratio": ratio}
+
+
 def more(mib, repeats):
     """Yield the other figures, each with what it is compared to."""
     f32 = np.dtype("float32")
@@ -144,6 +158,10 @@ def more(mib, repeats):
         one, two = medians(repeats, with_threads(1, w.backward), with_threads(2, w.backward))
         prelu_array.set_num_threads(1)
         yield {"what": f"backward {layout}: 1 thread / 2 threads", "ratio": one / two}
+    for layout in ("shared", "NCHW", "NHWC 64"):
+        w = Work(f32, layout, mib)
+        ddx = np.roll(w.dy, 1)
+        yield from second_order(w, ddx, repeats)
     w = Work(f32, "shared", mib)
     fresh, copy = medians(repeats, lambda: prelu(w.x, w.alpha), w.x.copy)
     yield {"what": "fresh forward / x.copy()", "ratio": fresh / copy}
