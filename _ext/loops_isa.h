@@ -132,7 +132,7 @@ static void stream_lines(char *to, const char *from, size_t n) {
     for (size_t i = 0; i < n * 64; i += LINE) stream_line(to + i, from + i);
 }
 
-/* ---- the arithmetic, in both compute types ---- */
+/* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
 
 #define PRELU_GT(a, b) ((a) > (b))
 #define PRELU_MUL(a, b) ((a) * (b))
@@ -140,12 +140,22 @@ static void stream_lines(char *to, const char *from, size_t n) {
 #define PRELU(name) prelu_##name##_float
 #define PRELU_DOT dot_float
 #include "prelu_scalar.h"
+#undef PRELU
+#undef PRELU_DOT
+#define PRELU(name) prelu_##name##_slow_float
+#define PRELU_DOT dot_slow_float
+#include "prelu_scalar.h"
 #undef real
 #undef PRELU
 #undef PRELU_DOT
 #define real double
 #define PRELU(name) prelu_##name##_double
 #define PRELU_DOT dot_double
+#include "prelu_scalar.h"
+#undef PRELU
+#undef PRELU_DOT
+#define PRELU(name) prelu_##name##_slow_double
+#define PRELU_DOT dot_slow_double
 #include "prelu_scalar.h"
 #undef real
 #undef PRELU

@@ -265,7 +265,7 @@ PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL
         const REAL a = alpha[along ? l : 0], a_dot = alpha_dot[along ? l : 0];
         const int identity = SCALAR(identity)(xv[l], edge);
         if (slow) {
-            outv[l] = identity ? uv[l] : JOIN2(dot_slow, REAL)(a, uv[l], a_dot, xv[l]);
+            outv[l] = JOIN3(prelu_jvp, slow, REAL)(identity, xv[l], a, uv[l], a_dot);
         } else {
             outv[l] = SCALAR(jvp)(identity, xv[l], a, uv[l], a_dot);
             doubts[l] = JOIN2(dot_in_doubt, REAL)(a, uv[l], a_dot, xv[l]) ? 1 : doubts[l];

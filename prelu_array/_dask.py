@@ -343,8 +343,11 @@ def _double_backward_partial(
     """
     options = {"axis": axis, "at_zero": at_zero}
     of_dy, of_x, _ = _api.prelu_double_backward(ddx, ddalpha, dy, x, alpha, **options)
+    derivative, _ = _api.prelu_backward(
+        np.ones_like(x), x, 0.0, at_zero=at_zero, need_dalpha=False
+    )
     with np.errstate(all="ignore"):
-        identity = x >= 0 if at_zero == "one" else x > 0
+        identity = derivative != 0
         first = np.where(identity, ddx.dtype.type(1), -abs(ddx))
         second = np.where(np.signbit(ddx), dy, -dy)
     _, state = _api.prelu_backward_partial(second, first, alpha, axis=axis, need_dx=False)
