@@ -447,14 +447,11 @@ cdef int run_partial(prelu_call *call, cnp.ndarray state, Py_ssize_t size) excep
     return 0
 
 
-cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
-                     bint fresh) except -1:
-    """`fresh`: the output is new memory, whose pages the system clears in the caches first."""
+cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one) except -1:
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
-    call.stream = (cnp.PyArray_NBYTES(x) >= STREAM_FROM and not fresh
-                   and cnp.PyArray_ITEMSIZE(x) >= 4)  # 16 bits wait for arithmetic, not memory
+    call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
     call.partial = False
     view_canonical(&call.view)
     return 0
@@ -480,7 +477,7 @@ def forward(object x, object alpha, object axis, object out):
         add_operand(&call.view, VIEW_X, x_)
         add_operand(&call.view, VIEW_OUT, y)
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
-        finish_call(&call, x_, alpha_, False, out is None)
+        finish_call(&call, x_, alpha_, False)
         run_scale(&call, cnp.PyArray_NBYTES(x_))
     if out is None:
         return y
@@ -538,7 +535,7 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
             add_operand(&call.view, VIEW_OUT, dx)
         if need_dalpha:
             add_alpha(&call.view, VIEW_DALPHA, dalpha, where)
-        finish_call(&call, x_, alpha_, at_one, dx_out is None)
+        finish_call(&call, x_, alpha_, at_one)
         if need_dalpha:
             run_backward(&call, inputs_change, cnp.PyArray_NBYTES(x_))
         else:
@@ -573,7 +570,7 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
         add_alpha(&call.view, VIEW_DALPHA, state[..., 0], where)
         if need_dx:
             add_operand(&call.view, VIEW_OUT, dx)
-        finish_call(&call, x_, alpha_, at_one, True)
+        finish_call(&call, x_, alpha_, at_one)
         run_partial(&call, state, cnp.PyArray_NBYTES(x_))
     return dx, state
 
@@ -619,7 +616,7 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
         add_operand(&call.view, VIEW_OUT, y_dot)
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         add_alpha(&call.view, VIEW_ALPHA_DOT, alpha_dot_, where)
-        finish_call(&call, x_, alpha_, at_one, True)
+        finish_call(&call, x_, alpha_, at_one)
         run_scale(&call, cnp.PyArray_NBYTES(x_))
     return y_dot
 
@@ -652,6 +649,6 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         add_alpha(&call.view, VIEW_ALPHA_DOT, ddalpha_, where)
         add_alpha(&call.view, VIEW_DALPHA, of_alpha, where)
-        finish_call(&call, x_, alpha_, at_one, True)
+        finish_call(&call, x_, alpha_, at_one)
         run_backward(&call, 0, cnp.PyArray_NBYTES(x_))
     return of_dy, of_x, of_alpha

@@ -203,7 +203,7 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
     const double unit = DBL_EPSILON / 2;
     const double pairs = 8.0 * (double)terms * unit * unit;
     const double once = (call->x_dtype == PRELU_F64 ? 3.0 : 1.0) * unit * (1 + 0x1p-20);
-    const double bound = pairs + (wide ? 4.0 * (ADDS_MOST + 64) * unit * unit : once);
+    const double bound = pairs + (wide ? 8.0 * ADDS_MOST * unit * unit : once);
     const double tiny = (double)terms * (call->x_dtype == PRELU_F64    ? 0x1p-1073
                                          : call->x_dtype == PRELU_BF16 ? 0x1p-149
                                                                        : 0.0);

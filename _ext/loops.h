@@ -37,29 +37,35 @@ typedef struct {
     void *out, *of_x, *factor[2];
 } prelu_second;
 
+/* How a loop computes. */
+enum {
+    AT_ONE = 1, /* x = 0 is on the identity branch */
+    AROUND = 2  /* outputs go around the caches; where alphas run along, each row begins with a line */
+};
+
 typedef struct {
     /* out = identity ? g : alpha * g over n elements. `period` 0: alpha is one number; else that
      * many alphas run along, again and again. */
     void (*scale)(const void *x, const void *g, const void *alpha, size_t period, void *out,
-                  size_t n, int at_one);
+                  size_t n, int how);
     /* The same in one pass with the sum of the terms: the whole run's, into lanes[0]; or, with
      * alphas that run along, added to the lanes of the period. `out` may be NULL in both. */
     void (*backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                         int at_one, prelu_lanes lanes);
+                         int how, prelu_lanes lanes);
     void (*backward_along)(const void *x, const void *g, const void *alpha, size_t period,
-                           void *out, size_t n, int at_one, prelu_lanes lanes);
+                           void *out, size_t n, int how, prelu_lanes lanes);
     /* The same where each alpha has one element: its term goes into lanes.sum, the error of a
      * float64 product into lanes.correction. */
     void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                           int at_one, prelu_lanes lanes);
+                           int how, prelu_lanes lanes);
     /* The same, where alpha has x's dtype, with the term rounded to it. */
     void (*backward_each)(const void *x, const void *g, const void *alpha, void *out,
-                          void *dalpha, size_t n, int at_one);
-    void (*second_order)(const prelu_second *second, size_t period, size_t n, int at_one);
+                          void *dalpha, size_t n, int how);
+    void (*second_order)(const prelu_second *second, size_t period, size_t n, int how);
     /* The terms themselves, exactly: high + low (low only where x is float64). Returns the largest
      * |high|, or inf if a term is not finite or too near the ends of float64's range to be exact.
      * Both arrays have room for n rounded up to LANES. */
-    double (*terms)(const void *x, const void *g, double *high, double *low, size_t n, int at_one);
+    double (*terms)(const void *x, const void *g, double *high, double *low, size_t n, int how);
     /* Elements of this dtype to the compute type and, from double, back: rounded once. */
     void (*widen)(const void *from, void *to, size_t n);
     void (*narrow)(const double *from, void *to, size_t n);
@@ -68,8 +74,6 @@ typedef struct {
      * returns whether anything does. v and the sums have room for whole groups of LANES, and v
      * has zeros there. */
     int (*split)(double *v, size_t n, size_t period, int exponent, double *upper, double *lower);
-    /* Copies n lines of 64 bytes around the caches, to the start of a line. */
-    void (*stream_lines)(char *to, const char *from, size_t n);
 } prelu_loops;
 
 typedef prelu_loops prelu_loop_table[PRELU_DTYPES][2]; /* [dtype of x][alpha is float64] */

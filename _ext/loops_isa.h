@@ -45,8 +45,8 @@ PRELU_FN void widen_16(const uint16_t *p, uint32_t *v) {
 PRELU_FN void narrow_16(uint16_t *p, const uint32_t *v) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_loadu_si512(v)));
 }
-PRELU_FN void stream_line(char *to, const char *from) {
-    _mm512_stream_si512((__m512i *)to, _mm512_loadu_si512(from));
+PRELU_FN void stream_line(void *to, const void *from) {
+    _mm512_stream_si512(to, _mm512_loadu_si512(from));
 }
 #elif defined(PRELU_USE_AVX2)
 enum { LINE = 32 };
@@ -69,8 +69,8 @@ PRELU_FN void narrow_16(uint16_t *p, const uint32_t *v) {
     const __m256i b = _mm256_loadu_si256((const __m256i *)(v + 8));
     _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8));
 }
-PRELU_FN void stream_line(char *to, const char *from) {
-    _mm256_stream_si256((__m256i *)to, _mm256_loadu_si256((const __m256i *)from));
+PRELU_FN void stream_line(void *to, const void *from) {
+    _mm256_stream_si256(to, _mm256_loadu_si256(from));
 }
 #else
 PRELU_FN void load_f16(const f16 *p, float *v) {
@@ -90,12 +90,12 @@ PRELU_FN void narrow_16(uint16_t *p, const uint32_t *v) {
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
 enum { LINE = 16 };
-PRELU_FN void stream_line(char *to, const char *from) {
-    _mm_stream_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+PRELU_FN void stream_line(void *to, const void *from) {
+    _mm_stream_si128(to, _mm_loadu_si128(from));
 }
 #else
 enum { LINE = 64 };
-PRELU_FN void stream_line(char *to, const char *from) { memcpy(to, from, LINE); }
+PRELU_FN void stream_line(void *to, const void *from) { memcpy(to, from, LINE); }
 #endif
 #endif
 PRELU_FN void load_bf16(const bf16 *p, float *v) {
@@ -127,9 +127,15 @@ PRELU_FN void store_f64(f64 *p, const double *v) {
     for (int i = 0; i < LANES; i++) p[i] = v[i];
 }
 
-/* n whole lines of 64 bytes to an address that is one. */
-static void stream_lines(char *to, const char *from, size_t n) {
-    for (size_t i = 0; i < n * 64; i += LINE) stream_line(to + i, from + i);
+/* A group around the caches, to an address where a line begins; 16 bits are half a line, which
+ * takes longer so. */
+PRELU_FN void stream_f16(f16 *p, const float *v) { store_f16(p, v); }
+PRELU_FN void stream_bf16(bf16 *p, const float *v) { store_bf16(p, v); }
+PRELU_FN void stream_f32(f32 *p, const f32 *v) {
+    for (int i = 0; i < LANES; i += LINE / (int)sizeof *p) stream_line(p + i, v + i);
+}
+PRELU_FN void stream_f64(f64 *p, const f64 *v) {
+    for (int i = 0; i < LANES; i += LINE / (int)sizeof *p) stream_line(p + i, v + i);
 }
 
 /* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
@@ -213,6 +219,9 @@ static int split(double *v, size_t n, size_t period, int exponent, double *upper
  * is float64, their errors in `correction`. */
 enum { GROUP_SCALE, GROUP_SUMS, GROUP_TERMS };
 
+/* Whether a group writes `out`, and how. */
+enum { KEEP, STORE, STREAM };
+
 enum { GROUPS_MOST = 4 };
 
 /* ---- one inclusion per dtype of x (WIDE: alpha is float64) ---- */
@@ -247,7 +256,7 @@ enum { GROUPS_MOST = 4 };
 #define ENTRY(x, wide) \
     { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, \
       backward_terms_##x##_##wide, backward_each_##x##_##wide, second_order_##x##_##wide, \
-      terms_##x, widen_##x##_##wide, narrow_##x, split, stream_lines }
+      terms_##x, widen_##x##_##wide, narrow_##x, split }
 const prelu_loop_table ISA_TABLE = {
     [PRELU_F16] = {ENTRY(f16, 0), ENTRY(f16, 1)},
     [PRELU_BF16] = {ENTRY(bf16, 0), ENTRY(bf16, 1)},

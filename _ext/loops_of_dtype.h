@@ -28,9 +28,9 @@ PRELU_FN void JOIN2(terms_group, X)(const X *x, const X *g, double *high, double
 }
 
 static double JOIN2(terms, X)(const void *x_, const void *g_, double *high, double *low, size_t n,
-                              int at_one) {
+                              int how) {
     const X *x = x_, *g = g_;
-    const double edge = edge_double[at_one];
+    const double edge = edge_double[how & AT_ONE];
     double largest[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -59,12 +59,12 @@ static double JOIN2(terms, X)(const void *x_, const void *g_, double *high, doub
 static void JOIN2(narrow, X)(const double *from, void *to_, size_t n) {
     X *to = to_;
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) JOIN3(store, X, 1)(to + i, from + i);
+    for (; i + LANES <= n; i += LANES) JOIN3(store, X, 1)(to + i, from + i, STORE);
     if (i < n) {
         double in[LANES] = {0};
         X out[LANES];
         memcpy(in, from + i, (n - i) * sizeof *from);
-        JOIN3(store, X, 1)(out, in);
+        JOIN3(store, X, 1)(out, in, STORE);
         memcpy(to + i, out, (n - i) * sizeof *to);
     }
 }

@@ -10,13 +10,14 @@ PRELU_FN void PAIR(load)(const X *p, REAL *v) {
     for (int l = 0; l < LANES; l++) v[l] = native[l];
 }
 
-PRELU_FN void PAIR(store)(X *p, const REAL *v) {
+PRELU_FN void PAIR(store)(X *p, const REAL *v, const int put) {
     NATIVE native[LANES];
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++)
         native[l] = sizeof(REAL) > 4 && sizeof(X) == 2 ? (NATIVE)double_to_float_odd(v[l])
                                                        : (NATIVE)v[l];
-    JOIN2(store, X)(p, native);
+    if (put == STREAM) JOIN2(stream, X)(p, native);
+    else JOIN2(store, X)(p, native);
 }
 
 static void PAIR(widen)(const void *from_, void *to_, size_t n) {
@@ -33,9 +34,9 @@ static void PAIR(widen)(const void *from_, void *to_, size_t n) {
     }
 }
 
-/* One group. `along`, `want_out` and `mode` are constants in every caller. */
+/* One group. `along`, `put` and `mode` are constants in every caller. */
 PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
-                          const int want_out, const REAL edge, double *sum, double *correction,
+                          const int put, const REAL edge, double *sum, double *correction,
                           double *partials, const int mode) {
     REAL xv[LANES], gv[LANES], outv[LANES];
     PAIR(load)(x, xv);
@@ -43,7 +44,7 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
         const int identity = SCALAR(identity)(xv[l], edge);
-        if (want_out) outv[l] = SCALAR(scale)(identity, gv[l], alpha[along ? l : 0]);
+        if (put) outv[l] = SCALAR(scale)(identity, gv[l], alpha[along ? l : 0]);
         if (mode == GROUP_SCALE) continue;
         const double p = sizeof(X) == 2 && sizeof(REAL) == 4 && mode == GROUP_SUMS
                              ? SCALAR(short_term)(identity, xv[l], gv[l])
@@ -66,57 +67,80 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
         }
         partials[l] += fabs(sum[l]);
     }
-    if (want_out) PAIR(store)(out, outv);
+    if (put) PAIR(store)(out, outv, put);
 }
 
 /* The last, short group: through buffers filled up with zeros, which add +0 to a sum. */
 PRELU_FN void PAIR(tail)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
-                         size_t m, const int want_out, const REAL edge, double *sum,
+                         size_t m, const int put, const REAL edge, double *sum,
                          double *correction, double *partials, const int mode) {
     X xt[LANES] = {0}, gt[LANES] = {0}, outt[LANES];
     REAL at[LANES] = {0};
     memcpy(xt, x, m * sizeof *x);
     memcpy(gt, g, m * sizeof *g);
     memcpy(at, alpha, (along ? m : 1) * sizeof *alpha);
-    PAIR(group)(xt, gt, at, along, outt, want_out, edge, sum, correction, partials, mode);
-    if (want_out) memcpy(out, outt, m * sizeof *out);
+    PAIR(group)(xt, gt, at, along, outt, put ? STORE : KEEP, edge, sum, correction,
+                partials, mode);
+    if (put) memcpy(out, outt, m * sizeof *out);
 }
 
-static void PAIR(scale)(const void *x_, const void *g_, const void *alpha_, size_t period,
-                        void *out_, size_t n, int at_one) {
-    const REAL edge = JOIN2(edge, REAL)[at_one], *alpha = alpha_;
-    const X *x = x_, *g = g_;
-    X *out = out_;
-    if (period == 0) {
-        size_t i = 0;
-        for (; i + LANES <= n; i += LANES)
-            PAIR(group)(x + i, g + i, alpha, 0, out + i, 1, edge, NULL, NULL, NULL,
-                        GROUP_SCALE);
-        if (i < n) PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, 1, edge, NULL, NULL, NULL,
-                        GROUP_SCALE);
-        return;
-    }
+/* How many of n elements, less than a group, lie before the first that no line of 64 bytes cuts: of
+ * what is written around the caches, or of x where there are enough to make up for it. */
+PRELU_FN size_t PAIR(ahead)(const X *x, const X *out, const int put, size_t n) {
+    const uintptr_t first = (uintptr_t)(put == STREAM ? out : x), group = LANES * sizeof *x;
+    const size_t ahead = (-first & ((group < 64 ? group : 64) - 1)) / sizeof *x;
+    if (put != STREAM && n < 64 * LANES) return 0;
+    return ahead < n ? ahead : n;
+}
+
+PRELU_FN void PAIR(scale_run)(const X *x, const X *g, const REAL *alpha, X *out, const int put,
+                              size_t n, const REAL edge) {
+    size_t i = PAIR(ahead)(x, out, put, n);
+    if (i) PAIR(tail)(x, g, alpha, 0, out, i, put, edge, NULL, NULL, NULL, GROUP_SCALE);
+    for (; i + LANES <= n; i += LANES)
+        PAIR(group)(x + i, g + i, alpha, 0, out + i, put, edge, NULL, NULL, NULL, GROUP_SCALE);
+    if (i < n)
+        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, NULL, NULL, NULL,
+                   GROUP_SCALE);
+}
+
+PRELU_FN void PAIR(scale_along)(const X *x, const X *g, const REAL *alpha, size_t period, X *out,
+                                const int put, size_t n, const REAL edge) {
     for (size_t row = 0; row < n; row += period) {
         const size_t end = n - row < period ? n - row : period;
         size_t i = 0;
         for (; i + LANES <= end; i += LANES)
-            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, 1, edge, NULL, NULL,
-                        NULL, GROUP_SCALE);
+            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, put, edge, NULL,
+                        NULL, NULL, GROUP_SCALE);
         if (i < end)
-            PAIR(tail)(x + row + i, g + row + i, alpha + i, 1, out + row + i, end - i, 1, edge,
+            PAIR(tail)(x + row + i, g + row + i, alpha + i, 1, out + row + i, end - i, put, edge,
                        NULL, NULL, NULL, GROUP_SCALE);
     }
 }
 
-PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int want_out,
+static void PAIR(scale)(const void *x, const void *g, const void *alpha, size_t period, void *out,
+                        size_t n, int how) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    if (how & AROUND) {
+        if (period) PAIR(scale_along)(x, g, alpha, period, out, STREAM, n, edge);
+        else PAIR(scale_run)(x, g, alpha, out, STREAM, n, edge);
+    } else {
+        if (period) PAIR(scale_along)(x, g, alpha, period, out, STORE, n, edge);
+        else PAIR(scale_run)(x, g, alpha, out, STORE, n, edge);
+    }
+}
+
+PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int put,
                              size_t n, const REAL edge, prelu_lanes lanes) {
     double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
-    size_t i = 0;
+    size_t i = PAIR(ahead)(x, out, put, n);
+    if (i)
+        PAIR(tail)(x, g, alpha, 0, out, i, put, edge, sum, correction, partials, GROUP_SUMS);
     for (; i + LANES <= n; i += LANES)
-        PAIR(group)(x + i, g + i, alpha, 0, out + i, want_out, edge, sum, correction, partials,
+        PAIR(group)(x + i, g + i, alpha, 0, out + i, put, edge, sum, correction, partials,
                     GROUP_SUMS);
     if (i < n)
-        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, want_out, edge, sum, correction,
+        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, sum, correction,
                    partials, GROUP_SUMS);
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int l = 0; l < half; l++) {
@@ -131,28 +155,29 @@ PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, 
 }
 
 static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                        int at_one, prelu_lanes lanes) {
-    const REAL edge = JOIN2(edge, REAL)[at_one];
-    if (out) PAIR(run_loop)(x, g, alpha, out, 1, n, edge, lanes);
-    else PAIR(run_loop)(x, g, alpha, out, 0, n, edge, lanes);
+                        int how, prelu_lanes lanes) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    if (!out) PAIR(run_loop)(x, g, alpha, out, KEEP, n, edge, lanes);
+    else if (how & AROUND) PAIR(run_loop)(x, g, alpha, out, STREAM, n, edge, lanes);
+    else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, lanes);
 }
 
 /* One row of lanes. */
 PRELU_FN void PAIR(along_row)(const X *x, const X *g, const REAL *alpha, X *out,
-                              const int want_out, size_t n, const REAL edge, prelu_lanes lanes,
+                              const int put, size_t n, const REAL edge, prelu_lanes lanes,
                               const int mode) {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        PAIR(group)(x + i, g + i, alpha + i, 1, out + i, want_out, edge, lanes.sum + i,
+        PAIR(group)(x + i, g + i, alpha + i, 1, out + i, put, edge, lanes.sum + i,
                     lanes.correction + i, lanes.partials + i, mode);
     if (i < n)
-        PAIR(tail)(x + i, g + i, alpha + i, 1, out + i, n - i, want_out, edge, lanes.sum + i,
+        PAIR(tail)(x + i, g + i, alpha + i, 1, out + i, n - i, put, edge, lanes.sum + i,
                    lanes.correction + i, lanes.partials + i, mode);
 }
 
 /* Whole rows of few groups: their sums stay in registers. Returns how far it came. */
 PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, const size_t groups,
-                                   X *out, const int want_out, size_t n, const REAL edge,
+                                   X *out, const int put, size_t n, const REAL edge,
                                    prelu_lanes lanes) {
     const size_t period = groups * LANES;
     double sum[GROUPS_MOST * LANES], correction[GROUPS_MOST * LANES];
@@ -166,7 +191,7 @@ PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, co
     for (; row + period <= n; row += period) {
         PRELU_UNROLL
         for (size_t i = 0; i < period; i += LANES)
-            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, want_out, edge,
+            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, put, edge,
                         sum + i, correction + i, partials + i, GROUP_SUMS);
     }
     for (size_t i = 0; i < period; i++) {
@@ -178,36 +203,37 @@ PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, co
 }
 
 PRELU_FN void PAIR(along_loop)(const X *x, const X *g, const REAL *alpha, size_t period, X *out,
-                               const int want_out, size_t n, const REAL edge, prelu_lanes lanes) {
+                               const int put, size_t n, const REAL edge, prelu_lanes lanes) {
     size_t i = 0;
     if (period == 3 * LANES)
-        i = PAIR(along_groups)(x, g, alpha, 3, out, want_out, n, edge, lanes);
+        i = PAIR(along_groups)(x, g, alpha, 3, out, put, n, edge, lanes);
     if (period == 4 * LANES)
-        i = PAIR(along_groups)(x, g, alpha, 4, out, want_out, n, edge, lanes);
+        i = PAIR(along_groups)(x, g, alpha, 4, out, put, n, edge, lanes);
     for (; i < n; i += period)
-        PAIR(along_row)(x + i, g + i, alpha, out + i, want_out, n - i < period ? n - i : period,
+        PAIR(along_row)(x + i, g + i, alpha, out + i, put, n - i < period ? n - i : period,
                         edge, lanes, GROUP_SUMS);
 }
 
 static void PAIR(backward_along)(const void *x, const void *g, const void *alpha, size_t period,
-                                 void *out, size_t n, int at_one, prelu_lanes lanes) {
-    const REAL edge = JOIN2(edge, REAL)[at_one];
-    if (out) PAIR(along_loop)(x, g, alpha, period, out, 1, n, edge, lanes);
-    else PAIR(along_loop)(x, g, alpha, period, out, 0, n, edge, lanes);
+                                 void *out, size_t n, int how, prelu_lanes lanes) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    if (!out) PAIR(along_loop)(x, g, alpha, period, out, KEEP, n, edge, lanes);
+    else if (how & AROUND) PAIR(along_loop)(x, g, alpha, period, out, STREAM, n, edge, lanes);
+    else PAIR(along_loop)(x, g, alpha, period, out, STORE, n, edge, lanes);
 }
 
 static void PAIR(backward_terms)(const void *x, const void *g, const void *alpha, void *out,
-                                 size_t n, int at_one, prelu_lanes lanes) {
-    const REAL edge = JOIN2(edge, REAL)[at_one];
-    if (out) PAIR(along_row)(x, g, alpha, out, 1, n, edge, lanes, GROUP_TERMS);
-    else PAIR(along_row)(x, g, alpha, out, 0, n, edge, lanes, GROUP_TERMS);
+                                 size_t n, int how, prelu_lanes lanes) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    if (out) PAIR(along_row)(x, g, alpha, out, STORE, n, edge, lanes, GROUP_TERMS);
+    else PAIR(along_row)(x, g, alpha, out, KEEP, n, edge, lanes, GROUP_TERMS);
 }
 
 /* One group where each alpha has one element and alpha has x's dtype: its term is rounded here.
  * In REAL the product is rounded once for float32 and float64, and exact for 16 bits but for tiny
  * ones of bfloat16. */
 PRELU_FN void PAIR(each_group)(const X *x, const X *g, const REAL *alpha, X *out,
-                               const int want_out, X *dalpha, const REAL edge) {
+                               const int put, X *dalpha, const REAL edge) {
     REAL xv[LANES], gv[LANES], outv[LANES], term[LANES];
     PAIR(load)(x, xv);
     PAIR(load)(g, gv);
@@ -220,15 +246,15 @@ PRELU_FN void PAIR(each_group)(const X *x, const X *g, const REAL *alpha, X *out
         term[l] = zero ? p + 0 : p; /* an exact zero is +0, also from -1 * 0 */
         if (BFLOAT && !WIDE) term[l] = identity ? p : tiny_to_odd(term[l], xv[l], gv[l]);
     }
-    if (want_out) PAIR(store)(out, outv);
-    PAIR(store)(dalpha, term);
+    if (put) PAIR(store)(out, outv, put);
+    PAIR(store)(dalpha, term, put);
 }
 
 PRELU_FN void PAIR(each_loop)(const X *x, const X *g, const REAL *alpha, X *out,
-                              const int want_out, X *dalpha, size_t n, const REAL edge) {
+                              const int put, X *dalpha, size_t n, const REAL edge) {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        PAIR(each_group)(x + i, g + i, alpha + i, out + i, want_out, dalpha + i, edge);
+        PAIR(each_group)(x + i, g + i, alpha + i, out + i, put, dalpha + i, edge);
     if (i == n) return;
     X in[2][LANES] = {{0}}, got[2][LANES];
     REAL lanes[LANES] = {0};
@@ -236,16 +262,17 @@ PRELU_FN void PAIR(each_loop)(const X *x, const X *g, const REAL *alpha, X *out,
     memcpy(in[0], x + i, m);
     memcpy(in[1], g + i, m);
     memcpy(lanes, alpha + i, (n - i) * sizeof *alpha);
-    PAIR(each_group)(in[0], in[1], lanes, got[0], want_out, got[1], edge);
-    if (want_out) memcpy(out + i, got[0], m);
+    PAIR(each_group)(in[0], in[1], lanes, got[0], put ? STORE : KEEP, got[1], edge);
+    if (put) memcpy(out + i, got[0], m);
     memcpy(dalpha + i, got[1], m);
 }
 
 static void PAIR(backward_each)(const void *x, const void *g, const void *alpha, void *out,
-                                void *dalpha, size_t n, int at_one) {
-    const REAL edge = JOIN2(edge, REAL)[at_one];
-    if (out) PAIR(each_loop)(x, g, alpha, out, 1, dalpha, n, edge);
-    else PAIR(each_loop)(x, g, alpha, out, 0, dalpha, n, edge);
+                                void *dalpha, size_t n, int how) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    if (!out) PAIR(each_loop)(x, g, alpha, out, KEEP, dalpha, n, edge);
+    else if (how & AROUND) PAIR(each_loop)(x, g, alpha, out, STREAM, dalpha, n, edge);
+    else PAIR(each_loop)(x, g, alpha, out, STORE, dalpha, n, edge);
 }
 
 /* ---- the second order ---- */
@@ -271,7 +298,7 @@ PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL
             doubts[l] = JOIN2(dot_in_doubt, REAL)(a, uv[l], a_dot, xv[l]) ? 1 : doubts[l];
         }
     }
-    PAIR(store)(out, outv);
+    PAIR(store)(out, outv, STORE);
     if (!whole) return;
     PAIR(load)(dy, dyv);
     PRELU_VECTOR
@@ -283,7 +310,7 @@ PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL
         firstv[l] = (NATIVE)(identity ? 1 : minus);
         secondv[l] = (NATIVE)(uv[l] > 0 ? -dyv[l] : dyv[l]);
     }
-    PAIR(store)(of_x, of_xv);
+    PAIR(store)(of_x, of_xv, STORE);
     JOIN2(store, X)(first, firstv);
     JOIN2(store, X)(second, secondv);
 }
@@ -334,8 +361,8 @@ PRELU_FN int PAIR(second_rows)(const prelu_second *c, size_t period, size_t n, c
     return doubts[0] > 0;
 }
 
-static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, int at_one) {
-    const REAL edge = JOIN2(edge, REAL)[at_one];
+static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, int how) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
     const size_t row = period ? period : n;
     const int doubtful = period && c->dy ? PAIR(second_rows)(c, row, n, 1, 1, edge, 0)
                          : period        ? PAIR(second_rows)(c, row, n, 1, 0, edge, 0)

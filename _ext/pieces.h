@@ -1,8 +1,9 @@
-/* Pieces of an operand: gathered into one run, scattered from one, written around the caches. */
+/* Pieces of an operand: gathered into one run, scattered from one. */
 #ifndef PRELU_PIECES_H
 #define PRELU_PIECES_H
 
-#include "loops.h"
+#include <stddef.h>
+#include <string.h>
 
 /* A piece of up to three axes, outermost first. */
 typedef struct {
@@ -42,46 +43,6 @@ static inline void scatter(char *to, const ptrdiff_t *stride, const char *from, 
     for (ptrdiff_t a = 0; a < p->n[0]; a++)
         for (ptrdiff_t b = 0; b < p->n[1]; b++, from += p->n[2] * item)
             copy_row(to + a * stride[0] + b * stride[1], stride[2], from, item, p->n[2], item);
-}
-
-/* Writes pieces that follow each other around the caches, in whole lines of 64 bytes. */
-typedef struct {
-    char *next;     /* where the next piece continues */
-    size_t pending; /* bytes before it that do not fill a line yet */
-    char line[64];
-} line_writer;
-
-static void writer_flush(line_writer *q) {
-    if (q->pending) memcpy(q->next - q->pending, q->line, q->pending);
-    q->pending = 0;
-}
-
-static inline void writer_put(line_writer *q, const prelu_loops *loops, char *to, const char *from,
-                       size_t n) {
-    if (to != q->next || (!q->pending && (uintptr_t)to & 63)) { /* up to the first whole line */
-        writer_flush(q);
-        const size_t ahead = -(uintptr_t)to & 63, head = ahead < n ? ahead : n;
-        memcpy(to, from, head);
-        to += head, from += head, n -= head;
-    } else if (q->pending) {
-        const size_t room = 64 - q->pending, head = room < n ? room : n;
-        memcpy(q->line + q->pending, from, head);
-        q->pending += head;
-        to += head, from += head, n -= head;
-        if (q->pending == 64) {
-            loops->stream_lines(to - 64, q->line, 1);
-            q->pending = 0;
-        }
-    }
-    if (n) {
-        const size_t lines = n / 64;
-        loops->stream_lines(to, from, lines);
-        to += lines * 64, from += lines * 64, n -= lines * 64;
-        memcpy(q->line, from, n);
-        q->pending = n;
-        to += n;
-    }
-    q->next = to;
 }
 
 #endif

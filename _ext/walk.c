@@ -5,12 +5,13 @@
  * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one
  *     alpha and its sums stay in registers; otherwise alpha is laid out beside the tile and each
  *     lane has its own sums, which are added to those of their alphas when the lanes change.
- * (c) Large outputs are written around the caches: a tile is computed into a buffer and streamed
- *     out in whole lines. That saves reading the output's lines first.
+ * (c) Large outputs are written around the caches, which saves reading their lines first: tiles
+ *     begin with a line then.
  */
 #include "walk.h"
 
 #include "dot.h"
+#include "float_mode.h"
 #include "pieces.h"
 
 #include <float.h>
@@ -53,7 +54,6 @@ typedef struct {
     /* not a multiple of 4096 bytes apart, or a load waits for another array's store */
     double few[5][LANES_FEW + LANES];
     double x[PIECE], g[PIECE], out[PIECE], dy[PIECE], of_x[PIECE], factor[2][PIECE];
-    line_writer writers[VIEW_OPERANDS];
 } work;
 
 
@@ -220,17 +220,22 @@ static void *target(const work *w, int operand, char *const at[VIEW_OPERANDS], c
                     void *buffer) {
     const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
     if (!at[operand]) return NULL;
-    return !w->call->stream && is_one_run(p, w->stride[operand], item) ? at[operand] : buffer;
+    return is_one_run(p, w->stride[operand], item) ? at[operand] : buffer;
 }
 
-static void output(work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
+static void output(const work *w, int operand, char *const at[VIEW_OPERANDS], const piece *p,
                    const void *from, int dtype) {
-    const ptrdiff_t item = (ptrdiff_t)item_size[dtype];
-    if (w->call->stream && is_one_run(p, w->stride[operand], item))
-        writer_put(&w->writers[operand], w->loops, at[operand], from,
-                   (size_t)(piece_size(p) * item));
-    else
-        scatter(at[operand], w->stride[operand], from, p, item);
+    if (from && from != at[operand])
+        scatter(at[operand], w->stride[operand], from, p, (ptrdiff_t)item_size[dtype]);
+}
+
+/* AROUND if what a tile writes can go around the caches, else 0. */
+static int around(const work *w, char *const at[VIEW_OPERANDS], const void *out,
+                  const void *dalpha, ptrdiff_t period) {
+    const uintptr_t row = (uintptr_t)period * item_size[w->call->x_dtype];
+    const int in_place = out == at[VIEW_OUT] && (!dalpha || dalpha == at[VIEW_DALPHA]);
+    const int whole = !period || (((uintptr_t)out | (uintptr_t)dalpha | row) & 63) == 0;
+    return w->call->stream && in_place && whole ? AROUND : 0;
 }
 
 /* The second order of a tile. Returns whether the cotangent of alpha is left: the sum over the
@@ -245,8 +250,8 @@ static int second_tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, p
         (const char *)w->alpha + skipped, (const char *)w->alpha_dot + skipped,
         out ? out : w->out, of_x ? of_x : w->of_x, {w->factor[0], w->factor[1]}};
     w->loops->second_order(&second, (size_t)period, (size_t)piece_size(p), call->at_one);
-    if (out && out != at[VIEW_OUT]) output(w, VIEW_OUT, at, p, out, call->x_dtype);
-    if (of_x && of_x != at[VIEW_OF_X]) output(w, VIEW_OF_X, at, p, of_x, call->x_dtype);
+    output(w, VIEW_OUT, at, p, out, call->x_dtype);
+    output(w, VIEW_OF_X, at, p, of_x, call->x_dtype);
     return at[VIEW_DY] != NULL;
 }
 
@@ -266,25 +271,26 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
         if (!second_tile(w, at, p, lane0, period, x, g)) return;
         x = w->factor[0], g = w->factor[1], out = NULL, at_one = 0;
     }
+    int how = at_one | around(w, at, out, NULL, period);
     switch (w->mode) {
     case SUMS:
         if (period) {
-            loops->backward_along(x, g, alpha, (size_t)period, out, (size_t)n, at_one, lanes);
+            loops->backward_along(x, g, alpha, (size_t)period, out, (size_t)n, how, lanes);
         } else {
             double s, c, t;
-            loops->backward_run(x, g, alpha, out, (size_t)n, at_one,
-                                (prelu_lanes){&s, &c, &t});
+            loops->backward_run(x, g, alpha, out, (size_t)n, how, (prelu_lanes){&s, &c, &t});
             sums_add_one(w->sums, index, s, c, t);
         }
         break;
     case TERMS:
         if (call->alpha_dtype == call->x_dtype) {
             void *dalpha = target(w, VIEW_DALPHA, at, p, w->dy);
-            loops->backward_each(x, g, alpha, out, dalpha, (size_t)n, at_one);
-            if (dalpha != at[VIEW_DALPHA]) output(w, VIEW_DALPHA, at, p, dalpha, call->alpha_dtype);
+            how = at_one | around(w, at, out, dalpha, period);
+            loops->backward_each(x, g, alpha, out, dalpha, (size_t)n, how);
+            output(w, VIEW_DALPHA, at, p, dalpha, call->alpha_dtype);
             break;
         }
-        loops->backward_terms(x, g, alpha, out, (size_t)n, at_one, lanes);
+        loops->backward_terms(x, g, alpha, out, (size_t)n, how, lanes);
         round_terms(w, n);
         output(w, VIEW_DALPHA, at, p, w->partials, call->alpha_dtype);
         break;
@@ -292,9 +298,9 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
         exact_tile(w, x, g, n, lane0, period, index, at_one); /* before dx may overwrite x or dy */
         /* fall through */
     default:
-        if (out) loops->scale(x, g, alpha, (size_t)period, out, (size_t)n, at_one);
+        if (out) loops->scale(x, g, alpha, (size_t)period, out, (size_t)n, how);
     }
-    if (out && out != at[VIEW_OUT]) output(w, VIEW_OUT, at, p, out, call->x_dtype);
+    output(w, VIEW_OUT, at, p, out, call->x_dtype);
 }
 
 static void step(char *at[VIEW_OPERANDS], char *const from[VIEW_OPERANDS], const work *w,
@@ -302,6 +308,15 @@ static void step(char *at[VIEW_OPERANDS], char *const from[VIEW_OPERANDS], const
     for (int o = 0; o < VIEW_OPERANDS; o++)
         at[o] = from[o] ? from[o] + a * w->stride[o][0] + b * w->stride[o][1] + c * w->stride[o][2]
                         : NULL;
+}
+
+/* Is a piece one run of memory for every operand of x's shape? */
+static int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *p) {
+    static const int operands[] = {VIEW_OUT, VIEW_X, VIEW_G, VIEW_DY, VIEW_OF_X};
+    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
+    for (size_t i = 0; i < sizeof operands / sizeof *operands; i++)
+        if (from[operands[i]] && !is_one_run(p, w->stride[operands[i]], item)) return 0;
+    return 1;
 }
 
 static ptrdiff_t tile_most(const work *w) {
@@ -318,13 +333,26 @@ static int other_alphas(work *w, char *const from[VIEW_OPERANDS]) {
     return !same;
 }
 
-/* How many of n elements lie before a line of 64 bytes: whole lines load faster, so a long run
- * begins with these. */
-static ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n,
-                               ptrdiff_t most) {
+/* How many of n elements lie before a line of 64 bytes. Whole lines load faster and alone can go
+ * around the caches, so a long run begins with these. */
+static ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n) {
     const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
-    if (n < 4 * most || w->stride[VIEW_X][2] != item) return 0;
-    return (ptrdiff_t)(-(uintptr_t)from[VIEW_X] & 63) / item;
+    const int around = w->call->stream && from[VIEW_OUT], first = around ? VIEW_OUT : VIEW_X;
+    if (n * item < (around ? RUN_LEAST * item : 4 * TILE_BYTES)) return 0;
+    if (w->stride[first][2] != item) return 0;
+    return (ptrdiff_t)(-(uintptr_t)from[first] & 63) / item;
+}
+
+/* How long the first tile of a run shall be, where it needs no buffer. The next ones begin one line
+ * after a page does: the processor has then seen that page, and fetches it, before a tile ends. */
+static ptrdiff_t first_tile(const work *w, char *const from[VIEW_OPERANDS]) {
+    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype], most = tile_most(w);
+    const char *first = from[w->call->stream && from[VIEW_OUT] ? VIEW_OUT : VIEW_X];
+    const piece run = {{1, 1, w->n[2]}};
+    if (w->n[2] <= most || w->mode == EXACT || from[VIEW_DY] || !is_flat(w, from, &run)) return most;
+    if (w->n[2] < 2 * most) return w->n[2];
+    const ptrdiff_t n = (ptrdiff_t)((64 - (uintptr_t)first) & (PAGE - 1)) / item;
+    return n < most / 2 ? n + most : n;
 }
 
 /* A run of one alpha. */
@@ -337,9 +365,11 @@ static void walk_run(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) 
         w->alpha = w->alpha_lanes[0];
         w->alpha_dot = w->alpha_lanes[1];
     }
-    ptrdiff_t length = ahead_of_line(w, from, w->n[2], most);
-    if (length == 0) length = most;
-    for (ptrdiff_t c = 0; c < w->n[2]; c += length, length = most) {
+#if PRELU_SSE2
+    if (w->call->stream && from[VIEW_OUT]) /* the line that this run shares with the next */
+        _mm_prefetch(from[VIEW_OUT] + w->n[2] * w->stride[VIEW_OUT][2], _MM_HINT_T0);
+#endif
+    for (ptrdiff_t c = 0, length = first_tile(w, from); c < w->n[2]; c += length, length = most) {
         const piece p = {{1, 1, w->n[2] - c < length ? w->n[2] - c : length}};
         char *at[VIEW_OPERANDS];
         step(at, from, w, 0, 0, c);
@@ -428,15 +458,6 @@ static ptrdiff_t rows_side_by_side(ptrdiff_t row, ptrdiff_t rows) {
     return most > 1 ? most : 1;
 }
 
-/* Is a band one run of memory for every operand? */
-static int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *band) {
-    static const int operands[] = {VIEW_OUT, VIEW_X, VIEW_G, VIEW_DY, VIEW_OF_X};
-    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
-    for (size_t i = 0; i < sizeof operands / sizeof *operands; i++)
-        if (from[operands[i]] && !is_one_run(band, w->stride[operands[i]], item)) return 0;
-    return 1;
-}
-
 /* A band that is one run and does not begin with a line: tiles that do, their lanes rotated by
  * what lies ahead. */
 static void walk_flat(work *w, char *const from[VIEW_OPERANDS], const piece *band,
@@ -459,11 +480,12 @@ static void walk_flat(work *w, char *const from[VIEW_OPERANDS], const piece *ban
 /* A band: all rows over as many alphas that run along as there are lanes. */
 static void walk_band(work *w, char *const from[VIEW_OPERANDS], const piece *band,
                       ptrdiff_t index) {
+    const int flat = is_flat(w, from, band);
     const ptrdiff_t most = tile_most(w), row = band->n[1] * band->n[2];
     const ptrdiff_t repeat = rows_side_by_side(row, band->n[0]);
-    const ptrdiff_t ahead = ahead_of_line(w, from, piece_size(band), most);
+    const ptrdiff_t ahead = ahead_of_line(w, from, piece_size(band));
     char *at[VIEW_OPERANDS];
-    if (band->n[0] > 1 && ahead > 0 && ahead < repeat * row && is_flat(w, from, band)) {
+    if (flat && band->n[0] > 1 && ahead > 0 && ahead < repeat * row) {
         walk_flat(w, from, band, repeat, ahead, index);
         return;
     }
@@ -496,7 +518,7 @@ static void walk_bands(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index
     const ptrdiff_t *n = w->n, *steps = w->tile_index_stride, most = w->lanes_most;
     const ptrdiff_t n2 = n[2] < most ? n[2] : most;
     const ptrdiff_t n1 = n[1] < most / n2 ? n[1] : most / n2;
-    const ptrdiff_t ahead = n[0] == 1 && n1 == 1 ? ahead_of_line(w, from, n[2], n2) : 0;
+    const ptrdiff_t ahead = n[0] == 1 && n1 == 1 ? ahead_of_line(w, from, n[2]) : 0;
     for (ptrdiff_t b = 0; b < n[1]; b += n1)
         for (ptrdiff_t c = 0, length = ahead ? ahead : n2; c < n[2]; c += length, length = n2) {
             const piece band = {
@@ -538,7 +560,6 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     w.laid_out = (piece){{0, 0, 0}};
     w.laid_out_for[0] = w.laid_out_for[1] = NULL;
     w.rotation = 0;
-    for (int o = 0; o < VIEW_OPERANDS; o++) w.writers[o].next = NULL, w.writers[o].pending = 0;
 
     ptrdiff_t step = 1;
     for (int k = v->axes - 1; k >= 0; k--) {
@@ -576,11 +597,8 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     walk(&w, 0, v->data, 0);
     if (mode == SUMS && w.along) sums_flush(&w);
     if (mode == EXACT) exact_flush(&w);
-    if (call->stream) {
-        for (int o = 0; o < VIEW_OPERANDS; o++) writer_flush(&w.writers[o]);
 #if PRELU_SSE2
-        _mm_sfence();
+    if (call->stream) _mm_sfence();
 #endif
-    }
     free(allocated);
 }

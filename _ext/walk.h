@@ -9,8 +9,9 @@ static const size_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
 enum {
     TILE = 2048,       /* elements at most; a multiple of LANES */
     TILE_BYTES = 4096, /* of x at most: x, dy, dx and sums share the first cache */
+    PAGE = 4096,       /* bytes, at least */
     LANES_MOST = 4096, /* alphas that run along before they repeat */
-    ADDS_MOST = 128    /* into one lane: its partial sums, so its error, grow with them */
+    ADDS_MOST = 264 /* into one lane: its partial sums, so its error, grow with them */
 };
 
 /* What a walk does with each tile: y or dx alone; with sums; with exact sums; with one term for each

@@ -50,6 +50,7 @@ LAYOUTS = {
     "per sample": ((3, 8192), (3, 1), None, 1),
     "many channels": ((2, 9000), (9000,), -1, 0),
     "shared in the middle": ((5, 256, 7), (5, 1, 7), None, 1),
+    "small images": ((2, 64, 201), (64,), 1, 0),
 }
 
 
@@ -73,6 +74,21 @@ def test_any_number_of_threads_gives_the_same_bits(threads, layout, dtype):
         assert_same_bits(got[1], scaled(dalpha, times), f"dalpha, {count} threads")
         got = prelu_backward(dy, x, alpha.astype(np.float64), axis=axis, need_dx=False)
         assert_same_bits(got[1], scaled(wide, times), f"float64 dalpha, {count} threads")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_one_alpha_for_each_element_of_a_large_array(threads, dtype):
+    rng = np.random.default_rng(4)
+    blocks = [numbers(rng, 1 << 12, dtype) for _ in range(3)]
+    dx, dalpha = reference_prelu_backward(*blocks)
+    times = -(-ENOUGH // blocks[0].nbytes)
+    dy, x, alpha = (np.tile(block, times) for block in blocks)
+    for count in COUNTS:
+        threads(count)
+        assert_same_bits(prelu(x, alpha), np.tile(reference_prelu(*blocks[1:]), times), "y")
+        got = prelu_backward(dy, x, alpha)
+        assert_same_bits(got[0], np.tile(dx, times), f"dx, {count} threads")
+        assert_same_bits(got[1], np.tile(dalpha, times), f"dalpha, {count} threads")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
