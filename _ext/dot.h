@@ -27,12 +27,21 @@ static inline double two_sum_error(double a, double b, double sum) {
     return (a - (sum - z)) + (b - z);
 }
 
+/* With products that are exact, one rounding; fma() is a call where the machine has none. */
+static inline double sum_of_exact(double a, double b, double c, double d) {
+#if defined(PRELU_USE_AVX2) || defined(PRELU_USE_AVX512)
+    return fma(a, b, c * d);
+#else
+    return a * b + c * d;
+#endif
+}
+
 static inline float dot_float(float a, float b, float c, float d) {
-    return (float)((double)a * b + (double)c * d);
+    return (float)sum_of_exact(a, b, c, d);
 }
 
 static inline int dot_in_doubt_float(float a, float b, float c, float d) {
-    const int tie = (double_bits((double)a * b + (double)c * d) & 0x1fffffff) == 0x10000000;
+    const int tie = (double_bits(sum_of_exact(a, b, c, d)) & 0x1fffffff) == 0x10000000;
     return tie | (fabsf(dot_float(a, b, c, d)) <= 0x1p-126f); /* there ties lie elsewhere */
 }
 

@@ -29,12 +29,14 @@ typedef struct {
     double *sum, *correction, *partials;
 } prelu_lanes;
 
-/* What the second order needs beside x: u is x_dot or ddx, alpha_dot may be ddalpha. `out` gets
- * y_dot or the cotangent of dy. With dy also the cotangent of x, and two factors whose products
- * summed as x * dy are (x > 0 the identity branch) give the cotangent of alpha. */
+/* What the second order needs: u is x_dot or ddx, alpha_dot may be ddalpha. `out` gets y_dot or the
+ * cotangent of dy. With dy also `of_x` the cotangent of x; and for that of alpha `lanes` the sums, as
+ * in the backward, or where they are NULL two factors, whose products summed as x * dy are (x > 0
+ * the identity branch) give it. */
 typedef struct {
     const void *x, *u, *dy, *alpha, *alpha_dot;
     void *out, *of_x, *factor[2];
+    prelu_lanes lanes;
 } prelu_second;
 
 /* How a loop computes. */

@@ -219,8 +219,26 @@ static int split(double *v, size_t n, size_t period, int exponent, double *upper
  * is float64, their errors in `correction`. */
 enum { GROUP_SCALE, GROUP_SUMS, GROUP_TERMS };
 
+/* What a group of the second order does besides the derivative along a direction: nothing; the
+ * cotangent of x, and adds to sums; or that, and leaves the factors of the sums. */
+enum { SECOND_JVP, SECOND_SUMS, SECOND_FACTORS };
+
 /* Whether a group writes `out`, and how. */
 enum { KEEP, STORE, STREAM };
+
+/* The sum of a group of lanes, into the first of `to`. */
+PRELU_FN void add_lanes(double *sum, double *correction, double *partials, prelu_lanes to) {
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) {
+            const double s = sum[l] + sum[l + half], z = s - sum[l];
+            correction[l] += correction[l + half] + ((sum[l] - (s - z)) + (sum[l + half] - z));
+            sum[l] = s;
+            partials[l] += partials[l + half];
+        }
+    *to.sum = sum[0];
+    *to.correction = correction[0];
+    *to.partials = partials[0];
+}
 
 enum { GROUPS_MOST = 4 };
 

@@ -34,6 +34,22 @@ static void PAIR(widen)(const void *from_, void *to_, size_t n) {
     }
 }
 
+/* Adds p, the term of x and g, to a lane: where dalpha is float64 by two-sum, and with the error of
+ * the product where it has one. */
+PRELU_FN void PAIR(add)(const int identity, const REAL x, const REAL g, const double p, double *sum,
+                        double *correction, double *partials) {
+    if (WIDE) {
+        const double s = *sum + p, z = s - *sum;
+        double error = (*sum - (s - z)) + (p - z);
+        if (sizeof(X) == 8) error += identity ? 0.0 : fma(x, g, -p);
+        *correction += error;
+        *sum = s;
+    } else {
+        *sum += p;
+    }
+    *partials += fabs(*sum);
+}
+
 /* One group. `along`, `put` and `mode` are constants in every caller. */
 PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
                           const int put, const REAL edge, double *sum, double *correction,
@@ -56,16 +72,7 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
             if (sizeof(X) == 8) correction[l] = identity ? 0.0 : fma(xv[l], gv[l], -p);
             continue;
         }
-        if (WIDE) { /* two-sum, and the error of the product where it has one */
-            const double s = sum[l] + p, z = s - sum[l];
-            double error = (sum[l] - (s - z)) + (p - z);
-            if (sizeof(X) == 8) error += identity ? 0.0 : fma(xv[l], gv[l], -p);
-            correction[l] += error;
-            sum[l] = s;
-        } else {
-            sum[l] += p;
-        }
-        partials[l] += fabs(sum[l]);
+        PAIR(add)(identity, xv[l], gv[l], p, sum + l, correction + l, partials + l);
     }
     if (put) PAIR(store)(out, outv, put);
 }
@@ -142,16 +149,7 @@ PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, 
     if (i < n)
         PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, sum, correction,
                    partials, GROUP_SUMS);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) {
-            const double s = sum[l] + sum[l + half], z = s - sum[l];
-            correction[l] += correction[l + half] + ((sum[l] - (s - z)) + (sum[l + half] - z));
-            sum[l] = s;
-            partials[l] += partials[l + half];
-        }
-    *lanes.sum = sum[0];
-    *lanes.correction = correction[0];
-    *lanes.partials = partials[0];
+    add_lanes(sum, correction, partials, lanes);
 }
 
 static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
@@ -277,12 +275,13 @@ static void PAIR(backward_each)(const void *x, const void *g, const void *alpha,
 
 /* ---- the second order ---- */
 
-/* One group of a prelu_second, with typed pointers. `along`, `whole`, which is to say with dy, and
- * `slow` are constants in every caller. Where the quick sums are in doubt `doubts` is 1. */
+/* One group of a prelu_second, with typed pointers. `along`, `put`, `mode` and `slow` are constants
+ * in every caller. Where the quick sums are in doubt `doubts` is 1. */
 PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL *alpha,
-                                 const REAL *alpha_dot, const int along, X *out, X *of_x, X *first,
-                                 X *second, const int whole, const REAL edge, const int slow,
-                                 REAL *doubts) {
+                                 const REAL *alpha_dot, const int along, X *out, X *of_x,
+                                 const int put, X *first, X *second, double *sum,
+                                 double *correction, double *partials, const int mode,
+                                 const REAL edge, const int slow, REAL *doubts) {
     REAL xv[LANES], uv[LANES], dyv[LANES], outv[LANES], of_xv[LANES];
     NATIVE firstv[LANES], secondv[LANES];
     PAIR(load)(x, xv);
@@ -298,81 +297,111 @@ PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL
             doubts[l] = JOIN2(dot_in_doubt, REAL)(a, uv[l], a_dot, xv[l]) ? 1 : doubts[l];
         }
     }
-    PAIR(store)(out, outv, STORE);
-    if (!whole) return;
+    PAIR(store)(out, outv, put);
+    if (mode == SECOND_JVP) return;
     PAIR(load)(dy, dyv);
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
         const int identity = SCALAR(identity)(xv[l], edge);
         of_xv[l] = SCALAR(short_term)(identity, alpha_dot[along ? l : 0], dyv[l]);
-        /* u * dy with a first factor that is positive on the identity branch and nowhere else */
+        /* u * dy with a first factor that is positive on the identity branch and only there */
         const REAL minus = uv[l] > 0 ? -uv[l] : uv[l];
         firstv[l] = (NATIVE)(identity ? 1 : minus);
         secondv[l] = (NATIVE)(uv[l] > 0 ? -dyv[l] : dyv[l]);
     }
-    PAIR(store)(of_x, of_xv, STORE);
+    PAIR(store)(of_x, of_xv, put);
+    if (mode == SECOND_SUMS) {
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++) {
+            const int identity = SCALAR(identity)(xv[l], edge);
+            PAIR(add)(identity, uv[l], dyv[l], SCALAR(term)(identity, uv[l], dyv[l]), sum + l,
+                      correction + l, partials + l);
+        }
+        return;
+    }
     JOIN2(store, X)(first, firstv);
     JOIN2(store, X)(second, secondv);
 }
 
-/* A run of one alpha, or one row of lanes. */
-PRELU_FN void PAIR(second_row)(const prelu_second *c, size_t start, size_t end, const int along,
-                               const int whole, const REAL edge, const int slow, REAL *doubts) {
-    const X *x = c->x, *u = c->u, *dy = whole ? c->dy : c->x;
+/* The first or last, short group: through buffers filled up with the last element, that doubts no
+ * more. Its dy is 0, which adds +0 to a sum of finite numbers; others are summed exactly. */
+PRELU_FN void PAIR(second_tail)(const X *x, const X *u, const X *dy, const REAL *alpha,
+                                const REAL *alpha_dot, const int along, X *out, X *of_x, X *first,
+                                X *second, size_t m, double *sum, double *correction,
+                                double *partials, const int mode, const REAL edge, const int slow,
+                                REAL *doubts) {
+    X in[3][LANES], got[4][LANES];
+    REAL alphas[2][LANES];
+    for (size_t l = 0; l < LANES; l++) {
+        const size_t k = l < m ? l : m - 1;
+        in[0][l] = x[k];
+        in[1][l] = u[k];
+        in[2][l] = mode != SECOND_JVP && l < m ? dy[k] : 0;
+        alphas[0][l] = alpha[along ? k : 0];
+        alphas[1][l] = alpha_dot[along ? k : 0];
+    }
+    PAIR(second_group)(in[0], in[1], in[2], alphas[0], alphas[1], along, got[0], got[1], STORE,
+                       got[2], got[3], sum, correction, partials, mode, edge, slow, doubts);
+    memcpy(out, got[0], m * sizeof *x);
+    if (mode == SECOND_JVP) return;
+    memcpy(of_x, got[1], m * sizeof *x);
+    if (mode == SECOND_SUMS) return;
+    memcpy(first, got[2], m * sizeof *x);
+    memcpy(second, got[3], m * sizeof *x);
+}
+
+/* Returns whether a sum of two products is in doubt. */
+PRELU_FN int PAIR(second_rows)(const prelu_second *c, const int along, const int put,
+                               const int mode, size_t period, size_t n, const REAL edge,
+                               const int slow) {
+    const X *x = c->x, *u = c->u, *dy = mode == SECOND_JVP ? c->x : c->dy;
     const REAL *alpha = c->alpha, *alpha_dot = c->alpha_dot;
     const REAL one[2] = {*alpha, *alpha_dot}; /* not read again after each store */
     X *out = c->out, *of_x = c->of_x, *first = c->factor[0], *second = c->factor[1];
-    size_t i = start;
-    for (; i + LANES <= end; i += LANES) {
-        const size_t k = whole ? i : 0;
-        PAIR(second_group)(x + i, u + i, dy + k, along ? alpha + (i - start) : one,
-                           along ? alpha_dot + (i - start) : one + 1, along, out + i, of_x + k,
-                           first + k, second + k, whole, edge, slow, doubts);
-    }
-    if (i == end) return;
-    const size_t m = (end - i) * sizeof *x;
-    X in[3][LANES], got[4][LANES];
-    REAL alphas[2][LANES];
-    for (size_t l = 0; l < LANES; l++) { /* filled up with the last element, that doubts no more */
-        const size_t k = i + l < end ? i + l : end - 1;
-        in[0][l] = x[k];
-        in[1][l] = u[k];
-        in[2][l] = dy[whole ? k : 0];
-        alphas[0][l] = alpha[along ? k - start : 0];
-        alphas[1][l] = alpha_dot[along ? k - start : 0];
-    }
-    PAIR(second_group)(in[0], in[1], in[2], alphas[0], alphas[1], along, got[0], got[1], got[2],
-                       got[3], whole, edge, slow, doubts);
-    memcpy(out + i, got[0], m);
-    if (!whole) return;
-    memcpy(of_x + i, got[1], m);
-    memcpy(first + i, got[2], m);
-    memcpy(second + i, got[3], m);
-}
-
-/* Returns whether a sum is in doubt. */
-PRELU_FN int PAIR(second_rows)(const prelu_second *c, size_t period, size_t n, const int along,
-                               const int whole, const REAL edge, const int slow) {
     REAL doubts[LANES] = {0};
-    for (size_t row = 0; row < n; row += period)
-        PAIR(second_row)(c, row, n - row < period ? n : row + period, along, whole, edge, slow,
-                         doubts);
+    double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
+    for (size_t row = 0; row < n; row += period) {
+        const size_t end = n - row < period ? n : row + period;
+        size_t i = row, step = along ? 0 : PAIR(ahead)(x, out, put, n);
+        if (step == 0) step = LANES;
+        for (; i < end; i += step, step = LANES) {
+            const size_t k = mode == SECOND_JVP ? 0 : i, f = mode == SECOND_FACTORS ? i : 0;
+            const size_t lane = along ? i - row : 0;
+            const REAL *a = along ? alpha + lane : one, *a_dot = along ? alpha_dot + lane : one + 1;
+            double *s = along ? c->lanes.sum + lane : sum;
+            double *e = along ? c->lanes.correction + lane : correction;
+            double *t = along ? c->lanes.partials + lane : partials;
+            if (step < LANES || end - i < LANES)
+                PAIR(second_tail)(x + i, u + i, dy + k, a, a_dot, along, out + i, of_x + k,
+                                  first + f, second + f, end - i < step ? end - i : step, s, e, t,
+                                  mode, edge, slow, doubts);
+            else
+                PAIR(second_group)(x + i, u + i, dy + k, a, a_dot, along, out + i, of_x + k, put,
+                                   first + f, second + f, s, e, t, mode, edge, slow, doubts);
+        }
+    }
+    if (mode == SECOND_SUMS && !along) add_lanes(sum, correction, partials, c->lanes);
     for (int l = 1; l < LANES; l++) doubts[0] += doubts[l];
     return doubts[0] > 0;
 }
 
+PRELU_FN int PAIR(second_quick)(const prelu_second *c, const int along, const int put,
+                                size_t period, size_t n, const REAL edge) {
+    if (!c->dy) return PAIR(second_rows)(c, along, put, SECOND_JVP, period, n, edge, 0);
+    if (c->lanes.sum) return PAIR(second_rows)(c, along, put, SECOND_SUMS, period, n, edge, 0);
+    return PAIR(second_rows)(c, along, STORE, SECOND_FACTORS, period, n, edge, 0);
+}
+
 static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    const size_t row = period ? period : n;
-    const int doubtful = period && c->dy ? PAIR(second_rows)(c, row, n, 1, 1, edge, 0)
-                         : period        ? PAIR(second_rows)(c, row, n, 1, 0, edge, 0)
-                         : c->dy         ? PAIR(second_rows)(c, row, n, 0, 1, edge, 0)
-                                         : PAIR(second_rows)(c, row, n, 0, 0, edge, 0);
+    const int stream = sizeof(X) >= 4 && how & AROUND;
+    const int doubtful = period && stream ? PAIR(second_quick)(c, 1, STREAM, period, n, edge)
+                         : period         ? PAIR(second_quick)(c, 1, STORE, period, n, edge)
+                         : stream         ? PAIR(second_quick)(c, 0, STREAM, n, n, edge)
+                                          : PAIR(second_quick)(c, 0, STORE, n, n, edge);
     if (!doubtful) return;
-    prelu_second again = *c;
-    again.dy = NULL;
-    if (period) PAIR(second_rows)(&again, row, n, 1, 0, edge, 1);
-    else PAIR(second_rows)(&again, row, n, 0, 0, edge, 1);
+    if (period) PAIR(second_rows)(c, 1, STORE, SECOND_JVP, period, n, edge, 1);
+    else PAIR(second_rows)(c, 0, STORE, SECOND_JVP, n, n, edge, 1);
 }
 
 #undef PAIR

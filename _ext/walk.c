@@ -229,30 +229,37 @@ static void output(const work *w, int operand, char *const at[VIEW_OPERANDS], co
         scatter(at[operand], w->stride[operand], from, p, (ptrdiff_t)item_size[dtype]);
 }
 
-/* AROUND if what a tile writes can go around the caches, else 0. */
-static int around(const work *w, char *const at[VIEW_OPERANDS], const void *out,
-                  const void *dalpha, ptrdiff_t period) {
+/* AROUND if what a tile writes, `out` and perhaps a second operand, can go around the caches. */
+static int around(const work *w, char *const at[VIEW_OPERANDS], const void *out, int operand,
+                  const void *second, ptrdiff_t period) {
+    const uintptr_t a = (uintptr_t)out, b = second ? (uintptr_t)second : a;
     const uintptr_t row = (uintptr_t)period * item_size[w->call->x_dtype];
-    const int in_place = out == at[VIEW_OUT] && (!dalpha || dalpha == at[VIEW_DALPHA]);
-    const int whole = !period || (((uintptr_t)out | (uintptr_t)dalpha | row) & 63) == 0;
-    return w->call->stream && in_place && whole ? AROUND : 0;
+    const int in_place = out && out == at[VIEW_OUT] && (!second || second == at[operand]);
+    const int lines = period ? ((a | b | row) & 63) == 0 : ((a ^ b) & 63) == 0;
+    return w->call->stream && in_place && lines ? AROUND : 0;
 }
 
 /* The second order of a tile. Returns whether the cotangent of alpha is left: the sum over the
  * factors. */
 static int second_tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane0,
-                       ptrdiff_t period, const void *x, const void *u) {
+                       ptrdiff_t period, ptrdiff_t index, const void *x, const void *u) {
     const prelu_call *call = w->call;
     const size_t skipped = (size_t)lane0 * (w->wide ? 8 : 4);
     void *out = target(w, VIEW_OUT, at, p, w->out), *of_x = target(w, VIEW_OF_X, at, p, w->of_x);
+    double s, c, t;
+    const prelu_lanes of_run = {&s, &c, &t}, none = {NULL, NULL, NULL};
+    const prelu_lanes along = {w->sum + lane0, w->correction + lane0, w->partials + lane0};
     const prelu_second second = {
         x, u, at[VIEW_DY] ? input(w, VIEW_DY, at, p, w->dy) : NULL,
         (const char *)w->alpha + skipped, (const char *)w->alpha_dot + skipped,
-        out ? out : w->out, of_x ? of_x : w->of_x, {w->factor[0], w->factor[1]}};
-    w->loops->second_order(&second, (size_t)period, (size_t)piece_size(p), call->at_one);
+        out ? out : w->out, of_x ? of_x : w->of_x, {w->factor[0], w->factor[1]},
+        w->mode != SUMS ? none : period ? along : of_run};
+    const int how = call->at_one | around(w, at, out, VIEW_OF_X, of_x, period);
+    w->loops->second_order(&second, (size_t)period, (size_t)piece_size(p), how);
+    if (w->mode == SUMS && !period) sums_add_one(w->sums, index, s, c, t);
     output(w, VIEW_OUT, at, p, out, call->x_dtype);
     output(w, VIEW_OF_X, at, p, of_x, call->x_dtype);
-    return at[VIEW_DY] != NULL;
+    return at[VIEW_DY] && w->mode != SUMS;
 }
 
 /* One tile. Its alphas run along if `period` is not 0; its first lane is lane0 then. */
@@ -268,10 +275,10 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
     void *out = target(w, VIEW_OUT, at, p, w->out);
     int at_one = call->at_one;
     if (at[VIEW_ALPHA_DOT]) {
-        if (!second_tile(w, at, p, lane0, period, x, g)) return;
+        if (!second_tile(w, at, p, lane0, period, index, x, g)) return;
         x = w->factor[0], g = w->factor[1], out = NULL, at_one = 0;
     }
-    int how = at_one | around(w, at, out, NULL, period);
+    int how = at_one | around(w, at, out, VIEW_OUT, NULL, period);
     switch (w->mode) {
     case SUMS:
         if (period) {
@@ -285,7 +292,7 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
     case TERMS:
         if (call->alpha_dtype == call->x_dtype) {
             void *dalpha = target(w, VIEW_DALPHA, at, p, w->dy);
-            how = at_one | around(w, at, out, dalpha, period);
+            how = at_one | around(w, at, out, VIEW_DALPHA, dalpha, period);
             loops->backward_each(x, g, alpha, out, dalpha, (size_t)n, how);
             output(w, VIEW_DALPHA, at, p, dalpha, call->alpha_dtype);
             break;
@@ -349,7 +356,7 @@ static ptrdiff_t first_tile(const work *w, char *const from[VIEW_OPERANDS]) {
     const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype], most = tile_most(w);
     const char *first = from[w->call->stream && from[VIEW_OUT] ? VIEW_OUT : VIEW_X];
     const piece run = {{1, 1, w->n[2]}};
-    if (w->n[2] <= most || w->mode == EXACT || from[VIEW_DY] || !is_flat(w, from, &run)) return most;
+    if (w->n[2] <= most || w->mode == EXACT || !is_flat(w, from, &run)) return most;
     if (w->n[2] < 2 * most) return w->n[2];
     const ptrdiff_t n = (ptrdiff_t)((64 - (uintptr_t)first) & (PAGE - 1)) / item;
     return n < most / 2 ? n + most : n;
