@@ -190,7 +190,7 @@ def scale(
     grid = min(max(1, ceil(n // vector, BLOCK)), 2**30)
     item = SIZES[alpha]
     reach = sum(abs(s) // item * m for s, m in ((s0, n0), (s1, n1), (s2, n2)))
-    name, integer = index(max(n + BLOCK, n // vector + grid * BLOCK, reach))
+    name, integer = index(max(n, n // vector + grid * BLOCK, reach))
     return Launch(
         "scale",
         head(

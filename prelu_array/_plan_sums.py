@@ -102,7 +102,7 @@ def sums(
         return None  # so many digits might not fit a limb
     if kind == "second" and "f64" in (x, alpha):
         vector = min(vector, 2)  # the text of an exact sum of two products is long
-    name, integer = index(2 * n + 2**16)
+    name, integer = index(max(2 * n + 2**16, channels * abs(a_stride)))
     which = {"STATES": int(states), "SECOND": int(kind == "second"), "WANT_DX": int(want_dx)}
     if alongside:
         rows = n // channels

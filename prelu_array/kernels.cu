@@ -117,8 +117,9 @@ prelu_scale_kernel(prelu_operands o, double edge_, I n, I n1, I n2, I s0, I s1, 
         }
         store(o.out, i, outs);
     }
-    const I e = vectors * VECTOR + first; /* the elements after the last vector */
-    if (VECTOR > 1 && (ALONG == ONE || ALONG == EACH) && e < n) {
+    const I tail = n - vectors * VECTOR; /* elements after the last vector */
+    if (VECTOR > 1 && (ALONG == ONE || ALONG == EACH) && first < tail) {
+        const I e = n - tail + first; /* of other threads that might not fit an I */
         const I e1 = e / n2, i2 = e - e1 * n2, i0 = e1 / n1, i1 = e1 - i0 * n1;
         if (ALONG == EACH) a[0] = slope_at(o, i0 * s0 + i1 * s1 + i2 * s2);
         const X x = o.x[e];

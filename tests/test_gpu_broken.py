@@ -102,3 +102,23 @@ def test_an_overflow_of_32_bits_is_caught(monkeypatch, broken):
     arguments = (operands, 0.0, *launch.scalars)
     _gpu_kernels.launch(launch._replace(grid=1), arguments)
     assert bool((out.get() == -0.5).all()) != broken
+
+
+def test_the_last_block_of_almost_2_to_31_elements(monkeypatch):
+    """With 32-bit indices, over the small memory that this block alone reaches."""
+    launch = _plan.scale("f32", "f32", (2**31 - 1088,), ((4,), (4,)), (0,), True, True, False)
+    assert "#define I int\n" in launch.head
+    last = launch.grid - 1
+
+    def begun_late(text):
+        return text.replace("blockIdx.x * BLOCK", f"(blockIdx.x + {last}) * BLOCK", 1)
+
+    device.Proof(change=begun_late).install(monkeypatch)
+    x = device.place(np.full(1024, -1, np.float32))
+    out = device.place(np.zeros(1024, np.float32))
+    before = last * _plan.BLOCK * 16  # bytes that the other blocks see to
+    pointers = out.data.ptr - before, 0, x.data.ptr - before, 0, 0, 0, 0
+    operands = _gpu_kernels.prelu_operands(*pointers, 0.5, 0.0)
+    _gpu_kernels.launch(launch._replace(grid=1), (operands, 0.0, *launch.scalars))
+    own = 2**31 - 1088 - last * 1024
+    assert (out.get() == np.where(np.arange(1024) < own, -0.5, 0)).all()

@@ -95,6 +95,13 @@ def test_no_thread_adds_too_many_terms(shape):
     assert plan.bound <= (_plan_sums.ROWS_STEPS + 8) * 2.0**-52
 
 
+@pytest.mark.parametrize(("step", "integer"), [(2**24, "int"), (2**26, "long long")])
+def test_alphas_far_apart_get_64_bits(step, integer):
+    for shape, alpha in (((2, 64, 8), (0, 4 * step, 0)), ((2, 64), (0, 4 * step))):
+        assert value(scale(shape, alpha), "I") == integer
+        assert value(sums(shape, alpha).first, "I") == integer
+
+
 def test_large_columns_are_covered():
     rows, channels = 1 << 22, 96
     plan = sums((rows, channels), (0, 4))

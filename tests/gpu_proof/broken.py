@@ -12,8 +12,8 @@ BROKEN = {
         "setp.ge.f32 p, %1, %2",
     ),
     "dropped tail": (
-        "e < n) {",
-        "e < n - 1) {",
+        "first < tail) {",
+        "first < tail - 1) {",
     ),
     "wrong channel": (
         "slope_at(o, channel * alpha_stride)",
