@@ -339,16 +339,19 @@ def _double_backward_partial(
     """Return the cotangents of a block, that of alpha as a state.
 
     The sum of ddx * dy is that of a backward whose factors have the same products, the first one
-    positive just where x is on the identity branch.
+    positive just where x is on the identity branch. They are made as integers: of floats, CuPy's
+    minus and abs flush subnormals, and its `where` makes float32 of bfloat16.
     """
     options = {"axis": axis, "at_zero": at_zero}
     of_dy, of_x, _ = _api.prelu_double_backward(ddx, ddalpha, dy, x, alpha, **options)
-    derivative, _ = _api.prelu_backward(
+    derivative, _ = _api.prelu_backward(  # 1 or +0
         np.ones_like(x), x, 0.0, at_zero=at_zero, need_dalpha=False
     )
-    with np.errstate(all="ignore"):
-        identity = derivative != 0
-        first = np.where(identity, ddx.dtype.type(1), -abs(ddx))
-        second = np.where(np.signbit(ddx), dy, -dy)
+    dtype = derivative.dtype
+    word = np.dtype(f"u{dtype.itemsize}")
+    sign = word.type(1 << (8 * word.itemsize - 1))
+    identity, u, v = (a.astype(dtype, copy=False).view(word) for a in (derivative, ddx, dy))
+    first = np.where(identity != 0, identity, u | sign).view(dtype)
+    second = (v ^ (~u & sign)).view(dtype)
     _, state = _api.prelu_backward_partial(second, first, alpha, axis=axis, need_dx=False)
     return of_dy, of_x, state

@@ -372,7 +372,6 @@ def test_forward_mode_and_second_order(placement):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # abs of a NaN
 def test_second_order_of_hard_sums(dtype):
     rng = np.random.default_rng(7)
     for kind in KINDS:

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array.testing import cases, reference_prelu, reference_prelu_backward
+from prelu_array.testing import (
+    cases,
+    reference_prelu,
+    reference_prelu_backward,
+    reference_prelu_double_backward,
+)
 
 cupy = pytest.importorskip("cupy", reason="needs CuPy")
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
@@ -126,6 +131,21 @@ def test_a_graph_gives_the_same_bits_again():
         stream.synchronize()
     assert_same_bits(dx, expected[0], "dx")
     assert_same_bits(dalpha, expected[1], "dalpha")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+def test_dask_blocks_that_share_an_alpha_keep_subnormals(dtype):
+    """CuPy's own float operations would flush them."""
+    da = pytest.importorskip("dask.array", reason="needs Dask")
+    tiny = ml_dtypes.finfo(dtype).smallest_subnormal
+    x, dy = np.array([-1, -2, 3, -1, 0, -3], dtype), np.array([1, -2, 1, -1, 4, 2], dtype)
+    ddx = np.array([3, -5, 7, 1, -2, 0], dtype) * tiny
+    alpha = np.array(0.5, dtype)
+    expected = reference_prelu_double_backward(ddx, alpha, dy, x, alpha)
+    u, v, w = (da.from_array(cupy.asarray(a), chunks=2, asarray=False) for a in (ddx, dy, x))
+    got = prelu_array.prelu_double_backward(u, dtype(0.5), v, w, dtype(0.5))
+    for one, right, what in zip(got, expected, ("of_dy", "of_x", "of_alpha"), strict=True):
+        assert_same_bits(one.compute(scheduler="sync"), right, what)
 
 
 def test_two_devices_are_named():
