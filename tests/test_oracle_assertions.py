@@ -145,6 +145,16 @@ def test_flushing_in_the_sum():
     assert_dalpha(F32(0), dy, x, F32(0.25), subnormals=False)
 
 
+@pytest.mark.parametrize("ulps", [1, 200, 10**6])
+def test_more_ulps_than_there_are_below_minus_infinity(ulps):
+    """Numbers are counted from 128 on, -inf of bfloat16: a bound below must not wrap around."""
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    x, dy, alpha = F32([-3.4e38]), F32([1]), np.array(0.25, bfloat16)
+    assert reference_prelu_backward(dy, x, alpha)[1] == -np.inf
+    largest = np.nextafter(bfloat16(-np.inf), bfloat16(0))
+    assert_dalpha(largest, dy, x, alpha, ulps=ulps)
+
+
 def test_options_are_checked():
     x = np.ones(2)
     with pytest.raises(ValueError, match="accumulate must hold every float64"):

@@ -106,8 +106,8 @@ class Interval(NamedTuple):
         flat = np.ascontiguousarray(got).reshape(-1)
         keys = order_keys(flat)
         slack = np.uint64(rules.ulps)
-        # keys start far above 0 and end far below 2**64 for every number, so no wrap-around
-        inside = keys >= order_keys(round_to_dtype(self.low, dtype)) - slack
+        # keys end far below 2**64, so sums do not wrap around; differences might, at 0
+        inside = keys + slack >= order_keys(round_to_dtype(self.low, dtype))
         inside &= keys <= order_keys(round_to_dtype(self.high, dtype)) + slack
         parts = take_apart(flat)
         expected = round_to_dtype(self.total, dtype)
