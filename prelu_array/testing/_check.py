@@ -154,7 +154,7 @@ class _Runner:
         result = None
         with Caught(self.errors, case.name):
             result = kernel(*given)
-        result = self._owned(result, given)
+        result = _owned(result)
         for name, array, bits in zip(names, arrays, saved, strict=True):
             if (bits_of(array) != bits).any():
                 self.written[name] = self.written.get(name, 0) + 1
@@ -181,11 +181,12 @@ class _Runner:
             found.insert(0, f"raises: {self.errors[0]}")
         return found
 
-    def _owned(self, result: Any, given: list[Any]) -> Any:
-        """Copy results, which may be views of inputs or of a buffer that is used again."""
-        if isinstance(result, tuple | list):
-            return [self._owned(one, given) for one in result]
-        return None if result is None else np.array(to_numpy(result))
+
+def _owned(result: Any) -> Any:
+    """Copy results, which may be views of inputs or of a buffer that is used again."""
+    if isinstance(result, tuple | list):
+        return [_owned(one) for one in result]
+    return None if result is None else np.array(to_numpy(result))
 
 
 def _observe(case: Case, verdict: Any) -> Observation:
