@@ -130,13 +130,16 @@ def _backends() -> tuple[dict[str, Callable[[Any], Any]], list[str]]:
     unusable = []
     if importlib.util.find_spec("cupy") is None:
         unusable.append("cupy: not usable: CuPy is not installed")
-    else:
+        return usable, unusable
+    try:
         from . import _gpu
-
-        if _gpu.device_count():
-            usable["cupy"] = _gpu.asarray
-        else:
-            unusable.append(f"cupy: not usable: {_gpu.description()}")
+    except ImportError as error:  # of CuPy, which misses a library
+        unusable.append(f"cupy: not usable: {error}")
+        return usable, unusable
+    if _gpu.device_count():
+        usable["cupy"] = _gpu.asarray
+    else:
+        unusable.append(f"cupy: not usable: {_gpu.description()}")
     return usable, unusable
 
 

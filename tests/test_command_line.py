@@ -1,8 +1,11 @@
 """``python -m prelu_array``."""
 
+import sys
+
 import numpy as np
 import pytest
 
+import prelu_array
 from prelu_array import __main__, prelu, prelu_backward
 from prelu_array.testing import reference_prelu
 
@@ -22,6 +25,17 @@ def test_check_finds_no_difference(capsys):
     assert "Every bit is right." in printed
     for word in ("forward", "backward", "float16", "float32", "float64", "cupy"):
         assert word in printed
+
+
+def test_check_goes_on_if_cupy_cannot_be_imported(capsys, monkeypatch):
+    monkeypatch.setattr(__main__.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "cupy", None)  # import raises
+    for module in [name for name in sys.modules if name.startswith("prelu_array._gpu")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delattr(prelu_array, "_gpu", raising=False)
+    monkeypatch.setattr(__main__, "_dtypes", lambda: [np.dtype("float32")])
+    assert __main__.main([]) == 0
+    assert "cupy: not usable: import of cupy halted" in capsys.readouterr().out
 
 
 def test_check_reports_a_difference(capsys, monkeypatch):
