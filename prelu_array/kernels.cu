@@ -2,7 +2,7 @@
  *
  * Design:
  * (a) Elements move in vectors of VECTOR, 16 bytes if every pointer allows it, else one by one.
- *     A plan in _plan.py proves what a kernel relies on; nothing is checked here.
+ *     A plan (_plan.py, _plan_sums.py) proves what a kernel relies on; nothing is checked here.
  * (b) The fused backward writes dx and adds the terms of dalpha in double, beside the sum of
  *     their sizes. From both follows an interval that holds the exact sum. If both ends round
  *     to the same number that is dalpha, else the alpha goes on a list for exact.cu.

@@ -9,7 +9,7 @@
  *     two bits to spare there, so the second rounding is the only one that shows.
  *
  * The source begins with these definitions: X and A, the types of x and alpha (f16, bf16, f32 or
- * f64); real, the compute type; X_IS_F64, A_IS_F64 and REAL_IS_F64, 0 or 1.
+ * f64); real, the compute type; X_IS_F64 and A_IS_F64, 0 or 1.
  */
 typedef unsigned long long u64;
 typedef long long i64;

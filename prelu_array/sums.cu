@@ -2,7 +2,7 @@
  *
  * Design:
  * (a) `size` is the sum of |term|, rounded upwards. |exact - (s + low)| <= bound * size + tiny,
- *     where `bound` covers the additions that a term goes through (_plan.py counts them).
+ *     where `bound` covers the additions that a term goes through (_plan_sums.py counts them).
  * (b) `low` sums the roundings of additions, by two-sum. Additions of partial sums always do
  *     that, those of terms only for float64 dalpha (A_IS_F64), with the rounding of each product,
  *     by fma: nearly twice the precision of a double.
