@@ -26,8 +26,8 @@ from ._plan import (
 )
 
 # A thread takes at most so many steps: a vector each in rows, a term for each sum in columns. More
-# would widen the interval around the sum and send more alphas to the exact kernel; fewer would make
-# the partial sums heavy.
+# would widen the interval around the sum and send more alphas to the exact kernel; fewer would
+# make the partial sums heavy.
 ROWS_STEPS = 32
 COLS_STEPS = 64
 
