@@ -45,6 +45,8 @@ cdef extern from "view.h" nogil:
         char *data[8]
     int view_fit_alpha(int, const Py_ssize_t *, int, const Py_ssize_t *, int, const int *, int *)
     void view_canonical(prelu_view *)
+    int view_varies(const prelu_view *, int)
+    Py_ssize_t view_alphas(const prelu_view *)
     void view_narrow(prelu_view *, int, Py_ssize_t, Py_ssize_t)
     Py_ssize_t view_size(const prelu_view *)
 
@@ -66,8 +68,6 @@ cdef extern from "engine.h" nogil:
     void prelu_round(double, int, void *)
     void prelu_scale(const prelu_call *)
     int prelu_backward(const prelu_call *, int)
-    Py_ssize_t prelu_alphas(const prelu_view *)
-    int prelu_varies(const prelu_view *, int)
     int prelu_sums_new(prelu_sums *, Py_ssize_t)
     void prelu_sums_free(prelu_sums *)
     void prelu_sums_of(const prelu_call *, prelu_sums *)
@@ -249,13 +249,11 @@ cdef void extent(cnp.ndarray a, char **first, char **end) noexcept:
 
 
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether the memory between their ends overlaps."""
+    """Whether the memory between their ends overlaps; of no elements any answer is right."""
     cdef char *a_first
     cdef char *a_end
     cdef char *b_first
     cdef char *b_end
-    if cnp.PyArray_SIZE(a) == 0 or cnp.PyArray_SIZE(b) == 0:
-        return False
     extent(a, &a_first, &a_end)
     extent(b, &b_first, &b_end)
     return a_first < b_end and b_first < a_end
@@ -331,7 +329,7 @@ cdef int cut_axis(const prelu_view *v, bint varying) noexcept:
     """The outermost axis to cut among threads: long enough if there is one, else the longest."""
     cdef int k, best = -1
     for k in range(v.axes):
-        if varying and not prelu_varies(v, k):
+        if varying and not view_varies(v, k):
             continue
         if best < 0 or v.shape[k] > v.shape[best]:
             best = k
@@ -383,9 +381,9 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
     cdef Piece piece, other
     cdef Py_ssize_t alphas
     if threads > 1:
-        alphas = prelu_alphas(&call.view)
+        alphas = view_alphas(&call.view)
         axis = cut_axis(&call.view, alphas > PRELU_MOST_ALPHAS)
-        if prelu_varies(&call.view, axis):  # each piece has its own alphas
+        if view_varies(&call.view, axis):  # each piece has its own alphas
             pieces = cut(call, axis, BACKWARD, inputs_change, threads)
             _threads.run(pieces)
             for piece in pieces:
@@ -424,13 +422,13 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
 cdef int run_partial(prelu_call *call, cnp.ndarray state, Py_ssize_t size) except -1:
     """Adds to `state`, which is zero: each thread to its own alphas, or to a state of its own."""
     cdef int threads = threads_for(size)
-    cdef int axis = cut_axis(&call.view, prelu_alphas(&call.view) > PRELU_MOST_ALPHAS)
+    cdef int axis = cut_axis(&call.view, view_alphas(&call.view) > PRELU_MOST_ALPHAS)
     cdef Piece piece
     cdef cnp.ndarray states
     cdef Py_ssize_t k
     cdef int limbs = prelu_state_limbs(call.x_dtype)
     call.partial = True
-    if threads == 1 or prelu_varies(&call.view, axis):
+    if threads == 1 or view_varies(&call.view, axis):
         return run_backward(call, 0, size)
     pieces = cut(call, axis, BACKWARD, 0, threads)
     states = np.zeros((len(pieces), *np.shape(state)), np.int64)

@@ -71,19 +71,6 @@ const prelu_loops *loops_of(int dtype, int wide) {
     return &(*instruction_sets[selected].table)[dtype][wide];
 }
 
-int prelu_varies(const prelu_view *v, int axis) {
-    if (v->data[VIEW_DALPHA]) return v->stride[VIEW_DALPHA][axis] != 0;
-    return v->stride[VIEW_ALPHA][axis] != 0 ||
-           (v->data[VIEW_ALPHA_DOT] && v->stride[VIEW_ALPHA_DOT][axis] != 0);
-}
-
-ptrdiff_t prelu_alphas(const prelu_view *v) {
-    ptrdiff_t n = 1;
-    for (int k = 0; k < v->axes; k++)
-        if (prelu_varies(v, k)) n *= v->shape[k];
-    return n;
-}
-
 void prelu_scale(const prelu_call *call) {
     const fp_state fp = fp_enter();
     prelu_walk(call, SCALE, NULL, NULL);
@@ -122,7 +109,7 @@ void prelu_sums_add(prelu_sums *to, const prelu_sums *from) {
 /* Narrows a call to the alpha with this index among its alphas. */
 static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
     for (int k = v->axes - 1; k >= 0; k--) {
-        if (!prelu_varies(v, k)) continue;
+        if (!view_varies(v, k)) continue;
         const ptrdiff_t length = v->shape[k];
         view_narrow(v, k, index % length, 1);
         index /= length;
@@ -134,7 +121,7 @@ static void put_dalpha(const prelu_call *call, ptrdiff_t index, ptrdiff_t n, con
     const size_t item = item_size[call->alpha_dtype];
     prelu_view one;
     int last = call->view.axes - 1;
-    while (last >= 0 && !prelu_varies(&call->view, last)) last--;
+    while (last >= 0 && !view_varies(&call->view, last)) last--;
     while (n > 0) { /* a row of dalpha at a time */
         view_copy(&one, &call->view);
         narrow_to_alpha(&one, index);
@@ -166,7 +153,7 @@ static void put_state(const prelu_call *call, ptrdiff_t index, int64_t *state, e
 /* Sums a call exactly, and writes dx if the view has it. */
 static int exact_call(const prelu_call *call) {
     const exact_format f = exact_formats[call->x_dtype];
-    prelu_sums sums = {prelu_alphas(&call->view), NULL, NULL, NULL};
+    prelu_sums sums = {view_alphas(&call->view), NULL, NULL, NULL};
     exact_work *e = malloc(sizeof *e);
     int64_t *states = calloc((size_t)sums.n, (size_t)exact_limbs(f) * sizeof *states);
     if (e && states) {
@@ -185,6 +172,21 @@ static int exact_call(const prelu_call *call) {
     const int done = e && states;
     free(e);
     free(states);
+    return done;
+}
+
+/* Sums these of n alphas exactly; all of them if they are many. */
+static int sum_again(const prelu_call *call, ptrdiff_t n, const ptrdiff_t *doubts,
+                     ptrdiff_t doubtful) {
+    const int all = doubtful * 16 > n;
+    int done = 1;
+    prelu_call again;
+    for (ptrdiff_t i = 0; i < (all ? 1 : doubtful) && done; i++) {
+        prelu_call_copy(&again, call);
+        again.view.data[VIEW_OUT] = again.view.data[VIEW_OF_X] = NULL;
+        if (!all) narrow_to_alpha(&again.view, doubts[i]);
+        done = exact_call(&again);
+    }
     return done;
 }
 
@@ -238,18 +240,7 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         put_dalpha(call, first, n, rounded_below);
     }
 
-    prelu_call again = *call;
-    again.view.data[VIEW_OUT] = again.view.data[VIEW_OF_X] = NULL;
-    if (doubtful * 16 > sums->n && done) {
-        done = exact_call(&again);
-    } else {
-        for (ptrdiff_t i = 0; i < doubtful && done; i++) {
-            view_copy(&again.view, &call->view);
-            again.view.data[VIEW_OUT] = again.view.data[VIEW_OF_X] = NULL;
-            narrow_to_alpha(&again.view, doubts[i]);
-            done = exact_call(&again);
-        }
-    }
+    if (done && doubtful) done = sum_again(call, sums->n, doubts, doubtful);
     if (doubts != few) free(doubts);
     fp_leave(fp);
     return done;
@@ -257,15 +248,17 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
 
 static int backward_block(const prelu_call *call, int inputs_change) {
     if (call->partial) return exact_call(call);
-    if (prelu_alphas(&call->view) == view_size(&call->view)) {
+    if (view_alphas(&call->view) == view_size(&call->view)) {
         prelu_walk(call, TERMS, NULL, NULL);
         return 1;
     }
     if (inputs_change) return exact_call(call);
-    double few[3 * FEW] = {0}; /* small calls allocate nothing */
-    prelu_sums sums = {prelu_alphas(&call->view), few, few + FEW, few + 2 * FEW};
-    const int allocated = sums.n > FEW;
-    if (allocated && !prelu_sums_new(&sums, sums.n)) return 0;
+    double few[3 * FEW]; /* small calls allocate nothing */
+    const ptrdiff_t n = view_alphas(&call->view);
+    prelu_sums sums = {n, few, few + n, few + 2 * n};
+    const int allocated = n > FEW;
+    if (allocated && !prelu_sums_new(&sums, n)) return 0;
+    if (!allocated) memset(few, 0, 3 * (size_t)n * sizeof *few);
     prelu_walk(call, SUMS, &sums, NULL);
     const int done = prelu_finish(call, &sums);
     if (allocated) prelu_sums_free(&sums);
@@ -275,13 +268,14 @@ static int backward_block(const prelu_call *call, int inputs_change) {
 /* Cuts the outermost axis along which alpha varies until few enough alphas are left. */
 static int backward_blocks(const prelu_call *call, int inputs_change, int axis) {
     const prelu_view *v = &call->view;
-    const ptrdiff_t alphas = prelu_alphas(v);
+    const ptrdiff_t alphas = view_alphas(v);
     if (alphas <= PRELU_MOST_ALPHAS || (alphas == view_size(v) && !call->partial))
         return backward_block(call, inputs_change);
-    while (!prelu_varies(v, axis)) axis++;
+    while (!view_varies(v, axis)) axis++;
     const ptrdiff_t of_one = alphas / v->shape[axis];
     const ptrdiff_t most = of_one < PRELU_MOST_ALPHAS ? PRELU_MOST_ALPHAS / of_one : 1;
-    prelu_call part = *call;
+    prelu_call part;
+    prelu_call_copy(&part, call);
     for (ptrdiff_t first = 0; first < v->shape[axis]; first += most) {
         view_copy(&part.view, v);
         view_narrow(&part.view, axis, first,

@@ -43,8 +43,6 @@ int prelu_backward(const prelu_call *call, int inputs_change);
 
 /* The parts of prelu_backward, for threads: sums of a piece of a call, added up and finished. */
 enum { PRELU_MOST_ALPHAS = 4096 }; /* that the sums of one piece may hold */
-ptrdiff_t prelu_alphas(const prelu_view *view);
-int prelu_varies(const prelu_view *view, int axis);
 int prelu_sums_new(prelu_sums *sums, ptrdiff_t n);
 void prelu_sums_free(prelu_sums *sums);
 void prelu_sums_of(const prelu_call *call, prelu_sums *sums);

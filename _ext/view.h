@@ -81,17 +81,18 @@ static inline void view_canonical(prelu_view *v) {
     }
     prelu_view from;
     view_copy(&from, v);
+    int used[VIEW_OPERANDS], n = 0;
+    for (int o = 0; o < VIEW_OPERANDS; o++)
+        if (v->data[o]) used[n++] = o;
     int axes = 0;
     for (int i = 0; i < kept; i++) {
         const int k = order[i];
         int joins = axes > 0;
-        for (int o = 0; o < VIEW_OPERANDS && joins; o++)
-            joins = !v->data[o] ||
-                    v->stride[o][axes - 1] == from.shape[k] * from.stride[o][k];
+        for (int j = 0; j < n && joins; j++)
+            joins = v->stride[used[j]][axes - 1] == from.shape[k] * from.stride[used[j]][k];
         if (joins) v->shape[axes - 1] *= from.shape[k];
         else v->shape[axes++] = from.shape[k];
-        for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (v->data[o]) v->stride[o][axes - 1] = from.stride[o][k];
+        for (int j = 0; j < n; j++) v->stride[used[j]][axes - 1] = from.stride[used[j]][k];
     }
     if (axes == 0) {
         v->shape[0] = 1;
@@ -104,6 +105,20 @@ static inline void view_canonical(prelu_view *v) {
 static inline ptrdiff_t view_size(const prelu_view *v) {
     ptrdiff_t n = 1;
     for (int k = 0; k < v->axes; k++) n *= v->shape[k];
+    return n;
+}
+
+/* Do alphas change along an axis? */
+static inline int view_varies(const prelu_view *v, int axis) {
+    if (v->data[VIEW_DALPHA]) return v->stride[VIEW_DALPHA][axis] != 0;
+    return v->stride[VIEW_ALPHA][axis] != 0 ||
+           (v->data[VIEW_ALPHA_DOT] && v->stride[VIEW_ALPHA_DOT][axis] != 0);
+}
+
+static inline ptrdiff_t view_alphas(const prelu_view *v) {
+    ptrdiff_t n = 1;
+    for (int k = 0; k < v->axes; k++)
+        if (view_varies(v, k)) n *= v->shape[k];
     return n;
 }
 

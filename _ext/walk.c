@@ -40,7 +40,7 @@ typedef struct {
     exact_work *exact;
 
     /* the innermost axes, absent ones of length 1 */
-    int outer_axes, along;
+    int outer_axes, along, operands, operand[VIEW_OPERANDS]; /* those the call has */
     ptrdiff_t n[3], stride[VIEW_OPERANDS][3];
     ptrdiff_t index_stride[VIEW_MAX_AXES], tile_index_stride[3]; /* among the sums */
 
@@ -312,9 +312,11 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
 
 static void step(char *at[VIEW_OPERANDS], char *const from[VIEW_OPERANDS], const work *w,
                  ptrdiff_t a, ptrdiff_t b, ptrdiff_t c) {
-    for (int o = 0; o < VIEW_OPERANDS; o++)
-        at[o] = from[o] ? from[o] + a * w->stride[o][0] + b * w->stride[o][1] + c * w->stride[o][2]
-                        : NULL;
+    memcpy(at, from, VIEW_OPERANDS * sizeof *at);
+    for (int i = 0; i < w->operands; i++) {
+        const int o = w->operand[i];
+        at[o] += a * w->stride[o][0] + b * w->stride[o][1] + c * w->stride[o][2];
+    }
 }
 
 /* Is a piece one run of memory for every operand of x's shape? */
@@ -487,12 +489,11 @@ static void walk_flat(work *w, char *const from[VIEW_OPERANDS], const piece *ban
 /* A band: all rows over as many alphas that run along as there are lanes. */
 static void walk_band(work *w, char *const from[VIEW_OPERANDS], const piece *band,
                       ptrdiff_t index) {
-    const int flat = is_flat(w, from, band);
     const ptrdiff_t most = tile_most(w), row = band->n[1] * band->n[2];
     const ptrdiff_t repeat = rows_side_by_side(row, band->n[0]);
     const ptrdiff_t ahead = ahead_of_line(w, from, piece_size(band));
     char *at[VIEW_OPERANDS];
-    if (flat && band->n[0] > 1 && ahead > 0 && ahead < repeat * row) {
+    if (band->n[0] > 1 && ahead > 0 && ahead < repeat * row && is_flat(w, from, band)) {
         walk_flat(w, from, band, repeat, ahead, index);
         return;
     }
@@ -547,8 +548,7 @@ static void walk(work *w, int axis, char *const from[VIEW_OPERANDS], ptrdiff_t i
     memcpy(at, from, sizeof at);
     for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
         walk(w, axis + 1, at, index);
-        for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (at[o]) at[o] += v->stride[o][axis];
+        for (int k = 0; k < w->operands; k++) at[w->operand[k]] += v->stride[w->operand[k]][axis];
         index += w->index_stride[axis];
     }
 }
@@ -568,25 +568,29 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     w.laid_out_for[0] = w.laid_out_for[1] = NULL;
     w.rotation = 0;
 
+    w.operands = 0;
+    for (int o = 0; o < VIEW_OPERANDS; o++)
+        if (v->data[o]) w.operand[w.operands++] = o;
+
     ptrdiff_t step = 1;
     for (int k = v->axes - 1; k >= 0; k--) {
-        w.index_stride[k] = prelu_varies(v, k) ? step : 0;
-        if (prelu_varies(v, k)) step *= v->shape[k];
+        w.index_stride[k] = view_varies(v, k) ? step : 0;
+        if (view_varies(v, k)) step *= v->shape[k];
     }
     /* tile axis 2 is the last one; 1 belongs to the same alphas' pattern; 0 repeats the pattern */
     int axis[3] = {-1, -1, v->axes - 1};
     int next = v->axes - 2;
-    w.along = prelu_varies(v, axis[2]) || (v->shape[axis[2]] < RUN_LEAST && next >= 0);
+    w.along = view_varies(v, axis[2]) || (v->shape[axis[2]] < RUN_LEAST && next >= 0);
     if (w.along) {
-        if (next >= 0 && (!prelu_varies(v, axis[2]) || prelu_varies(v, next))) axis[1] = next--;
-        if (next >= 0 && !prelu_varies(v, next)) axis[0] = next--;
+        if (next >= 0 && (!view_varies(v, axis[2]) || view_varies(v, next))) axis[1] = next--;
+        if (next >= 0 && !view_varies(v, next)) axis[0] = next--;
     }
     w.outer_axes = next + 1;
     for (int i = 0; i < 3; i++) {
         w.n[i] = axis[i] < 0 ? 1 : v->shape[axis[i]];
         w.tile_index_stride[i] = axis[i] < 0 ? 0 : w.index_stride[axis[i]];
-        for (int o = 0; o < VIEW_OPERANDS; o++)
-            w.stride[o][i] = axis[i] < 0 || !v->data[o] ? 0 : v->stride[o][axis[i]];
+        for (int k = 0; k < w.operands; k++)
+            w.stride[w.operand[k]][i] = axis[i] < 0 ? 0 : v->stride[w.operand[k]][axis[i]];
     }
     /* more lanes if a row has more and there are rows to share them, and memory */
     const ptrdiff_t lanes = w.n[1] * w.n[2] < LANES_MOST ? w.n[1] * w.n[2] : LANES_MOST;
