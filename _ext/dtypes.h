@@ -59,8 +59,8 @@ static inline f16 float_to_f16(float v) {
 static inline float bf16_to_float(bf16 h) { return bits_float((uint32_t)h << 16); }
 
 static inline uint32_t float_to_bf16(float v) {
-    const uint32_t u = float_bits(v), nearest = (u + 0x7fffu + (u >> 16 & 1)) >> 16;
-    return v == v ? nearest : 0x7fc0u;
+    const uint32_t u = float_bits(v), half = u & 0x10000u ? 0x8000u : 0x7fffu; /* a tie to even */
+    return v == v ? (u + half) >> 16 : 0x7fc0u;
 }
 
 /* Rounded to odd: of the two floats around v the one with an odd last bit. */
@@ -71,13 +71,14 @@ static inline float double_to_float_odd(double v) {
     return bits_float((double)nearest == v || (u & 1) || v != v ? u : toward);
 }
 
-/* p, the product of two bfloat16 in float: where it may have underflowed, rounded to odd. */
-static inline float tiny_to_odd(float p, float x, float dy) {
-    const float product = (x * 0x1p64f) * (dy * 0x1p64f), got = p * 0x1p64f * 0x1p64f;
-    const float more = fabsf(product) - fabsf(got); /* NaN where 0 * inf hides: no more then */
-    const uint32_t u = float_bits(p), odd = more > 0 ? u | 1 : u;
-    const uint32_t toward = more < 0 && !(u & 1) ? u - 1 : odd;
-    return bits_float(fabsf(p) < 0x1p-126f ? toward : u);
+/* p, the product of two bfloat16 in float: where it may have underflowed, rounded as bfloat16 is
+ * there, to a multiple of 2^-133. Scaled by 2^128 such a product is exact, and adding and subtracting
+ * 1.5 * 2^18 rounds it to one of 2^-5. An exact zero is +0, also where the scaled one is NaN. */
+static inline float tiny_rounded(float p, float x, float dy) {
+    const float product = (x * 0x1p64f) * (dy * 0x1p64f) + 0.0f;
+    const float rounded = ((product + 0x1.8p18f) - 0x1.8p18f) * 0x1p-64f * 0x1p-64f;
+    const uint32_t sign = float_bits(product) & 0x80000000u;
+    return fabsf(product) < 4.0f ? bits_float(float_bits(rounded) | sign) : p + 0.0f;
 }
 
 #endif

@@ -128,7 +128,10 @@ PRELU_FN void PAIR(scale_along)(const X *x, const X *g, const REAL *alpha, size_
 static void PAIR(scale)(const void *x, const void *g, const void *alpha, size_t period, void *out,
                         size_t n, int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    if (how & AROUND) {
+    if (sizeof(X) == 2 && g == x) { /* the forward: widened once */
+        if (period) PAIR(scale_along)(x, x, alpha, period, out, STORE, n, edge);
+        else PAIR(scale_run)(x, x, alpha, out, STORE, n, edge);
+    } else if (sizeof(X) > 2 && how & AROUND) {
         if (period) PAIR(scale_along)(x, g, alpha, period, out, STREAM, n, edge);
         else PAIR(scale_run)(x, g, alpha, out, STREAM, n, edge);
     } else {
@@ -240,9 +243,10 @@ PRELU_FN void PAIR(each_group)(const X *x, const X *g, const REAL *alpha, X *out
         const int identity = SCALAR(identity)(xv[l], edge);
         const REAL p = SCALAR(short_term)(identity, xv[l], gv[l]);
         outv[l] = SCALAR(scale)(identity, gv[l], alpha[l]);
-        const int zero = (xv[l] == 0) | (gv[l] == 0);
-        term[l] = zero ? p + 0 : p; /* an exact zero is +0, also from -1 * 0 */
-        if (BFLOAT && !WIDE) term[l] = identity ? p : tiny_to_odd(term[l], xv[l], gv[l]);
+        /* an exact zero is +0, also from -1 * 0; products of 16 bits are exact but for tiny ones */
+        const int zero = (xv[l] == 0) | (gv[l] == 0) | (sizeof(X) == 2);
+        term[l] = zero ? p + 0 : p;
+        if (BFLOAT && !WIDE) term[l] = identity ? p : tiny_rounded(p, xv[l], gv[l]);
     }
     if (put) PAIR(store)(out, outv, put);
     PAIR(store)(dalpha, term, put);

@@ -27,7 +27,8 @@
 
 enum {
     LANES_FEW = 512,   /* as many have room on the stack */
-    LANES_LEAST = 48,  /* fewer would wait for their own last sum */
+    LANES_SUMS = 48,   /* fewer would wait for their own last sum */
+    LANES_SCALE = 192, /* without sums; fewer take longer, since each row has its beginning */
     RUN_LEAST = 192,   /* shorter runs of one alpha are laid out instead */
     PIECE = TILE_BYTES / 8 + LANES /* doubles that hold one, apart as `few` are */
 };
@@ -460,10 +461,10 @@ static void sums_expect(work *w, ptrdiff_t adds) {
 }
 
 /* How many rows are laid out side by side: whole groups if that is possible, but not too few. */
-static ptrdiff_t rows_side_by_side(ptrdiff_t row, ptrdiff_t rows) {
+static ptrdiff_t rows_side_by_side(ptrdiff_t row, ptrdiff_t rows, ptrdiff_t least) {
     const ptrdiff_t most = rows < LANES_FEW / row ? rows : LANES_FEW / row;
     for (ptrdiff_t r = 1; r <= most; r++)
-        if (r * row % LANES == 0 && r * row >= LANES_LEAST) return r;
+        if (r * row % LANES == 0 && r * row >= least) return r;
     return most > 1 ? most : 1;
 }
 
@@ -490,7 +491,8 @@ static void walk_flat(work *w, char *const from[VIEW_OPERANDS], const piece *ban
 static void walk_band(work *w, char *const from[VIEW_OPERANDS], const piece *band,
                       ptrdiff_t index) {
     const ptrdiff_t most = tile_most(w), row = band->n[1] * band->n[2];
-    const ptrdiff_t repeat = rows_side_by_side(row, band->n[0]);
+    const ptrdiff_t least = w->mode == SCALE ? LANES_SCALE : LANES_SUMS;
+    const ptrdiff_t repeat = rows_side_by_side(row, band->n[0], least);
     const ptrdiff_t ahead = ahead_of_line(w, from, piece_size(band));
     char *at[VIEW_OPERANDS];
     if (band->n[0] > 1 && ahead > 0 && ahead < repeat * row && is_flat(w, from, band)) {
