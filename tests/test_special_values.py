@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import functools
+import math
 import platform
 import sys
 from contextlib import contextmanager
@@ -139,6 +140,21 @@ def test_pairs_of_special_values(backend, dtype, alpha_dtype):
         x, alpha, dy = map(backend.asarray, (case.x, case.alpha, case.dy))
         check_forward(x, alpha, case.axis, case.name)
         check_backward(x, alpha, dy, case.axis, case.name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_terms_about_the_smallest_subnormal(way, dtype):
+    rng = np.random.default_rng(6)
+    bottom = round(math.log2(ml_dtypes.finfo(dtype).smallest_subnormal) / 2)
+    n = 3000
+    x, dy, alpha = (
+        np.ldexp(rng.standard_normal(n), rng.integers(bottom - 4, bottom + 8, n)).astype(dtype)
+        for _ in range(3)
+    )
+    dx, dalpha = reference_prelu_backward(dy, x, alpha)
+    got = prelu_backward(*map(way.asarray, (dy, x, alpha)))
+    assert_same_bits(way.asnumpy(got[0]), dx, "dx")
+    assert_same_bits(way.asnumpy(got[1]), dalpha, "dalpha")
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
