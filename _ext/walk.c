@@ -26,7 +26,7 @@
 #include "prelu_scalar.h"
 
 enum {
-    LANES_FEW = 512,   /* as many have room on the stack */
+    LANES_FEW = 1024,  /* as many have room on the stack */
     LANES_SUMS = 48,   /* fewer would wait for their own last sum */
     LANES_SCALE = 192, /* without sums; fewer take longer, since each row has its beginning */
     RUN_LEAST = 192,   /* shorter runs of one alpha are laid out instead */
@@ -191,18 +191,19 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
 
 /* ---- one term for each alpha ---- */
 
-/* Rounds the terms in the lanes to alpha's dtype, into w->partials. */
-static void round_terms(work *w, ptrdiff_t n) {
+/* Rounds the terms in n lanes to alpha's dtype, into lanes.partials. */
+static void round_terms(const work *w, prelu_lanes lanes, ptrdiff_t n) {
     const prelu_call *call = w->call;
     if (call->x_dtype == PRELU_F64 && call->alpha_dtype != PRELU_F64)
         for (ptrdiff_t i = 0; i < n; i++) { /* to odd first, so that narrow() rounds once */
             uint64_t u;
-            const double error = w->correction[i];
-            memcpy(&u, &w->sum[i], sizeof u);
-            if (!(u & 1) && (error > 0 || error < 0)) u += (error > 0) == (w->sum[i] > 0) ? 1 : -1;
-            memcpy(&w->sum[i], &u, sizeof u);
+            const double error = lanes.correction[i];
+            memcpy(&u, &lanes.sum[i], sizeof u);
+            if (!(u & 1) && (error > 0 || error < 0))
+                u += (error > 0) == (lanes.sum[i] > 0) ? 1 : -1;
+            memcpy(&lanes.sum[i], &u, sizeof u);
         }
-    loops_of(call->alpha_dtype, 1)->narrow(w->sum, w->partials, (size_t)n);
+    loops_of(call->alpha_dtype, 1)->narrow(lanes.sum, lanes.partials, (size_t)n);
 }
 
 /* ---- tiles ---- */
@@ -299,8 +300,8 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
             break;
         }
         loops->backward_terms(x, g, alpha, out, (size_t)n, how, lanes);
-        round_terms(w, n);
-        output(w, VIEW_DALPHA, at, p, w->partials, call->alpha_dtype);
+        round_terms(w, lanes, n);
+        output(w, VIEW_DALPHA, at, p, lanes.partials, call->alpha_dtype);
         break;
     case EXACT:
         exact_tile(w, x, g, n, lane0, period, index, at_one); /* before dx may overwrite x or dy */

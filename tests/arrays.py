@@ -30,6 +30,7 @@ PLACEMENTS = {
     "trailing": ((2, 3, 5), (5,), None),
     "trailing, several axes": ((2, 3, 4, 5), (3, 4, 5), None),
     "per element": ((6, 19), (6, 19), None),
+    "per element, more than a tile": ((1157,), (1157,), None),
     "per sample": ((6, 3, 35), (6, 1, 1), None),
     "shared in the middle": ((3, 5, 4), (3, 1, 4), None),
     "alternating axes": ((2, 7, 3, 5), (1, 7, 1, 5), None),
