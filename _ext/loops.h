@@ -56,11 +56,14 @@ typedef struct {
                          int how, prelu_lanes lanes);
     void (*backward_along)(const void *x, const void *g, const void *alpha, size_t period,
                            void *out, size_t n, int how, prelu_lanes lanes);
-    /* The same where each alpha has one element: its term goes into lanes.sum, the error of a
+    /* The same where each alpha has one element, but another dtype than x: its term goes into lanes.sum, the error of a
      * float64 product into lanes.correction. */
     void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                            int how, prelu_lanes lanes);
-    /* The same, where alpha has x's dtype, with the term rounded to it. */
+    /* Where each alpha has one element and x's dtype, and lies as x does: scale, and the backward with
+     * the term rounded. */
+    void (*scale_each)(const void *x, const void *g, const void *alpha, void *out, size_t n,
+                       int how);
     void (*backward_each)(const void *x, const void *g, const void *alpha, void *out,
                           void *dalpha, size_t n, int how);
     void (*second_order)(const prelu_second *second, size_t period, size_t n, int how);

@@ -273,7 +273,8 @@ enum { GROUPS_MOST = 4 };
 
 #define ENTRY(x, wide) \
     { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, \
-      backward_terms_##x##_##wide, backward_each_##x##_##wide, second_order_##x##_##wide, \
+      backward_terms_##x##_##wide, scale_each_##x##_##wide, backward_each_##x##_##wide, \
+      second_order_##x##_##wide, \
       terms_##x, widen_##x##_##wide, narrow_##x, split }
 const prelu_loop_table ISA_TABLE = {
     [PRELU_F16] = {ENTRY(f16, 0), ENTRY(f16, 1)},

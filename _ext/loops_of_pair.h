@@ -230,51 +230,66 @@ static void PAIR(backward_terms)(const void *x, const void *g, const void *alpha
     else PAIR(along_row)(x, g, alpha, out, KEEP, n, edge, lanes, GROUP_TERMS);
 }
 
-/* One group where each alpha has one element and alpha has x's dtype: its term is rounded here.
- * In REAL the product is rounded once for float32 and float64, and exact for 16 bits but for tiny
- * ones of bfloat16. */
-PRELU_FN void PAIR(each_group)(const X *x, const X *g, const REAL *alpha, X *out,
-                               const int put, X *dalpha, const REAL edge) {
-    REAL xv[LANES], gv[LANES], outv[LANES], term[LANES];
+/* ---- one alpha for each element, of x's dtype ---- */
+
+/* One group; its terms, if `dalpha` is wanted, are rounded here. In REAL the product is rounded once
+ * for float32 and float64, and exact for 16 bits but for tiny ones of bfloat16. */
+PRELU_FN void PAIR(each_group)(const X *x, const X *g, const X *alpha, X *out, const int want_out,
+                               X *dalpha, const int want_dalpha, const int put, const REAL edge) {
+    REAL xv[LANES], gv[LANES], av[LANES], outv[LANES], term[LANES];
     PAIR(load)(x, xv);
     PAIR(load)(g, gv);
+    PAIR(load)(alpha, av);
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
         const int identity = SCALAR(identity)(xv[l], edge);
         const REAL p = SCALAR(short_term)(identity, xv[l], gv[l]);
-        outv[l] = SCALAR(scale)(identity, gv[l], alpha[l]);
+        outv[l] = SCALAR(scale)(identity, gv[l], av[l]);
         /* an exact zero is +0, also from -1 * 0; products of 16 bits are exact but for tiny ones */
         const int zero = (xv[l] == 0) | (gv[l] == 0) | (sizeof(X) == 2);
         term[l] = zero ? p + 0 : p;
         if (BFLOAT && !WIDE) term[l] = identity ? p : tiny_rounded(p, xv[l], gv[l]);
     }
-    if (put) PAIR(store)(out, outv, put);
-    PAIR(store)(dalpha, term, put);
+    if (want_out) PAIR(store)(out, outv, put);
+    if (want_dalpha) PAIR(store)(dalpha, term, put);
 }
 
-PRELU_FN void PAIR(each_loop)(const X *x, const X *g, const REAL *alpha, X *out,
-                              const int put, X *dalpha, size_t n, const REAL edge) {
+PRELU_FN void PAIR(each_loop)(const X *x, const X *g, const X *alpha, X *out, const int want_out,
+                              X *dalpha, const int want_dalpha, const int put, size_t n,
+                              const REAL edge) {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        PAIR(each_group)(x + i, g + i, alpha + i, out + i, put, dalpha + i, edge);
+        PAIR(each_group)(x + i, g + i, alpha + i, out + i, want_out, dalpha + i, want_dalpha, put,
+                         edge);
     if (i == n) return;
-    X in[2][LANES] = {{0}}, got[2][LANES];
-    REAL lanes[LANES] = {0};
+    X in[3][LANES] = {{0}}, got[2][LANES];
     const size_t m = (n - i) * sizeof *x;
     memcpy(in[0], x + i, m);
     memcpy(in[1], g + i, m);
-    memcpy(lanes, alpha + i, (n - i) * sizeof *alpha);
-    PAIR(each_group)(in[0], in[1], lanes, got[0], put ? STORE : KEEP, got[1], edge);
-    if (put) memcpy(out + i, got[0], m);
-    memcpy(dalpha + i, got[1], m);
+    memcpy(in[2], alpha + i, m);
+    PAIR(each_group)(in[0], in[1], in[2], got[0], want_out, got[1], want_dalpha, STORE, edge);
+    if (want_out) memcpy(out + i, got[0], m);
+    if (want_dalpha) memcpy(dalpha + i, got[1], m);
+}
+
+static void PAIR(scale_each)(const void *x, const void *g, const void *alpha, void *out, size_t n,
+                             int how) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    if (sizeof(X) > 2 && how & AROUND)
+        PAIR(each_loop)(x, g, alpha, out, 1, NULL, 0, STREAM, n, edge);
+    else if (sizeof(X) == 2 && g == x) /* the forward: widened once */
+        PAIR(each_loop)(x, x, alpha, out, 1, NULL, 0, STORE, n, edge);
+    else
+        PAIR(each_loop)(x, g, alpha, out, 1, NULL, 0, STORE, n, edge);
 }
 
 static void PAIR(backward_each)(const void *x, const void *g, const void *alpha, void *out,
                                 void *dalpha, size_t n, int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    if (!out) PAIR(each_loop)(x, g, alpha, out, KEEP, dalpha, n, edge);
-    else if (how & AROUND) PAIR(each_loop)(x, g, alpha, out, STREAM, dalpha, n, edge);
-    else PAIR(each_loop)(x, g, alpha, out, STORE, dalpha, n, edge);
+    if (!out) PAIR(each_loop)(x, g, alpha, NULL, 0, dalpha, 1, STORE, n, edge);
+    else if (sizeof(X) > 2 && how & AROUND)
+        PAIR(each_loop)(x, g, alpha, out, 1, dalpha, 1, STREAM, n, edge);
+    else PAIR(each_loop)(x, g, alpha, out, 1, dalpha, 1, STORE, n, edge);
 }
 
 /* ---- the second order ---- */

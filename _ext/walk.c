@@ -36,7 +36,8 @@ enum {
 typedef struct {
     const prelu_call *call;
     const prelu_loops *loops;
-    int mode, wide; /* wide: computed in double */
+    int mode, wide, each; /* wide: computed in double; each: each alpha has one element and x's
+                             dtype, so alpha is an operand like x */
     prelu_sums *sums;
     exact_work *exact;
 
@@ -271,7 +272,8 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
     const prelu_loops *loops = w->loops;
     const ptrdiff_t n = piece_size(p);
     const prelu_lanes lanes = {w->sum + lane0, w->correction + lane0, w->partials + lane0};
-    const void *alpha = (const char *)w->alpha + (size_t)lane0 * (w->wide ? 8 : 4);
+    const void *alpha = w->each ? input(w, VIEW_ALPHA, at, p, w->of_x)
+                                : (const char *)w->alpha + (size_t)lane0 * (w->wide ? 8 : 4);
     const void *x = input(w, VIEW_X, at, p, w->x);
     const void *g = at[VIEW_G] ? input(w, VIEW_G, at, p, w->g) : x;
     void *out = target(w, VIEW_OUT, at, p, w->out);
@@ -292,7 +294,7 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
         }
         break;
     case TERMS:
-        if (call->alpha_dtype == call->x_dtype) {
+        if (w->each) {
             void *dalpha = target(w, VIEW_DALPHA, at, p, w->dy);
             how = at_one | around(w, at, out, VIEW_DALPHA, dalpha, period);
             loops->backward_each(x, g, alpha, out, dalpha, (size_t)n, how);
@@ -307,7 +309,8 @@ static void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff
         exact_tile(w, x, g, n, lane0, period, index, at_one); /* before dx may overwrite x or dy */
         /* fall through */
     default:
-        if (out) loops->scale(x, g, alpha, (size_t)period, out, (size_t)n, how);
+        if (out && w->each) loops->scale_each(x, g, alpha, out, (size_t)n, how);
+        else if (out) loops->scale(x, g, alpha, (size_t)period, out, (size_t)n, how);
     }
     output(w, VIEW_OUT, at, p, out, call->x_dtype);
 }
@@ -432,7 +435,7 @@ static void lay_out(work *w, char *const from[VIEW_OPERANDS], const piece *p, pt
     if (w->lanes.used && (moved || w->lanes.index != index)) sums_flush(w);
     if (w->exact && (moved || w->exact->lanes.index != index)) exact_flush(w);
     w->rotation = rotation;
-    if (other_alphas(w, from) || moved) {
+    if (!w->each && (other_alphas(w, from) || moved)) {
         w->alpha = lay_out_alpha(w, VIEW_ALPHA, from[VIEW_ALPHA], p);
         if (from[VIEW_ALPHA_DOT])
             w->alpha_dot = lay_out_alpha(w, VIEW_ALPHA_DOT, from[VIEW_ALPHA_DOT], p);
@@ -601,7 +604,9 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     double *allocated = w.along && w.n[0] > 1 && lanes > LANES_FEW && mode != TERMS
                             ? malloc((size_t)room * 5 * sizeof(double))
                             : NULL;
-    w.lanes_most = allocated ? lanes : LANES_FEW;
+    w.each = w.along && w.n[0] == 1 && view_varies(v, axis[2]) && !v->data[VIEW_ALPHA_DOT] &&
+             call->alpha_dtype == call->x_dtype && (mode == SCALE || mode == TERMS);
+    w.lanes_most = allocated || w.each ? lanes : LANES_FEW;
     w.sum = allocated ? allocated : w.few[0];
     w.correction = allocated ? allocated + room : w.few[1];
     w.partials = allocated ? allocated + 2 * room : w.few[2];
