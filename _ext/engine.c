@@ -3,8 +3,9 @@
  *     the last rounding.
  * (b) dalpha: plain sums with an error bound from the sum of |partial sum|. If both ends of the
  *     interval round to the same number that is the answer; only the other alphas are summed
- *     exactly, in a second pass over their elements. Where dx overwrites its inputs there is no second
- *     pass, and the first one is exact. Where each alpha has one element its term is rounded.
+ *     exactly, in a second pass over their elements. Where dx overwrites its inputs there is no
+ *     second pass, and the first one is exact. Where each alpha has one element its term is
+ *     rounded.
  */
 #include "engine.h"
 
@@ -219,9 +220,9 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         double below[CHUNK], above[CHUNK], rounded_below[CHUNK], rounded_above[CHUNK];
         for (ptrdiff_t i = 0; i < n; i++) {
             const double high = sums->high[first + i], low = sums->low[first + i];
-            /* `slack`: the roundings of these lines. Where narrow() is a second rounding, each end must
-             * also lie more than a unit of `high` beyond the sum: else it could round to a tie of
-             * the dtype from the wrong side. */
+            /* `slack`: the roundings of these lines. Where narrow() is a second rounding, each end
+             * must also lie more than a unit of `high` beyond the sum: else it could round to a
+             * tie of the dtype from the wrong side. */
             const double slack = fabs(low) * (4 * unit) + (wide ? 0.0 : fabs(high) * (4 * unit));
             const double error = sums->partials[first + i] * bound + tiny + slack;
             below[i] = high + (low - error);

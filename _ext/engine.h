@@ -37,8 +37,8 @@ void prelu_round(double value, int dtype, void *to);
 /* y, or dx where dalpha is not wanted, or y_dot. */
 void prelu_scale(const prelu_call *call);
 
-/* dx (if VIEW_OUT is there) and dalpha, or the double backward. With `inputs_change` dx is written over x or dy, which
- * then cannot be read a second time. Returns 0 if memory ran out. */
+/* dx (if VIEW_OUT is there) and dalpha, or the double backward. With `inputs_change` dx is written
+ * over x or dy, which then cannot be read a second time. Returns 0 if memory ran out. */
 int prelu_backward(const prelu_call *call, int inputs_change);
 
 /* The parts of prelu_backward, for threads: sums of a piece of a call, added up and finished. */

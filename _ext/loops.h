@@ -29,10 +29,10 @@ typedef struct {
     double *sum, *correction, *partials;
 } prelu_lanes;
 
-/* What the second order needs: u is x_dot or ddx, alpha_dot may be ddalpha. `out` gets y_dot or the
- * cotangent of dy. With dy also `of_x` the cotangent of x; and for that of alpha `lanes` the sums, as
- * in the backward, or where they are NULL two factors, whose products summed as x * dy are (x > 0
- * the identity branch) give it. */
+/* What the second order needs: u is x_dot or ddx, alpha_dot may be ddalpha. `out` gets y_dot or
+ * the cotangent of dy. With dy also `of_x` that of x; and for that of alpha `lanes` the sums, as in
+ * the backward, or where they are NULL two factors, whose products summed as x * dy are (x > 0 the
+ * identity branch) give it. */
 typedef struct {
     const void *x, *u, *dy, *alpha, *alpha_dot;
     void *out, *of_x, *factor[2];
@@ -42,7 +42,7 @@ typedef struct {
 /* How a loop computes. */
 enum {
     AT_ONE = 1, /* x = 0 is on the identity branch */
-    AROUND = 2  /* outputs go around the caches; where alphas run along, each row begins with a line */
+    AROUND = 2  /* around the caches; where alphas run along, each row of the outputs begins a line */
 };
 
 typedef struct {
@@ -56,12 +56,12 @@ typedef struct {
                          int how, prelu_lanes lanes);
     void (*backward_along)(const void *x, const void *g, const void *alpha, size_t period,
                            void *out, size_t n, int how, prelu_lanes lanes);
-    /* The same where each alpha has one element, but another dtype than x: its term goes into lanes.sum, the error of a
-     * float64 product into lanes.correction. */
+    /* The same where each alpha has one element, but another dtype than x: its term goes into
+     * lanes.sum, the error of a float64 product into lanes.correction. */
     void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                            int how, prelu_lanes lanes);
-    /* Where each alpha has one element and x's dtype, and lies as x does: scale, and the backward with
-     * the term rounded. */
+    /* Where each alpha has one element and x's dtype: scale, and the backward with the term
+     * rounded. */
     void (*scale_each)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                        int how);
     void (*backward_each)(const void *x, const void *g, const void *alpha, void *out,

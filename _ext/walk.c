@@ -5,8 +5,8 @@
  * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one
  *     alpha and its sums stay in registers; otherwise alpha is laid out beside the tile and each
  *     lane has its own sums, which are added to those of their alphas when the lanes change.
- * (c) Large outputs are written around the caches, which saves reading their lines first: tiles
- *     begin with a line then.
+ * (c) Large outputs are written around the caches, which saves reading their lines first; only
+ *     whole lines can be.
  */
 #include "walk.h"
 

@@ -11,11 +11,11 @@ enum {
     TILE_BYTES = 4096, /* of x at most: x, dy, dx and sums share the first cache */
     PAGE = 4096,       /* bytes, at least */
     LANES_MOST = 4096, /* alphas that run along before they repeat */
-    ADDS_MOST = 264 /* into one lane: its partial sums, so its error, grow with them */
+    ADDS_MOST = 264    /* into one lane: its partial sums, so its error, grow with them */
 };
 
-/* What a walk does with each tile: y or dx alone; with sums; with exact sums; with one term for each
- * alpha. */
+/* What a walk does with each tile: y or dx alone; with sums; with exact sums; with one term for
+ * each alpha. */
 enum { SCALE, SUMS, EXACT, TERMS };
 
 /* Lanes that are being added into: whose they are, how many, how often. */
