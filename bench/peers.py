@@ -8,11 +8,12 @@
 
 The exit status is 1 while --minutes has left cases to measure. Cases that FILE has are skipped.
 
-All peers of a case run interleaved in one process on the same random numbers, signs random;
-medians. `--cpus N` lets the process run on N CPUs alone, before any library is imported, so that
-every thread pool is as large. GB/s count what must move: x and y; dy, x and dx; all five. Outputs
-that can be given are (numexpr, numba, ONNX Runtime, prelu_array, the copy); NumPy's expression,
-PyTorch and JAX return new arrays, and that is in their time, as it is in their users'.
+All peers of a case run interleaved, in another order each round, in one process on the same random
+numbers, signs random; medians. `--cpus N` lets the process run on N CPUs alone, before any library
+is imported, so that every thread pool is as large. GB/s count what must move: x and y; dy, x and
+dx; all five. Outputs that can be given are (numexpr, numba, ONNX Runtime, prelu_array, the copy);
+NumPy's expression, PyTorch and JAX return new arrays, and that is in their time, as it is in their
+users'.
 Conversions (to tensors, to oneDNN's layout) are not. Every peer's y is compared with ours once.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import platform
+import random
 import statistics
 import sys
 import time
@@ -144,12 +145,18 @@ def _backends() -> tuple[dict[str, Callable[[Any], Any]], list[str]]:
 
 
 def medians(repeats: int, *calls: Callable[[], Any]) -> list[float]:
-    """Return the median seconds of each call, all of them interleaved."""
+    """Return the median seconds of each call, all of them interleaved.
+
+    Each round has another order, or a call would always pay for what the one before it left:
+    threads that still spin, memory to be freed.
+    """
     times: list[list[float]] = [[] for _ in calls]
+    turns, order = list(zip(calls, times, strict=True)), random.Random(0)
     for call in calls:
         call()
     for _ in range(repeats):
-        for call, own in zip(calls, times, strict=True):
+        order.shuffle(turns)
+        for call, own in turns:
             start = time.perf_counter()
             call()
             own.append(time.perf_counter() - start)
