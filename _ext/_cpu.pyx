@@ -449,6 +449,7 @@ cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
+    # a group of 16 bits is but half a line, and gains nothing from the tiles that fit whole lines
     call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
     call.partial = False
     view_canonical(&call.view)

@@ -224,7 +224,7 @@ enum { GROUP_SCALE, GROUP_SUMS, GROUP_TERMS };
 enum { SECOND_JVP, SECOND_SUMS, SECOND_FACTORS };
 
 /* Whether a group writes `out`, and how. */
-enum { KEEP, STORE, STREAM };
+enum { NO_OUT, STORE, STREAM };
 
 /* The sum of a group of lanes, into the first of `to`. */
 PRELU_FN void add_lanes(double *sum, double *correction, double *partials, prelu_lanes to) {

@@ -2,6 +2,8 @@
  * Letters as everywhere; g is x in the forward and dy in the backward. */
 #define PAIR(name) JOIN3(name, X, WIDE)
 #define SCALAR(name) JOIN3(prelu, name, REAL)
+/* Are outputs written around the caches? A call with 16-bit elements never asks for it. */
+#define STREAMS(how) (sizeof(X) > 2 && (how) & AROUND)
 
 PRELU_FN void PAIR(load)(const X *p, REAL *v) {
     NATIVE native[LANES];
@@ -86,7 +88,7 @@ PRELU_FN void PAIR(tail)(const X *x, const X *g, const REAL *alpha, const int al
     memcpy(xt, x, m * sizeof *x);
     memcpy(gt, g, m * sizeof *g);
     memcpy(at, alpha, (along ? m : 1) * sizeof *alpha);
-    PAIR(group)(xt, gt, at, along, outt, put ? STORE : KEEP, edge, sum, correction,
+    PAIR(group)(xt, gt, at, along, outt, put ? STORE : NO_OUT, edge, sum, correction,
                 partials, mode);
     if (put) memcpy(out, outt, m * sizeof *out);
 }
@@ -100,15 +102,18 @@ PRELU_FN size_t PAIR(ahead)(const X *x, const X *out, const int put, size_t n) {
     return ahead < n ? ahead : n;
 }
 
-PRELU_FN void PAIR(scale_run)(const X *x, const X *g, const REAL *alpha, X *out, const int put,
-                              size_t n, const REAL edge) {
+/* A run of one alpha. `lanes` gets its sums, if the mode has any. */
+PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int put,
+                             size_t n, const REAL edge, prelu_lanes lanes, const int mode) {
+    double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
     size_t i = PAIR(ahead)(x, out, put, n);
-    if (i) PAIR(tail)(x, g, alpha, 0, out, i, put, edge, NULL, NULL, NULL, GROUP_SCALE);
+    if (i) PAIR(tail)(x, g, alpha, 0, out, i, put, edge, sum, correction, partials, mode);
     for (; i + LANES <= n; i += LANES)
-        PAIR(group)(x + i, g + i, alpha, 0, out + i, put, edge, NULL, NULL, NULL, GROUP_SCALE);
+        PAIR(group)(x + i, g + i, alpha, 0, out + i, put, edge, sum, correction, partials, mode);
     if (i < n)
-        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, NULL, NULL, NULL,
-                   GROUP_SCALE);
+        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, sum, correction, partials,
+                   mode);
+    if (mode == GROUP_SUMS) add_lanes(sum, correction, partials, lanes);
 }
 
 PRELU_FN void PAIR(scale_along)(const X *x, const X *g, const REAL *alpha, size_t period, X *out,
@@ -128,39 +133,25 @@ PRELU_FN void PAIR(scale_along)(const X *x, const X *g, const REAL *alpha, size_
 static void PAIR(scale)(const void *x, const void *g, const void *alpha, size_t period, void *out,
                         size_t n, int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    const prelu_lanes none = {NULL, NULL, NULL};
     if (sizeof(X) == 2 && g == x) { /* the forward: widened once */
         if (period) PAIR(scale_along)(x, x, alpha, period, out, STORE, n, edge);
-        else PAIR(scale_run)(x, x, alpha, out, STORE, n, edge);
-    } else if (sizeof(X) > 2 && how & AROUND) {
+        else PAIR(run_loop)(x, x, alpha, out, STORE, n, edge, none, GROUP_SCALE);
+    } else if (STREAMS(how)) {
         if (period) PAIR(scale_along)(x, g, alpha, period, out, STREAM, n, edge);
-        else PAIR(scale_run)(x, g, alpha, out, STREAM, n, edge);
+        else PAIR(run_loop)(x, g, alpha, out, STREAM, n, edge, none, GROUP_SCALE);
     } else {
         if (period) PAIR(scale_along)(x, g, alpha, period, out, STORE, n, edge);
-        else PAIR(scale_run)(x, g, alpha, out, STORE, n, edge);
+        else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, none, GROUP_SCALE);
     }
-}
-
-PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int put,
-                             size_t n, const REAL edge, prelu_lanes lanes) {
-    double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
-    size_t i = PAIR(ahead)(x, out, put, n);
-    if (i)
-        PAIR(tail)(x, g, alpha, 0, out, i, put, edge, sum, correction, partials, GROUP_SUMS);
-    for (; i + LANES <= n; i += LANES)
-        PAIR(group)(x + i, g + i, alpha, 0, out + i, put, edge, sum, correction, partials,
-                    GROUP_SUMS);
-    if (i < n)
-        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, sum, correction,
-                   partials, GROUP_SUMS);
-    add_lanes(sum, correction, partials, lanes);
 }
 
 static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                         int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    if (!out) PAIR(run_loop)(x, g, alpha, out, KEEP, n, edge, lanes);
-    else if (how & AROUND) PAIR(run_loop)(x, g, alpha, out, STREAM, n, edge, lanes);
-    else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, lanes);
+    if (!out) PAIR(run_loop)(x, g, alpha, out, NO_OUT, n, edge, lanes, GROUP_SUMS);
+    else if (STREAMS(how)) PAIR(run_loop)(x, g, alpha, out, STREAM, n, edge, lanes, GROUP_SUMS);
+    else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, lanes, GROUP_SUMS);
 }
 
 /* One row of lanes. */
@@ -218,8 +209,8 @@ PRELU_FN void PAIR(along_loop)(const X *x, const X *g, const REAL *alpha, size_t
 static void PAIR(backward_along)(const void *x, const void *g, const void *alpha, size_t period,
                                  void *out, size_t n, int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    if (!out) PAIR(along_loop)(x, g, alpha, period, out, KEEP, n, edge, lanes);
-    else if (how & AROUND) PAIR(along_loop)(x, g, alpha, period, out, STREAM, n, edge, lanes);
+    if (!out) PAIR(along_loop)(x, g, alpha, period, out, NO_OUT, n, edge, lanes);
+    else if (STREAMS(how)) PAIR(along_loop)(x, g, alpha, period, out, STREAM, n, edge, lanes);
     else PAIR(along_loop)(x, g, alpha, period, out, STORE, n, edge, lanes);
 }
 
@@ -227,7 +218,7 @@ static void PAIR(backward_terms)(const void *x, const void *g, const void *alpha
                                  size_t n, int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
     if (out) PAIR(along_row)(x, g, alpha, out, STORE, n, edge, lanes, GROUP_TERMS);
-    else PAIR(along_row)(x, g, alpha, out, KEEP, n, edge, lanes, GROUP_TERMS);
+    else PAIR(along_row)(x, g, alpha, out, NO_OUT, n, edge, lanes, GROUP_TERMS);
 }
 
 /* ---- one alpha for each element, of x's dtype ---- */
@@ -275,7 +266,7 @@ PRELU_FN void PAIR(each_loop)(const X *x, const X *g, const X *alpha, X *out, co
 static void PAIR(scale_each)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                              int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    if (sizeof(X) > 2 && how & AROUND)
+    if (STREAMS(how))
         PAIR(each_loop)(x, g, alpha, out, 1, NULL, 0, STREAM, n, edge);
     else if (sizeof(X) == 2 && g == x) /* the forward: widened once */
         PAIR(each_loop)(x, x, alpha, out, 1, NULL, 0, STORE, n, edge);
@@ -287,7 +278,7 @@ static void PAIR(backward_each)(const void *x, const void *g, const void *alpha,
                                 void *dalpha, size_t n, int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
     if (!out) PAIR(each_loop)(x, g, alpha, NULL, 0, dalpha, 1, STORE, n, edge);
-    else if (sizeof(X) > 2 && how & AROUND)
+    else if (STREAMS(how))
         PAIR(each_loop)(x, g, alpha, out, 1, dalpha, 1, STREAM, n, edge);
     else PAIR(each_loop)(x, g, alpha, out, 1, dalpha, 1, STORE, n, edge);
 }
@@ -413,7 +404,7 @@ PRELU_FN int PAIR(second_quick)(const prelu_second *c, const int along, const in
 
 static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    const int stream = sizeof(X) >= 4 && how & AROUND;
+    const int stream = STREAMS(how);
     const int doubtful = period && stream ? PAIR(second_quick)(c, 1, STREAM, period, n, edge)
                          : period         ? PAIR(second_quick)(c, 1, STORE, period, n, edge)
                          : stream         ? PAIR(second_quick)(c, 0, STREAM, n, n, edge)
@@ -425,3 +416,4 @@ static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, i
 
 #undef PAIR
 #undef SCALAR
+#undef STREAMS

@@ -1,5 +1,6 @@
 /* Design:
- * (a) A view is walked in tiles of at most TILE elements that fit the first cache. A tile is a
+ * (a) A view is walked in tiles that fit the first cache, of at most TILE elements but for the
+ *     first of a run, which may have twice as many where it needs no buffer. A tile is a
  *     piece of the innermost three axes; an operand whose piece is one run of memory is used in
  *     place, any other is gathered first. So there are contiguous loops only.
  * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one

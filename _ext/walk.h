@@ -11,7 +11,9 @@ enum {
     TILE_BYTES = 4096, /* of x at most: x, dy, dx and sums share the first cache */
     PAGE = 4096,       /* bytes, at least */
     LANES_MOST = 4096, /* alphas that run along before they repeat */
-    ADDS_MOST = 264    /* into one lane: its partial sums, so its error, grow with them */
+    /* into one lane: its partial sums, so its error, grow with them. A run's first tile may be
+     * twice as long as others, with a short group at either end. */
+    ADDS_MOST = 2 * TILE / LANES + 2
 };
 
 /* What a walk does with each tile: y or dx alone; with sums; with exact sums; with one term for

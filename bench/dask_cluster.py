@@ -84,6 +84,8 @@ def run(folder, function, client, kill=False):
         written = folder / "dx" / "c"  # the cluster tells of no block before all are done
         while not future.done() and sum(1 for _ in written.rglob("*")) < x.npartitions // 2:
             time.sleep(0.01)
+        if future.done():
+            raise RuntimeError("all was done before a worker could be killed; give it more MiB")
         os.kill(pid, signal.SIGKILL)
     wait(future)
     client.gather(future)
