@@ -8,13 +8,17 @@
  *     odd in double: with more than two bits to spare, the second rounding is the only one then.
  * (c) In double the sum is four doubles, product and error twice, added with a bound on what is
  *     lost: if both ends round to the same number, that is it. Products may underflow by 2^-1074
- *     each; where one overflows nothing is equal. The slow sum is taken in integers.
+ *     each; where one overflows nothing is equal. That leaves ties, which numbers of few bits
+ *     have many of: the slow sum adds the three small ones first, rounded to odd, or where they
+ *     are not exact or not small takes all in integers.
  * (d) A sum of zero is -0 only if both products are.
  */
 #ifndef PRELU_DOT_H
 #define PRELU_DOT_H
 
 #include "exact_sum.h"
+
+#include <float.h>
 
 static inline uint64_t double_bits(double v) {
     uint64_t u;
@@ -45,13 +49,18 @@ static inline int dot_in_doubt_float(float a, float b, float c, float d) {
     return tie | (fabsf(dot_float(a, b, c, d)) <= 0x1p-126f); /* there ties lie elsewhere */
 }
 
-static inline float dot_slow_float(float a, float b, float c, float d) {
-    const double p = (double)a * b, q = (double)c * d, s = p + q, error = two_sum_error(p, q, s);
-    uint64_t u = double_bits(s);
-    if (!(u & 1) && (error > 0 || error < 0)) u += (error > 0) == (s > 0) ? 1 : -1;
+/* sum + error, |error| at most half a unit of sum, rounded to odd. */
+static inline double to_odd(double sum, double error) {
+    uint64_t u = double_bits(sum);
+    if (!(u & 1) && (error > 0 || error < 0)) u += (error > 0) == (sum > 0) ? 1 : -1;
     double odd;
     memcpy(&odd, &u, sizeof odd);
-    return (float)odd;
+    return odd;
+}
+
+static inline float dot_slow_float(float a, float b, float c, float d) {
+    const double p = (double)a * b, q = (double)c * d, sum = p + q;
+    return (float)to_odd(sum, two_sum_error(p, q, sum));
 }
 
 typedef struct {
@@ -81,8 +90,20 @@ static inline int dot_in_doubt_double(double a, double b, double c, double d) {
     return !((ends.least == ends.most) | dot_is_zero(a, b, c, d));
 }
 
+/* sum + left + e + f, with left, e and f far below sum. */
+static inline double four_to_one(double sum, double left, double e, double f) {
+    const double errors = e + f, rest = left + errors;
+    const double a = two_sum_error(left, errors, rest), b = two_sum_error(e, f, errors), c = a + b;
+    const double low = to_odd(c, two_sum_error(a, b, c)), high = rest + low;
+    return sum + to_odd(high, two_sum_error(rest, low, high));
+}
+
 static inline double dot_slow_double(double a, double b, double c, double d) {
     if (dot_is_zero(a, b, c, d)) return a * b + c * d;
+    const double p = a * b, q = c * d, sum = p + q, size = fabs(p) + fabs(q);
+    const int errors_are_exact = fabs(p) > 0x1p-900 && fabs(q) > 0x1p-900 && size <= DBL_MAX;
+    if (errors_are_exact && fabs(sum) > 0x1p-40 * size)
+        return four_to_one(sum, two_sum_error(p, q, sum), fma(a, b, -p), fma(c, d, -q));
     int64_t state[PRELU_LIMBS_MOST] = {0};
     const exact_format f = exact_formats[PRELU_F64];
     exact_add_product(state, f, a, b);

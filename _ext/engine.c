@@ -152,43 +152,46 @@ static void put_state(const prelu_call *call, ptrdiff_t index, int64_t *state, e
 }
 
 /* Sums a call exactly, and writes dx if the view has it. */
-static int exact_call(const prelu_call *call) {
+static int exact_call(const prelu_call *call, exact_work *e) {
     const exact_format f = exact_formats[call->x_dtype];
     prelu_sums sums = {view_alphas(&call->view), NULL, NULL, NULL};
-    exact_work *e = malloc(sizeof *e);
-    int64_t *states = calloc((size_t)sums.n, (size_t)exact_limbs(f) * sizeof *states);
-    if (e && states) {
-        e->states = states;
-        e->adds = 0;
-        e->largest = 0;
-        e->lanes = (lane_state){0, 0, 0};
-        memset(e->slice, 0, sizeof e->slice);
-        prelu_walk(call, EXACT, &sums, e);
-        for (ptrdiff_t i = 0; i < sums.n; i++) {
-            int64_t *state = states + i * exact_limbs(f);
-            if (call->partial) put_state(call, i, state, f);
-            else put_rounded(call, i, state, f);
-        }
+    e->states = calloc((size_t)sums.n, (size_t)exact_limbs(f) * sizeof *e->states);
+    if (!e->states) return 0;
+    e->adds = 0;
+    e->largest = 0;
+    e->lanes = (lane_state){0, 0, 0};
+    prelu_walk(call, EXACT, &sums, e);
+    for (ptrdiff_t i = 0; i < sums.n; i++) {
+        int64_t *state = e->states + i * exact_limbs(f);
+        if (call->partial) put_state(call, i, state, f);
+        else put_rounded(call, i, state, f);
     }
-    const int done = e && states;
-    free(e);
-    free(states);
+    free(e->states);
+    return 1;
+}
+
+/* Sums these n alphas exactly, or with `doubts` NULL all of them and dx. */
+static int sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n) {
+    void *allocated = malloc(sizeof(exact_work) + LINE);
+    if (!allocated) return 0;
+    int done = doubts || exact_call(call, at_line(allocated));
+    for (ptrdiff_t i = 0; i < n && done; i++) {
+        prelu_call one;
+        prelu_call_copy(&one, call);
+        narrow_to_alpha(&one.view, doubts[i]);
+        done = exact_call(&one, at_line(allocated));
+    }
+    free(allocated);
     return done;
 }
 
-/* Sums these of n alphas exactly; all of them if they are many. */
-static int sum_again(const prelu_call *call, ptrdiff_t n, const ptrdiff_t *doubts,
-                     ptrdiff_t doubtful) {
-    const int all = doubtful * 16 > n;
-    int done = 1;
+/* Sums these n alphas of a call again, exactly; all of its alphas if they are many. */
+static int sum_again(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n) {
     prelu_call again;
-    for (ptrdiff_t i = 0; i < (all ? 1 : doubtful) && done; i++) {
-        prelu_call_copy(&again, call);
-        again.view.data[VIEW_OUT] = again.view.data[VIEW_OF_X] = NULL;
-        if (!all) narrow_to_alpha(&again.view, doubts[i]);
-        done = exact_call(&again);
-    }
-    return done;
+    prelu_call_copy(&again, call);
+    again.view.data[VIEW_OUT] = again.view.data[VIEW_OF_X] = NULL;
+    const int all = n * 16 > view_alphas(&call->view);
+    return all ? sum_exactly(&again, NULL, 0) : sum_exactly(&again, doubts, n);
 }
 
 /* Rounds the sums; those in doubt are summed again, exactly. */
@@ -241,19 +244,19 @@ int prelu_finish(const prelu_call *call, prelu_sums *sums) {
         put_dalpha(call, first, n, rounded_below);
     }
 
-    if (done && doubtful) done = sum_again(call, sums->n, doubts, doubtful);
+    if (done && doubtful) done = sum_again(call, doubts, doubtful);
     if (doubts != few) free(doubts);
     fp_leave(fp);
     return done;
 }
 
 static int backward_block(const prelu_call *call, int inputs_change) {
-    if (call->partial) return exact_call(call);
+    if (call->partial) return sum_exactly(call, NULL, 0);
     if (view_alphas(&call->view) == view_size(&call->view)) {
         prelu_walk(call, TERMS, NULL, NULL);
         return 1;
     }
-    if (inputs_change) return exact_call(call);
+    if (inputs_change) return sum_exactly(call, NULL, 0);
     double few[3 * FEW]; /* small calls allocate nothing */
     const ptrdiff_t n = view_alphas(&call->view);
     prelu_sums sums = {n, few, few + n, few + 2 * n};

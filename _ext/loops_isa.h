@@ -5,8 +5,10 @@
 
 #if defined(__clang__) || defined(__GNUC__)
 #define PRELU_FN static inline __attribute__((always_inline))
+#define PRELU_ASIDE static __attribute__((noinline))
 #else
 #define PRELU_FN static __forceinline
+#define PRELU_ASIDE static __declspec(noinline)
 #endif
 
 /* A loop over one group is a few vector operations: unrolled first, gcc 12 makes branches of it. */

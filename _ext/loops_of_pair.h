@@ -286,7 +286,7 @@ static void PAIR(backward_each)(const void *x, const void *g, const void *alpha,
 /* ---- the second order ---- */
 
 /* One group of a prelu_second, with typed pointers. `along`, `put`, `mode` and `slow` are constants
- * in every caller. Where the quick sums are in doubt `doubts` is 1. */
+ * in the callers that count. Where the quick sums are in doubt `doubts` is 1. */
 PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL *alpha,
                                  const REAL *alpha_dot, const int along, X *out, X *of_x,
                                  const int put, X *first, X *second, double *sum,
@@ -335,11 +335,10 @@ PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL
 
 /* The first or last, short group: through buffers filled up with the last element, that doubts no
  * more. Its dy is 0, which adds +0 to a sum of finite numbers; others are summed exactly. */
-PRELU_FN void PAIR(second_tail)(const X *x, const X *u, const X *dy, const REAL *alpha,
-                                const REAL *alpha_dot, const int along, X *out, X *of_x, X *first,
-                                X *second, size_t m, double *sum, double *correction,
-                                double *partials, const int mode, const REAL edge, const int slow,
-                                REAL *doubts) {
+PRELU_ASIDE void PAIR(second_tail)(const X *x, const X *u, const X *dy, const REAL *alpha,
+                                   const REAL *alpha_dot, int along, X *out, X *of_x, X *first,
+                                   X *second, size_t m, double *sum, double *correction,
+                                   double *partials, int mode, REAL edge, int slow, REAL *doubts) {
     X in[3][LANES], got[4][LANES];
     REAL alphas[2][LANES];
     for (size_t l = 0; l < LANES; l++) {
@@ -350,47 +349,62 @@ PRELU_FN void PAIR(second_tail)(const X *x, const X *u, const X *dy, const REAL 
         alphas[0][l] = alpha[along ? k : 0];
         alphas[1][l] = alpha_dot[along ? k : 0];
     }
-    PAIR(second_group)(in[0], in[1], in[2], alphas[0], alphas[1], along, got[0], got[1], STORE,
-                       got[2], got[3], sum, correction, partials, mode, edge, slow, doubts);
-    memcpy(out, got[0], m * sizeof *x);
+    PAIR(second_group)(in[0], in[1], in[2], alphas[0], alphas[1], 1, got[0], got[1], STORE, got[2],
+                       got[3], sum, correction, partials, mode, edge, slow, doubts);
+    memcpy(out, got[0], m * sizeof *out);
     if (mode == SECOND_JVP) return;
-    memcpy(of_x, got[1], m * sizeof *x);
+    memcpy(of_x, got[1], m * sizeof *of_x);
     if (mode == SECOND_SUMS) return;
-    memcpy(first, got[2], m * sizeof *x);
-    memcpy(second, got[3], m * sizeof *x);
+    memcpy(first, got[2], m * sizeof *first);
+    memcpy(second, got[3], m * sizeof *second);
+}
+
+/* m elements from i on: a group, or less. Its alphas, and its sums in `to`, begin at `lane`. */
+PRELU_FN void PAIR(second_some)(const prelu_second *c, const int along, const int put,
+                                const int mode, size_t i, size_t lane, const size_t m,
+                                prelu_lanes to, const REAL edge, const int slow, REAL *doubts) {
+    const size_t dy_i = mode == SECOND_JVP ? 0 : i, factor_i = mode == SECOND_FACTORS ? i : 0;
+    const size_t sum_i = mode == SECOND_SUMS ? lane : 0; /* no step from NULL */
+    const X *x = (const X *)c->x + i, *u = (const X *)c->u + i, *dy = (const X *)c->dy + dy_i;
+    const REAL *alpha = (const REAL *)c->alpha + lane, *dot = (const REAL *)c->alpha_dot + lane;
+    X *out = (X *)c->out + i, *of_x = (X *)c->of_x + dy_i;
+    X *first = (X *)c->factor[0] + factor_i, *second = (X *)c->factor[1] + factor_i;
+    double *sum = to.sum + sum_i, *correction = to.correction + sum_i;
+    double *partials = to.partials + sum_i;
+    if (m == LANES)
+        PAIR(second_group)(x, u, dy, alpha, dot, along, out, of_x, put, first, second, sum,
+                           correction, partials, mode, edge, slow, doubts);
+    else
+        PAIR(second_tail)(x, u, dy, alpha, dot, along, out, of_x, first, second, m, sum,
+                          correction, partials, mode, edge, slow, doubts);
 }
 
 /* Returns whether a sum of two products is in doubt. */
-PRELU_FN int PAIR(second_rows)(const prelu_second *c, const int along, const int put,
+PRELU_FN int PAIR(second_rows)(const prelu_second *given, const int along, const int put,
                                const int mode, size_t period, size_t n, const REAL edge,
                                const int slow) {
-    const X *x = c->x, *u = c->u, *dy = mode == SECOND_JVP ? c->x : c->dy;
-    const REAL *alpha = c->alpha, *alpha_dot = c->alpha_dot;
-    const REAL one[2] = {*alpha, *alpha_dot}; /* not read again after each store */
-    X *out = c->out, *of_x = c->of_x, *first = c->factor[0], *second = c->factor[1];
+    prelu_second c = *given; /* not read again after each store */
+    const REAL one = *(const REAL *)c.alpha, one_dot = *(const REAL *)c.alpha_dot;
     REAL doubts[LANES] = {0};
     double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
+    const prelu_lanes of_run = {sum, correction, partials}, to = along ? c.lanes : of_run;
+    if (!along) {
+        c.alpha = &one;
+        c.alpha_dot = &one_dot;
+    }
     for (size_t row = 0; row < n; row += period) {
         const size_t end = n - row < period ? n : row + period;
-        size_t i = row, step = along ? 0 : PAIR(ahead)(x, out, put, n);
-        if (step == 0) step = LANES;
-        for (; i < end; i += step, step = LANES) {
-            const size_t k = mode == SECOND_JVP ? 0 : i, f = mode == SECOND_FACTORS ? i : 0;
-            const size_t lane = along ? i - row : 0;
-            const REAL *a = along ? alpha + lane : one, *a_dot = along ? alpha_dot + lane : one + 1;
-            double *s = along ? c->lanes.sum + lane : sum;
-            double *e = along ? c->lanes.correction + lane : correction;
-            double *t = along ? c->lanes.partials + lane : partials;
-            if (step < LANES || end - i < LANES)
-                PAIR(second_tail)(x + i, u + i, dy + k, a, a_dot, along, out + i, of_x + k,
-                                  first + f, second + f, end - i < step ? end - i : step, s, e, t,
-                                  mode, edge, slow, doubts);
-            else
-                PAIR(second_group)(x + i, u + i, dy + k, a, a_dot, along, out + i, of_x + k, put,
-                                   first + f, second + f, s, e, t, mode, edge, slow, doubts);
-        }
+        size_t i = row;
+        if (!along && (i = PAIR(ahead)(c.x, c.out, put, n)) > 0)
+            PAIR(second_some)(&c, 0, put, mode, 0, 0, i, to, edge, slow, doubts);
+        for (; i + LANES <= end; i += LANES)
+            PAIR(second_some)(&c, along, put, mode, i, along ? i - row : 0, LANES, to, edge, slow,
+                              doubts);
+        if (i < end)
+            PAIR(second_some)(&c, along, put, mode, i, along ? i - row : 0, end - i, to, edge,
+                              slow, doubts);
     }
-    if (mode == SECOND_SUMS && !along) add_lanes(sum, correction, partials, c->lanes);
+    if (mode == SECOND_SUMS && !along) add_lanes(sum, correction, partials, c.lanes);
     for (int l = 1; l < LANES; l++) doubts[0] += doubts[l];
     return doubts[0] > 0;
 }

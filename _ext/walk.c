@@ -54,8 +54,9 @@ typedef struct {
     lane_state lanes;
     ptrdiff_t lanes_most;
     double *sum, *correction, *partials, *alpha_lanes[2]; /* lanes_most each: `few`, or allocated */
-    /* not a multiple of 4096 bytes apart, or a load waits for another array's store */
-    double few[5][LANES_FEW + LANES];
+    /* All begin with a line, or each load and store of lanes takes two. `few`: not a multiple of
+     * 4096 bytes apart, or a load waits for another array's store. */
+    _Alignas(LINE) double few[5][LANES_FEW + LANES];
     double x[PIECE], g[PIECE], out[PIECE], dy[PIECE], of_x[PIECE], factor[2][PIECE];
 } work;
 
@@ -87,7 +88,7 @@ static void fold(double *restrict sum, double *restrict correction, double *rest
 
 /* The last `by` of n numbers come first; `by` is less than a line has. */
 static void rotate(double *lanes, ptrdiff_t n, ptrdiff_t by) {
-    double last[64 / 2];
+    double last[LINE / 2];
     memcpy(last, lanes + n - by, (size_t)by * sizeof *lanes);
     memmove(lanes + by, lanes, (size_t)(n - by) * sizeof *lanes);
     memcpy(lanes, last, (size_t)by * sizeof *lanes);
@@ -128,6 +129,12 @@ static void exact_count(work *w, int64_t adds) {
     if (e->adds <= 1 << 30) return;
     for (ptrdiff_t i = 0; i < w->sums->n; i++) exact_carry(e->states + i * exact_limbs(f), f);
     e->adds = 0;
+}
+
+/* Makes as many lanes ready, and those that fill up the last group. */
+static void exact_clear(exact_work *e, ptrdiff_t lanes) {
+    for (int k = 0; k < EXACT_SLICES; k++)
+        memset(e->slice[k], 0, (size_t)(lanes + LANES) * sizeof *e->slice[k]);
 }
 
 static void exact_flush(work *w) {
@@ -239,7 +246,7 @@ static int around(const work *w, char *const at[VIEW_OPERANDS], const void *out,
     const uintptr_t a = (uintptr_t)out, b = second ? (uintptr_t)second : a;
     const uintptr_t row = (uintptr_t)period * item_size[w->call->x_dtype];
     const int in_place = out && out == at[VIEW_OUT] && (!second || second == at[operand]);
-    const int lines = period ? ((a | b | row) & 63) == 0 : ((a ^ b) & 63) == 0;
+    const int lines = period ? ((a | b | row) & (LINE - 1)) == 0 : ((a ^ b) & (LINE - 1)) == 0;
     return w->call->stream && in_place && lines ? AROUND : 0;
 }
 
@@ -355,7 +362,7 @@ static ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], p
     const int around = w->call->stream && from[VIEW_OUT], first = around ? VIEW_OUT : VIEW_X;
     if (n * item < (around ? RUN_LEAST * item : 4 * TILE_BYTES)) return 0;
     if (w->stride[first][2] != item) return 0;
-    return (ptrdiff_t)(-(uintptr_t)from[first] & 63) / item;
+    return (ptrdiff_t)(-(uintptr_t)from[first] & (LINE - 1)) / item;
 }
 
 /* How long the first tile of a run shall be, where it needs no buffer. The next ones begin one line
@@ -366,7 +373,7 @@ static ptrdiff_t first_tile(const work *w, char *const from[VIEW_OPERANDS]) {
     const piece run = {{1, 1, w->n[2]}};
     if (w->n[2] <= most || w->mode == EXACT || !is_flat(w, from, &run)) return most;
     if (w->n[2] < 2 * most) return w->n[2];
-    const ptrdiff_t n = (ptrdiff_t)((64 - (uintptr_t)first) & (PAGE - 1)) / item;
+    const ptrdiff_t n = (ptrdiff_t)((LINE - (uintptr_t)first) & (PAGE - 1)) / item;
     return n < most / 2 ? n + most : n;
 }
 
@@ -420,7 +427,7 @@ static const void *lay_out_alpha(work *w, int operand, const char *alpha, const 
     for (ptrdiff_t a = 1; a < p->n[0]; a++)
         memcpy(to + (size_t)(a * row) * wide, to, (size_t)row * wide);
     if (w->rotation) { /* the first of them last */
-        char first[64 / 2 * sizeof(double)];
+        char first[LINE / 2 * sizeof(double)];
         const size_t all = (size_t)(p->n[0] * row) * wide, by = (size_t)w->rotation * wide;
         memcpy(first, to, by);
         memmove(to, to + by, all - by);
@@ -442,6 +449,7 @@ static void lay_out(work *w, char *const from[VIEW_OPERANDS], const piece *p, pt
             w->alpha_dot = lay_out_alpha(w, VIEW_ALPHA_DOT, from[VIEW_ALPHA_DOT], p);
     }
     if (moved && w->exact) {
+        exact_clear(w->exact, piece_size(p));
         const ptrdiff_t row = p->n[1] * p->n[2], *steps = w->tile_index_stride;
         for (ptrdiff_t i = 0; i < piece_size(p); i++) {
             const ptrdiff_t lane = (i + rotation) % row;
@@ -601,19 +609,21 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     }
     /* more lanes if a row has more and there are rows to share them, and memory */
     const ptrdiff_t lanes = w.n[1] * w.n[2] < LANES_MOST ? w.n[1] * w.n[2] : LANES_MOST;
-    const ptrdiff_t room = lanes + 2 * LANES;
-    double *allocated = w.along && w.n[0] > 1 && lanes > LANES_FEW && mode != TERMS
-                            ? malloc((size_t)room * 5 * sizeof(double))
-                            : NULL;
+    const ptrdiff_t room = (lanes + 2 * LANES) / LANES * LANES;
+    void *allocated = w.along && w.n[0] > 1 && lanes > LANES_FEW && mode != TERMS
+                          ? malloc((size_t)room * 5 * sizeof(double) + LINE)
+                          : NULL;
+    double *many = at_line(allocated);
     w.each = w.along && w.n[0] == 1 && view_varies(v, axis[2]) && !v->data[VIEW_ALPHA_DOT] &&
              call->alpha_dtype == call->x_dtype && (mode == SCALE || mode == TERMS);
     w.lanes_most = allocated || w.each ? lanes : LANES_FEW;
-    w.sum = allocated ? allocated : w.few[0];
-    w.correction = allocated ? allocated + room : w.few[1];
-    w.partials = allocated ? allocated + 2 * room : w.few[2];
-    w.alpha_lanes[0] = allocated ? allocated + 3 * room : w.few[3];
-    w.alpha_lanes[1] = allocated ? allocated + 4 * room : w.few[4];
+    w.sum = allocated ? many : w.few[0];
+    w.correction = allocated ? many + room : w.few[1];
+    w.partials = allocated ? many + 2 * room : w.few[2];
+    w.alpha_lanes[0] = allocated ? many + 3 * room : w.few[3];
+    w.alpha_lanes[1] = allocated ? many + 4 * room : w.few[4];
 
+    if (exact) exact_clear(exact, 0);
     walk(&w, 0, v->data, 0);
     if (mode == SUMS && w.along) sums_flush(&w);
     if (mode == EXACT) exact_flush(&w);

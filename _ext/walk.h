@@ -9,6 +9,7 @@ static const size_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
 enum {
     TILE = 2048,       /* elements at most; a multiple of LANES */
     TILE_BYTES = 4096, /* of x at most: x, dy, dx and sums share the first cache */
+    LINE = 64,         /* bytes */
     PAGE = 4096,       /* bytes, at least */
     LANES_MOST = 4096, /* alphas that run along before they repeat */
     /* into one lane: its partial sums, so its error, grow with them. A run's first tile may be
@@ -32,8 +33,13 @@ typedef struct {
     int exponent;     /* of the uppermost slice */
     lane_state lanes;
     ptrdiff_t lane_index[LANES_MOST]; /* which alpha */
-    double term[2][TILE], slice[EXACT_SLICES][LANES_MOST + LANES];
+    _Alignas(LINE) double term[2][TILE], slice[EXACT_SLICES][LANES_MOST + LANES];
 } exact_work;
+
+/* The first whole line of what was allocated. */
+static inline void *at_line(void *allocated) {
+    return (void *)(((uintptr_t)allocated + LINE - 1) & ~(uintptr_t)(LINE - 1));
+}
 
 /* The loops for x of a dtype; `wide`: alpha is float64. */
 const prelu_loops *loops_of(int dtype, int wide);

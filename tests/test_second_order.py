@@ -88,6 +88,19 @@ def test_two_products_that_cancel(instruction_set, dtype):
     check(x, alpha, u.copy(), u, v, None, "cancelled")
 
 
+@pytest.mark.parametrize("bits", [2, 11, 24, 27, 40])
+def test_two_products_whose_sum_is_often_a_tie(instruction_set, bits):
+    """Numbers of few bits, as float64 arrays of float32 data have."""
+    rng = np.random.default_rng(bits)
+
+    def few_bits(shape):
+        exponents = rng.integers(-3, 4, shape)
+        return np.ldexp(rng.integers(-(2**bits), 2**bits, shape).astype(np.float64), exponents)
+
+    x, dy, u = (few_bits((40, 50)) for _ in range(3))
+    check(x, few_bits(50), dy, u, few_bits(50), 1, bits)
+
+
 def test_products_out_of_range():
     """The sum of two products is exact also where they overflow or underflow."""
     big, small = 1e300, 1e-300
