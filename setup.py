@@ -72,4 +72,10 @@ cpu = Extension(
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
 )
 
-setup(ext_modules=cythonize([cpu], build_dir="build"), cmdclass={"build_ext": BuildWithFlags})
+setup(
+    ext_modules=cythonize([cpu], build_dir="build"),
+    cmdclass={"build_ext": BuildWithFlags},
+    # An editable install puts the clone itself on the path. By default a finder is asked after the
+    # path, and beside the clone Python takes its folder, which has the package's name, for it.
+    options={"editable_wheel": {"mode": "compat"}},
+)

@@ -338,10 +338,14 @@ cdef int cut_axis(const prelu_view *v, bint varying) noexcept:
     return best
 
 
-cdef list cut(const prelu_call *call, int axis, int task, int inputs_change, int threads):
+cdef list cut(const prelu_call *call, int axis, int task, int inputs_change, int threads,
+              Py_ssize_t size):
+    """Pieces for threads: several for each, as one may be late, unless all have sums of many."""
     cdef Piece piece
     cdef Py_ssize_t length = call.view.shape[axis]
-    cdef Py_ssize_t each = (length + threads - 1) // threads
+    cdef bint costly = not view_varies(&call.view, axis) and view_alphas(&call.view) > 4096
+    cdef Py_ssize_t most = threads if costly else min(4 * threads, size // THREADS_FROM)
+    cdef Py_ssize_t each = (length + most - 1) // most
     cdef Py_ssize_t first
     if length > 1 << 20:
         each = (each + 1023) // 1024 * 1024
@@ -367,7 +371,7 @@ cdef int threads_for(Py_ssize_t size) except -1:
 cdef int run_scale(prelu_call *call, Py_ssize_t size) except -1:
     cdef int threads = threads_for(size)
     if threads > 1:
-        _threads.run(cut(call, cut_axis(&call.view, False), SCALE, 0, threads))
+        _threads.run(cut(call, cut_axis(&call.view, False), SCALE, 0, threads, size))
     elif size >= RELEASE_FROM:
         with nogil:
             prelu_scale(call)
@@ -384,7 +388,7 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
         alphas = view_alphas(&call.view)
         axis = cut_axis(&call.view, alphas > PRELU_MOST_ALPHAS)
         if view_varies(&call.view, axis):  # each piece has its own alphas
-            pieces = cut(call, axis, BACKWARD, inputs_change, threads)
+            pieces = cut(call, axis, BACKWARD, inputs_change, threads, size)
             _threads.run(pieces)
             for piece in pieces:
                 done &= piece.done
@@ -392,7 +396,7 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
                 raise MemoryError
             return 0
         if not inputs_change:
-            pieces = cut(call, axis, SUMS, 0, threads)
+            pieces = cut(call, axis, SUMS, 0, threads, size)
             try:
                 for piece in pieces:
                     if not prelu_sums_new(&piece.sums, alphas):
@@ -420,7 +424,7 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
 
 
 cdef int run_partial(prelu_call *call, cnp.ndarray state, Py_ssize_t size) except -1:
-    """Adds to `state`, which is zero: each thread to its own alphas, or to a state of its own."""
+    """Adds to `state`, which is zero: each piece to its own alphas, or to a state of its own."""
     cdef int threads = threads_for(size)
     cdef int axis = cut_axis(&call.view, view_alphas(&call.view) > PRELU_MOST_ALPHAS)
     cdef Piece piece
@@ -430,7 +434,7 @@ cdef int run_partial(prelu_call *call, cnp.ndarray state, Py_ssize_t size) excep
     call.partial = True
     if threads == 1 or view_varies(&call.view, axis):
         return run_backward(call, 0, size)
-    pieces = cut(call, axis, BACKWARD, 0, threads)
+    pieces = cut(call, axis, BACKWARD, 0, threads, size)
     states = np.zeros((len(pieces), *np.shape(state)), np.int64)
     for k, piece in enumerate(pieces):
         piece.call.view.data[VIEW_DALPHA] = (<char *>cnp.PyArray_DATA(states)

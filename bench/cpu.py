@@ -1,17 +1,20 @@
 """Measure the CPU library: GB/s, against the roof of the memory and against plain NumPy.
 
-    python bench/cpu.py                    the table of 64 MiB arrays, one thread
+    python bench/cpu.py                    the table of 64 MiB arrays, one thread: two minutes
     python bench/cpu.py --mib 0.25         arrays in the cache
+    python bench/cpu.py --dtypes float32   its first quarter
     python bench/cpu.py --more             also threads, fresh outputs, hard sums, small calls
-    python bench/cpu.py --json FILE        one JSON line per row, with machine, versions and commit
+    python bench/cpu.py --json FILE        adds a JSON line for each row, with machine and commit
     python bench/cpu.py --markdown FILE    the README's table of such a file; measures nothing
 
 The roof is np.copyto for the forward and np.add(x, dy, out=dx) for the backward (16-bit dtypes:
-bitwise_xor) on arrays of the same size, scaled to the bytes the call moves. Everything a row
-compares runs interleaved in one process on the same random data, signs random; medians.
+bitwise_xor) on arrays of the same size, scaled to the bytes the call moves. "of roof" is the speed
+as a multiple of the roof's, "of NumPy" of that of NumPy's expressions: more is better. All that a
+row compares runs interleaved in one process on the same random data, signs random; medians.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -28,6 +31,7 @@ from prelu_array import _cpu, prelu, prelu_backward, prelu_double_backward, prel
 from prelu_array.__main__ import medians
 
 LAYOUTS = ("shared", "NCHW", "NHWC 64", "NHWC 3", "per element")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 def dtype_of(name):
@@ -218,7 +222,11 @@ def machine():
         names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0].partition(":")[2].strip() if names else model
     commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return {
         "machine": f"{model}, {os.cpu_count()} cores",
@@ -239,18 +247,33 @@ def markdown(path, mib, threads):
         if row["threads"] == threads and abs(row.get("bytes", 0) / (mib * 2**20) - 1) < 1e-3:
             pairs.setdefault((row["dtype"], row["layout"]), {})[row["op"]] = row
     lines = [
-        f"| {mib:g} MiB arrays | forward, of `np.copyto`'s speed | backward, of `np.add`'s time "
-        "| times NumPy's expressions |",
+        f"| {mib:g} MiB arrays | forward, of `np.copyto` | backward, of `np.add` "
+        "| of NumPy's expressions: forward, backward |",
         "|---|---|---|---|",
     ]
     for (dtype, layout), pair in pairs.items():
         forward, backward = pair["forward"], pair["backward"]
         lines.append(
             f"| {dtype}, {layout} | {forward['times_roof_speed']:.2f} "
-            f"| {backward['times_roof_time']:.2f} "
+            f"| {backward['times_roof_speed']:.2f} "
             f"| {forward['times_numpy_speed']:.0f}, {backward['times_numpy_speed']:.0f} |"
         )
+    if not pairs:
+        raise SystemExit(f"{path} has no arrays of {mib:g} MiB with {threads} threads")
     return "\n".join(lines)
+
+
+def chosen(names):
+    """Return a reader of some of these names, with commas between them."""
+
+    def read(text):
+        given = tuple(text.split(","))
+        for name in given:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"must be among {', '.join(names)}, got {name!r}")
+        return given
+
+    return read
 
 
 def main():
@@ -258,46 +281,52 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mib", type=float, default=64, help="of one array")
-    parser.add_argument("--dtypes", default="float32,float64,float16,bfloat16")
-    parser.add_argument("--layouts", default=",".join(LAYOUTS))
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mib", type=float, default=64, help="of one array (%(default)s)")
+    parser.add_argument("--dtypes", type=chosen(DTYPES), default=DTYPES, help=",".join(DTYPES))
+    parser.add_argument("--layouts", type=chosen(LAYOUTS), default=LAYOUTS, help=",".join(LAYOUTS))
+    parser.add_argument("--repeats", type=int, default=15, help="of each call (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="%(default)s")
     parser.add_argument("--more", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
+    if options.mib * 2**20 < 8 * 1024:
+        parser.error("--mib must be at least 0.0079")
     if options.markdown:
         print(markdown(options.markdown, options.mib, options.threads))
         return
     prelu_array.set_num_threads(options.threads)
     here = machine() | {"threads": options.threads}
     print(", ".join(f"{key} {value}" for key, value in here.items()))
-    lines = []
+    dtypes = options.dtypes
+    if "bfloat16" in dtypes and importlib.util.find_spec("ml_dtypes") is None:
+        print("bfloat16 is left out: ml_dtypes is not installed")
+        dtypes = tuple(name for name in dtypes if name != "bfloat16")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+
+    def keep(row):
+        if options.json:
+            with options.json.open("a") as file:
+                file.write(json.dumps(here | row) + "\n")
+
     print(
         f"\n{'op':9} {'dtype':9} {'layout':12} {'MiB':>7} {'ms':>8} {'GB/s':>6}"
-        f" {'roof ms':>8} {'speed/roof':>10} {'time/roof':>9} {'x NumPy':>8}"
+        f" {'roof, ms':>9} {'of roof':>8} {'of NumPy':>9}"
     )
-    for row in table(
-        options.dtypes.split(","), options.layouts.split(","), options.mib, options.repeats
-    ):
-        lines.append(row)
+    for row in table(dtypes, options.layouts, options.mib, options.repeats):
+        keep(row)
         print(
             f"{row['op']:9} {row['dtype']:9} {row['layout']:12} {row['bytes'] / 2**20:7.2f}"
-            f" {row['ms']:8.3f} {row['GB/s']:6.1f} {row['roof_ms']:8.3f}"
-            f" {row['times_roof_speed']:10.2f} {row['times_roof_time']:9.2f}"
-            f" {row['times_numpy_speed']:8.1f}",
+            f" {row['ms']:8.3f} {row['GB/s']:6.1f} {row['roof_ms']:9.3f}"
+            f" {row['times_roof_speed']:8.2f} {row['times_numpy_speed']:9.1f}",
             flush=True,
         )
     if options.more:
         print()
         for row in more(options.mib, options.repeats):
-            lines.append(row)
+            keep(row)
             print(f"{row['what']:60} {row['ratio']:8.2f}", flush=True)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        with options.json.open("a") as file:
-            file.writelines(json.dumps(here | line) + "\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import prelu_array
 project = "prelu_array"
 copyright = "2026, the prelu_array developers"
 version = release = prelu_array.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 exclude_patterns = ["pictures"]
 myst_heading_anchors = 3
 html_theme = "alabaster"

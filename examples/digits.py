@@ -4,6 +4,8 @@
     python examples/digits.py --pictures docs/pictures  # and the pictures
     python examples/digits.py --quick                   # seconds: does it run?
 
+It needs the extra `examples`.
+
 The data are the 1797 digits of 8 by 8 pixels that come with scikit-learn. Training follows He et
 al. 2015 (arXiv:1502.01852): weights drawn with gain sqrt(2 / (1 + alpha^2)); alpha starts at 0.25
 and moves with momentum, without weight decay. Every activation is prelu_array's: alpha = 0 is

@@ -4,6 +4,8 @@
     python examples/out_of_core.py --mib 100000             # more than the memory
     python examples/out_of_core.py --folder F               # F/x and F/dy, where they are there
 
+It needs the extra `cluster`.
+
 x and dy are Zarr arrays of shape (images, channels, height, width); y, dx and dalpha are written
 beside them. One pass: each block is read once, and dalpha is the exact sum over all blocks,
 whatever their size, rounded once.

@@ -4,6 +4,8 @@
     python examples/variance.py --pictures docs/pictures  # and the picture
     python examples/variance.py --quick                   # seconds: does it run?
 
+It needs the extra `examples`.
+
 He et al. 2015 (arXiv:1502.01852) draw weights with gain sqrt(2 / (1 + alpha^2)), so that the mean
 of x^2 stays the same from layer to layer. Here it is measured in untrained dense stacks, fed with
 scikit-learn's digits, and so are the variance between the images, which the derivation does not

@@ -25,7 +25,8 @@ Without a file: run forward and backward on real activations (a PReLU layer of a
 over scikit-learn's digits), with every backend that is usable here, compare each bit with the
 exact reference and print a table. The exit status is 1 if anything differs.
 
-With a file: y = x if x > 0 else alpha * x, from one .npy file to another.
+With a file: y = x if x > 0 else alpha * x, from one .npy file to another. A file that is written
+is overwritten; without -o the result is printed.
 
   python -m prelu_array
   python -m prelu_array x.npy --alpha 0.25 -o y.npy
@@ -66,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"prelu_array {__version__}")
     arguments = parser.parse_args(argv)
     if arguments.x is None:
+        if argv:
+            parser.error("the options are for a file: give x, too")
         return _check()
     if arguments.dy is None and (arguments.dalpha or arguments.at_zero != "alpha"):
         parser.error("--dalpha and --at-zero are for the gradients: give --dy, too")
@@ -77,10 +80,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _load(path: str) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise ValueError(f"{path} is not a .npy file: {error}") from error
+    with open(path, "rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path} is not a .npy file")
+        file.seek(0)
+        try:
+            return np.load(file, allow_pickle=False)
+        except ValueError as error:  # cut short, or of Python objects
+            raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def _number_or_file(text: str) -> Any:
@@ -180,13 +187,15 @@ def _check() -> int:
     with np.load(Path(__file__).with_name("activations.npz")) as file:
         real = {name: file[name] for name in file.files}
     usable, unusable = _backends()
+    if len(_dtypes()) == 3:
+        unusable.append("bfloat16: not usable: ml_dtypes is not installed")
     print(
         f"prelu_array {__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
         f"{platform.machine()}, {_cpu.instruction_set()}, {get_num_threads()} threads"
     )
     print(f"x: {real['x'].shape}, a PReLU layer's input; one alpha per channel\n")
-    head = ("backend", "op", "dtype", "elements", "differ", "worst ULP", "GB/s", "of the roof")
-    widths = (8, 9, 9, 9, 7, 10, 7, 11)
+    head = ("backend", "op", "dtype", "elements", "differ", "worst ULP", "GB/s", "of a copy")
+    widths = (8, 9, 9, 9, 7, 10, 7, 9)
     print("  ".join(name.rjust(width) for name, width in zip(head, widths, strict=True)))
 
     wrong = 0
@@ -215,7 +224,12 @@ def _check() -> int:
                         str(cell).rjust(width) for cell, width in zip(cells, widths, strict=True)
                     )
                 )
-    print()
+    print(
+        "\ndiffer: elements of y, or of dx and dalpha, with other bits than the exact result's\n"
+        f"GB/s: x is repeated {_COPIES} times, to {real['x'].size * _COPIES:,} elements\n"
+        "of a copy: of the speed of NumPy's copy (forward) or addition (backward)\n"
+        "How fast large arrays are: python bench/cpu.py\n"
+    )
     for line in unusable:
         print(line)
     print("Every bit is right." if wrong == 0 else f"{wrong} elements differ: please report this.")

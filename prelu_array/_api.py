@@ -31,18 +31,17 @@ def _backend(x: Any) -> ModuleType:
 
 
 def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
-    r"""Parametric rectified linear unit.
-
-    .. math:: y = x \text{ if } x > 0 \text{ else } \alpha x
+    """Parametric rectified linear unit: ``y = x if x > 0 else alpha * x``.
 
     Parameters
     ----------
     x : array_like
-        Values of any shape, strides and memory order; float16, bfloat16, float32 or float64.
+        Values of any shape, strides and memory order; float16, bfloat16, float32 or float64. An
+        array of NumPy, CuPy or Dask decides where the work is done, and what comes back.
     alpha : float or array_like
         Slope for x that is not positive. A Python number takes x's dtype; an array has one of
-        the same dtypes, not necessarily x's. One alpha (a number, 0-d or of size 1) is shared
-        by all of x; other shapes lie along x as `axis` says.
+        the same dtypes, not necessarily x's; a list is a float64 array. One alpha (a number, 0-d
+        or of size 1) is shared by all of x; other shapes lie along x as `axis` says.
     axis : None, int or tuple of int, optional
         None: alpha broadcasts to ``x.shape`` as in NumPy, and never enlarges it. An integer or
         a tuple: alpha's axes lie along these axes of x, with their lengths, or 1 in places.
@@ -100,14 +99,11 @@ def prelu_backward(
     need_dalpha: bool = True,
     out: Any = None,
 ) -> tuple[Any, Any]:
-    r"""Gradients of `prelu` with respect to x and alpha.
+    """Gradients of `prelu` with respect to x and alpha.
 
-    .. math::
-        dx = dy \text{ if } x > 0 \text{ else } \alpha\,dy, \qquad
-        d\alpha = \sum_{x \le 0} x\,dy
-
-    The sum is over the elements that share one alpha. It is the exact sum of the exact products,
-    rounded once: the same bits for any number of threads, memory order or device.
+    ``dx = dy if x > 0 else alpha * dy`` and ``dalpha = sum(0 if x > 0 else x * dy)`` over the
+    elements that share one alpha. The latter is the exact sum of the exact products, rounded once:
+    the same bits for any number of threads, memory order or device.
 
     Parameters
     ----------
@@ -171,10 +167,9 @@ def prelu_backward(
 def prelu_jvp(
     x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, *, axis: Any = None, at_zero: str = "alpha"
 ) -> Any:
-    r"""Directional derivative of `prelu`: forward mode.
+    """Directional derivative of `prelu`: forward mode.
 
-    .. math::
-        \dot y = \dot x \text{ if } x > 0 \text{ else } \alpha\,\dot x + \dot\alpha\,x
+    ``y_dot = x_dot if x > 0 else alpha * x_dot + alpha_dot * x``
 
     Parameters
     ----------
@@ -230,14 +225,13 @@ def prelu_double_backward(
     axis: Any = None,
     at_zero: str = "alpha",
 ) -> tuple[Any, Any, Any]:
-    r"""Gradients of `prelu_backward` with respect to dy, x and alpha: the second order.
+    """Gradients of `prelu_backward` with respect to dy, x and alpha: the second order.
 
     For a loss that depends on dx and dalpha, with gradients ddx and ddalpha there:
 
-    .. math::
-        \bar{dy} &= ddx \text{ if } x > 0 \text{ else } \alpha\,ddx + dd\alpha\,x \\
-        \bar x &= 0 \text{ if } x > 0 \text{ else } dd\alpha\,dy \\
-        \bar\alpha &= \sum_{x \le 0} ddx\,dy
+    - of dy: ``ddx if x > 0 else alpha * ddx + ddalpha * x``;
+    - of x: ``0 if x > 0 else ddalpha * dy``;
+    - of alpha: ``sum(0 if x > 0 else ddx * dy)`` over the elements that share one alpha.
 
     Parameters
     ----------

@@ -24,16 +24,19 @@ def is_bfloat16(dtype: Any) -> bool:
     return bool(dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2)
 
 
-def check_dtype(dtype: Any, name: str) -> None:
+def check_dtype(dtype: Any, name: str, is_array: bool = True) -> None:
     """Raise TypeError unless the dtype is one of the four."""
     if dtype.kind == "f" and dtype.itemsize in (2, 4, 8):
         return
     if is_bfloat16(dtype):
         return
-    raise TypeError(
-        f"{name} must be {_DTYPES}, got {dtype.name}; "
-        f"convert it, for example with {name}.astype(numpy.float32)"
-    )
+    convert = f"{name}.astype(numpy.float32)" if is_array else f"numpy.asarray({name}, 'float32')"
+    cure = f"; convert it, for example with {convert}"
+    if dtype.kind == "c":
+        cure = f"; use numpy.real({name}) if that is meant"
+    elif dtype.kind in "SUMm" or dtype.type is np.void:  # no numbers
+        cure = ""
+    raise TypeError(f"{name} must be {_DTYPES}, got {dtype.name}{cure}")
 
 
 def native(dtype: Any) -> Any:
@@ -57,7 +60,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         a = np.asarray(value)
     else:
         refuse(value, name)
-    check_dtype(a.dtype, name)
+    check_dtype(a.dtype, name, isinstance(value, np.ndarray))
     return a if is_native(a) else a.astype(native(a.dtype), order="K")
 
 
@@ -67,7 +70,7 @@ def _regular(value: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} must be a regular array, got {value!r:.80}") from error
+        raise ValueError(f"{name} must be a regular array, got {_short(value)}") from error
 
 
 def _check_items(value: Sequence[Any], name: str, depth: int = 64) -> None:
@@ -85,17 +88,27 @@ def _check_items(value: Sequence[Any], name: str, depth: int = 64) -> None:
 
 
 def kind_of(value: Any) -> str:
-    """Return the full name of a value's type."""
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    """Return the name of a value's type, in full unless it is Python's own."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
-def refuse(value: Any, name: str) -> NoReturn:
+def _short(value: Any) -> str:
+    """Return what a value looks like, in a line."""
+    if isinstance(value, int) and value.bit_length() > 256:  # repr() refuses very many digits
+        return f"an integer of {value.bit_length()} bits"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_KINDS = "a number, a list or an array of NumPy, CuPy or Dask"
+
+
+def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
     """Raise the TypeError for an array of a kind that this backend does not take."""
     cure = _cure(value, name)
-    raise TypeError(
-        f"{name} must be a NumPy or CuPy array or a list, got {kind_of(value)}"
-        + (f"; {cure}" if cure else "")
-    )
+    got = f"{kind_of(value)}; {cure}" if cure else kind_of(value)
+    raise TypeError(f"{name} must be {kinds}, got {got}")
 
 
 def _cure(value: Any, name: str) -> str:
@@ -132,7 +145,9 @@ def _cure(value: Any, name: str) -> str:
         return f"use numpy.from_dlpack({name})"
     if isinstance(value, Iterator):
         return f"use list({name})"
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+    if isinstance(value, str):
+        return f"use numpy.load({name}) if it names a .npy file"
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return f"use numpy.asarray({name})"
     return ""
 
@@ -168,7 +183,7 @@ def number(value: float, dtype: Any, name: str = "alpha", like: str = "x") -> fl
     except OverflowError:  # an integer beyond float64
         result = math.nan
     if math.isnan(result) != (value != value) or _TOO_LARGE[dtype.name] <= abs(result) < math.inf:
-        raise ValueError(f"{name} must fit {like}'s dtype {dtype.name}, got {value!r:.80}")
+        raise ValueError(f"{name} must fit {like}'s dtype {dtype.name}, got {_short(value)}")
     return result
 
 
@@ -228,15 +243,16 @@ def check_like(a: Any, name: str, like: Any, like_name: str) -> None:
     if a.shape != like.shape:
         raise ValueError(f"{name} must have {like_name}'s shape {like.shape}, got {a.shape}")
     if a.dtype != like.dtype:
+        cure = f"; convert it with {name}.astype(x.dtype)" if like_name == "x" else ""
         raise TypeError(
-            f"{name} must have {like_name}'s dtype {like.dtype.name}, got {a.dtype.name}"
+            f"{name} must have {like_name}'s dtype {like.dtype.name}, got {a.dtype.name}{cure}"
         )
 
 
 def as_state(state: Any) -> np.ndarray:
     """Return an exact state as a contiguous array of native int64."""
     if type(state) not in (np.ndarray, np.memmap):
-        refuse(state, "state")
+        refuse(state, "state", "an array of NumPy, CuPy or Dask")
     if state.dtype.kind != "i" or state.dtype.itemsize != 8:
         raise TypeError(f"state must be int64, as it was handed out, got {state.dtype.name}")
     return np.asarray(state, np.int64, order="C")  # ascontiguousarray would make 0-d 1-d
@@ -254,7 +270,7 @@ def as_dtype(dtype: Any) -> Any:
     try:
         result = np.dtype(dtype)
     except TypeError as error:
-        raise TypeError(f"dtype must be {_DTYPES}, got {dtype!r:.80}") from error
+        raise TypeError(f"dtype must be {_DTYPES}, got {_short(dtype)}") from error
     if (result.kind != "f" and not is_bfloat16(result)) or result.itemsize > 8:
         raise TypeError(f"dtype must be {_DTYPES}, got {result.name}")
     return native(result)
@@ -272,7 +288,11 @@ def at_one(at_zero: Any) -> bool:
 def pair(out: Any, need_dx: bool, need_dalpha: bool) -> tuple[Any, Any]:
     """Return `out` of a backward as (dx or None, dalpha or None)."""
     if not isinstance(out, tuple | list) or len(out) != 2:
-        raise TypeError(f"out must be a pair (dx, dalpha), either may be None, got {out!r:.80}")
+        many = f" of {len(out)}" if isinstance(out, tuple | list) else ""
+        raise TypeError(
+            f"out must be a pair (dx, dalpha), either may be None, got {kind_of(out)}{many}; "
+            "for dx alone use out=(dx, None)"
+        )
     for k, (name, needed) in enumerate((("need_dx", need_dx), ("need_dalpha", need_dalpha))):
         if out[k] is not None and not needed:
             raise ValueError(f"out[{k}] must be None where {name} is False")

@@ -32,9 +32,8 @@ class Alpha(NamedTuple):
 
 def refuse(value: Any, name: str) -> NoReturn:
     """Raise the TypeError for what is no CuPy array."""
-    kind = type(value)
     raise TypeError(
-        f"{name} must be a CuPy array as x is, got {kind.__module__}.{kind.__qualname__}; "
+        f"{name} must be a CuPy array as x is, got {_arguments.kind_of(value)}; "
         f"nothing is copied to the device unasked: use cupy.asarray({name})"
     )
 

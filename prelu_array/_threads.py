@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -109,26 +110,36 @@ def _executor() -> ThreadPoolExecutor:
 
 
 def run(tasks: Sequence[Callable[[], None]]) -> None:
-    """Call all tasks, the first one in this thread."""
+    """Call all tasks; a free thread takes the next, so a late one delays its own only."""
+    left = deque(tasks)
+
+    def work() -> None:
+        while left:
+            try:
+                task = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            task()
+
     futures = []
-    here = [tasks[0]]
-    for task in tasks[1:]:
-        try:
-            futures.append(_executor().submit(task))
-        except RuntimeError:  # the interpreter is shutting down and starts no threads
-            here.append(task)
     failure: BaseException | None = None
     try:
-        for task in here:
-            task()
+        for _ in range(min(get_num_threads(), len(tasks)) - 1):
+            try:
+                futures.append(_executor().submit(work))
+            except RuntimeError:  # the interpreter is shutting down and starts no threads
+                break
+        work()
     except BaseException as error:
+        left.clear()
         failure = error
-    for future in futures:  # all of them, also after Ctrl-C: they still write
-        while not future.done():
+    for future in futures:
+        while not (future.cancel() or future.done()):  # also after Ctrl-C: it still writes
             try:
                 future.exception()
             except BaseException as error:
                 failure = error
-        failure = failure or future.exception()
+        if not future.cancelled():
+            failure = failure or future.exception()
     if failure is not None:
         raise failure

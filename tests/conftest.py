@@ -56,7 +56,7 @@ def _cupy() -> ModuleType:
 @pytest.fixture(scope="session")
 def interpreted():
     """A library that stands in for CuPy, without a device."""
-    pytest.importorskip("cupy", reason="needs CuPy's compiler: pip install prelu_array[gpu-proof]")
+    pytest.importorskip("cupy", reason="needs CuPy's compiler: pip install -e '.[gpu-proof]'")
     from gpu_proof.device import Proof
 
     with pytest.MonkeyPatch.context() as patch:

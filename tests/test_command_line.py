@@ -16,6 +16,9 @@ def folder(tmp_path, monkeypatch):
     np.save("x.npy", np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4))
     np.save("alpha.npy", np.array([0.1, 0.2, 0.3, 0.4], np.float32))
     np.save("integers.npy", np.arange(4))
+    np.savez("several.npz", x=np.ones(2))
+    (tmp_path / "text.npy").write_text("1.0, 2.0\n")
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-4])
     return tmp_path
 
 
@@ -25,6 +28,19 @@ def test_check_finds_no_difference(capsys):
     assert "Every bit is right." in printed
     for word in ("forward", "backward", "float16", "float32", "float64", "cupy"):
         assert word in printed
+
+
+def test_check_names_what_it_leaves_out(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)  # import raises
+    assert __main__.main([]) == 0
+    assert "bfloat16: not usable: ml_dtypes is not installed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [["-o", "y.npy"], ["--axis", "1"], ["--dy", "x.npy"]])
+def test_options_without_a_file(folder, capsys, options):
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main(options)
+    assert "give x, too" in capsys.readouterr().err
 
 
 def test_check_goes_on_if_cupy_cannot_be_imported(capsys, monkeypatch):
@@ -69,6 +85,9 @@ def test_backward_from_file_to_file(folder):
     ("argv", "message"),
     [
         (["missing.npy"], "missing.npy"),
+        (["text.npy"], "text.npy is not a .npy file"),
+        (["several.npz"], "several.npz is not a .npy file"),
+        (["cut.npy"], "cut.npy cannot be read: "),
         (["integers.npy"], "x must be float16, bfloat16 (ml_dtypes), float32 or float64"),
         (["x.npy", "--axis", "one"], "--axis must be integers separated by commas, got 'one'"),
         (["x.npy", "--alpha", "alpha.npy", "--axis", "0"], "axis=1 would fit"),

@@ -34,15 +34,18 @@ def raises(error, pattern, function, *args, **options):
         "O",
         "U1",
         "M8[s]",
+        "f4,f4",
     ],
 )
 @pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
 def test_dtype(argument, dtype):
     wrong = np.empty(X.shape if argument != "alpha" else ALPHA.shape, dtype)
-    pattern = (
-        rf"^{argument} must be {FLOATS}, got {re.escape(wrong.dtype.name)}; "
-        rf"convert it, for example with {argument}\.astype\(numpy\.float32\)$"
-    )
+    cure = rf"; convert it, for example with {argument}\.astype\(numpy\.float32\)"
+    if wrong.dtype.kind == "c":
+        cure = rf"; use numpy\.real\({argument}\) if that is meant"
+    elif wrong.dtype.kind in "UMV":  # nothing to convert
+        cure = ""
+    pattern = rf"^{argument} must be {FLOATS}, got {re.escape(wrong.dtype.name)}{cure}$"
     values = {"dy": X, "x": X, "alpha": ALPHA, argument: wrong}
     if wrong.dtype == np.float64:  # longdouble on some platforms
         pytest.skip("longdouble is float64 here")
@@ -64,7 +67,8 @@ def test_other_dtypes_of_ml_dtypes(dtype):
 def test_python_values_as_x(value, name):
     if name == "int64":
         name = np.asarray(1).dtype.name
-    raises(TypeError, f"^x must be {FLOATS}, got {name}; ", prelu, value, 0.5)
+    cure = r"; use numpy\.real" if name == "complex128" else r"; .*numpy\.asarray\(x, 'float32'\)"
+    raises(TypeError, f"^x must be {FLOATS}, got {name}{cure}", prelu, value, 0.5)
 
 
 @pytest.mark.parametrize(("value", "name"), [(True, "bool"), (0.5j, "complex128")])
@@ -87,10 +91,10 @@ class Subclass(np.ndarray):
         (lambda a: a.view(Subclass), r"test_errors\.Subclass", r"use numpy\.asarray\({}\)"),
         (lambda a: np.asmatrix(a), r"numpy(\.matrix)?.*\.matrix", r"use numpy\.asarray\({}\)"),
         (lambda a: a.view(np.recarray), r"numpy(\.rec)?.*recarray", r"use numpy\.asarray\({}\)"),
-        (lambda a: {1: a}, r"builtins\.dict$", ""),  # no array
-        (lambda a: None, r"builtins\.NoneType$", ""),
-        (lambda a: "text", r"builtins\.str$", ""),
-        (lambda a: iter(a), r"builtins\.iterator", r"use list\({}\)"),
+        (lambda a: {1: a}, r"dict$", ""),  # no array
+        (lambda a: None, r"NoneType$", ""),
+        (lambda a: "x.npy", r"str", r"use numpy\.load\({}\) if it names a .npy file"),
+        (lambda a: iter(a), r"iterator", r"use list\({}\)"),
     ],
     ids=["masked", "subclass", "matrix", "recarray", "dict", "None", "str", "iterator"],
 )
@@ -100,7 +104,7 @@ def test_kind_of_array(argument, make, got, cure):
     values = {"dy": X, "x": X, "alpha": np.ones((2, 3), np.float32)}
     values[argument] = make(values[argument])
     pattern = (
-        rf"^{argument} must be a NumPy or CuPy array or a list, got {got}"
+        rf"^{argument} must be a number, a list or an array of NumPy, CuPy or Dask, got {got}"
         rf".*{cure.format(argument)}"
     )
     raises(TypeError, pattern, prelu_backward, *values.values())
@@ -140,7 +144,10 @@ def test_shape_of_dy(shape):
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", ml_dtypes.bfloat16])
 def test_dtype_of_dy(dtype):
-    pattern = rf"^dy must have x's dtype float32, got {np.dtype(dtype).name}$"
+    pattern = (
+        rf"^dy must have x's dtype float32, got {np.dtype(dtype).name}; "
+        r"convert it with dy\.astype\(x\.dtype\)$"
+    )
     raises(TypeError, pattern, prelu_backward, X.astype(dtype), X, ALPHA)
 
 
@@ -220,6 +227,11 @@ def test_number_too_large_for_float32(number):
     raises(ValueError, pattern, prelu_backward, X, X, number)
 
 
+def test_number_too_long_to_print():
+    pattern = "^alpha must fit x's dtype float64, got an integer of 16610 bits$"
+    raises(ValueError, pattern, prelu, X.astype(np.float64), 10**5000)
+
+
 @pytest.mark.parametrize(
     ("dtype", "number"), [("float16", 65520), ("float16", -1e5), (ml_dtypes.bfloat16, 3.4e38)]
 )
@@ -232,7 +244,10 @@ def test_number_too_large_for_16_bits(dtype, number):
 def test_out_that_is_no_pair(out):
     pattern = r"^out must be a pair \(dx, dalpha\), either may be None, got "
     if isinstance(out, str):  # two characters
-        pattern = r"^out\[0\] must be a NumPy array, got builtins\.str; .*$|" + pattern
+        pattern = r"^out\[0\] must be a NumPy array, got str; .*$|" + pattern
+    else:
+        of = f" of {len(out)}" if isinstance(out, list | tuple) else ""
+        pattern += rf"(numpy\.)?{type(out).__name__}{of}; for dx alone use out=\(dx, None\)$"
     raises(TypeError, pattern, prelu_backward, X, X, ALPHA, out=out)
 
 
@@ -261,7 +276,7 @@ def test_out_that_is_not_needed():
             r"must have one place for each element, got strides \(0, 4\) for shape \(2, 3\)",
         ),
         (X.view(Subclass), TypeError, r"must be a NumPy array, got test_errors\.Subclass; .*"),
-        (X.tolist(), TypeError, r"must be a NumPy array, got builtins\.list; .*"),
+        (X.tolist(), TypeError, r"must be a NumPy array, got list; .*"),
     ],
     ids=["shape", "axes", "dtype", "int", "read-only", "stride 0", "subclass", "list"],
 )

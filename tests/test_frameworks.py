@@ -53,9 +53,7 @@ at_zeros = pytest.mark.parametrize("at_zero", ["alpha", "one"])
 
 def recipe(name):
     """Return examples/frameworks/NAME_prelu.py as a module, imported once."""
-    pytest.importorskip(
-        name, reason=f"{name} is not installed: pip install prelu_array[frameworks]"
-    )
+    pytest.importorskip(name, reason=f"{name} is not installed: pip install -e '.[frameworks]'")
     name = f"{name}_prelu"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")

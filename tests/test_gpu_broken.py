@@ -10,9 +10,9 @@ import pytest
 import prelu_array
 from prelu_array import _plan
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
+pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
 pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
+pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
 
 from gpu_proof import device
 from gpu_proof.broken import BROKEN, breaker

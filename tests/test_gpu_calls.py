@@ -16,8 +16,8 @@ import prelu_array
 from prelu_array import _plan_sums
 from prelu_array.testing import reference_prelu, reference_prelu_backward
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
+pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
+pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
 
 from gpu_proof import device
 from test_gpu_kernels import assert_same_bits, numbers, proof  # noqa: F401
@@ -209,7 +209,7 @@ ERRORS = {
         TypeError,
         "dy must be a CuPy array",
     ),
-    "list alpha": (lambda t: prelu_array.prelu(t.x, [0.5]), TypeError, "got builtins.list"),
+    "list alpha": (lambda t: prelu_array.prelu(t.x, [0.5]), TypeError, "got list"),
     "NumPy out": (lambda t: prelu_array.prelu(t.x, 0.5, out=X), TypeError, "out must be a CuPy"),
     "misfit": (lambda t: prelu_array.prelu(t.x, t.alpha), ValueError, "axis=1 would fit"),
     "dy's shape": (

@@ -6,16 +6,16 @@ import re
 
 import pytest
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
+pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
 pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
+pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
 
 from gpu_proof import nvrtc, variants
 
 from prelu_array import _plan
 
 needs_sass = pytest.mark.skipif(
-    variants.cuobjdump() is None, reason="no cuobjdump: pip install prelu_array[gpu-proof]"
+    variants.cuobjdump() is None, reason="no cuobjdump: pip install -e '.[gpu-proof]'"
 )
 
 

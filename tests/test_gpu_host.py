@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
+pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
+pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
 
 from gpu_proof import host  # noqa: E402
 from test_gpu_kernels import DTYPES, check, name, numbers  # noqa: E402

@@ -22,9 +22,9 @@ from prelu_array.testing import (
 )
 from prelu_array.testing._placement import alpha_index
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install prelu_array[gpu-proof]")
+pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
 ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install prelu_array[gpu-proof]")
+pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
 
 from gpu_proof import device  # noqa: E402
 from test_gpu_kernels import (  # noqa: E402

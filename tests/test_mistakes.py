@@ -146,3 +146,12 @@ def test_weight_decay_on_alpha():
         assert dalpha == 0
         alpha = float(alpha - 0.1 * (dalpha + 0.5 * alpha))
     assert 0 < alpha < 0.002
+
+
+def test_dy_and_x_swapped():
+    dy = np.array([1.0, -2.0, 3.0, -4.0, 5.0, -6.0, 7.0])
+    right = prelu_backward(dy=dy, x=X, alpha=0.25)
+    for got, swapped in zip(right, prelu_backward(X, dy, 0.25), strict=True):
+        assert got.shape == swapped.shape
+        assert got.dtype == swapped.dtype
+        assert not np.array_equal(got, swapped)

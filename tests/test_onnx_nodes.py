@@ -10,7 +10,7 @@ from arrays import assert_same_bits
 from prelu_array import prelu
 from prelu_array.testing import reference_prelu
 
-onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install prelu_array[test]")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install -e '.[test]'")
 
 CONVERTED = sorted((Path(onnx.__file__).parent / "backend/test/data").glob("*/test_PReLU_*"))
 

@@ -256,7 +256,7 @@ REFUSED = {
         "one place for each element",
     ),
     "masked": (lambda a: np.ma.masked_array(np.full_like(a, 7)), TypeError, "NumPy array, got"),
-    "list": (lambda a: np.full_like(a, 7).tolist(), TypeError, "NumPy array, got builtins.list"),
+    "list": (lambda a: np.full_like(a, 7).tolist(), TypeError, "NumPy array, got list"),
 }
 
 

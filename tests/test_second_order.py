@@ -245,7 +245,7 @@ def test_same_branch_at_zero_as_the_first_order():
         ({"alpha_dot": np.float64(1)}, TypeError, "alpha_dot must have alpha's dtype float32"),
         ({"alpha_dot": 1e300}, ValueError, "alpha_dot must fit alpha's dtype float32, got 1e"),
         ({"at_zero": "one "}, ValueError, "at_zero must be 'alpha' or 'one', got 'one '"),
-        ({"x_dot": "12"}, TypeError, "x_dot must be a NumPy or CuPy array"),
+        ({"x_dot": "12"}, TypeError, "x_dot must be a number, a list or an array of"),
         ({"axis": 1.5}, TypeError, "axis must be None, an integer or a tuple"),
     ],
 )

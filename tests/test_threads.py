@@ -13,7 +13,7 @@ import pytest
 from arrays import DTYPES, alphas, assert_same_bits, check_backward, check_forward, name, numbers
 
 import prelu_array
-from prelu_array import prelu, prelu_backward
+from prelu_array import _threads, prelu, prelu_backward
 from prelu_array.testing import reference_prelu, reference_prelu_backward
 
 COUNTS = (1, 2, 3, 5)
@@ -229,6 +229,29 @@ def test_calls_from_many_threads(threads):
     for worker in workers:
         worker.join()
     assert wrong == []
+
+
+def test_a_busy_thread_of_the_pool_delays_no_call(threads):
+    threads(2)
+    free, done = threading.Event(), []
+    busy = _threads._executor().submit(free.wait, 20)
+    try:
+        _threads.run([lambda k=k: done.append(k) for k in range(9)])
+        assert done == list(range(9))
+        assert not busy.done()
+    finally:
+        free.set()
+
+
+def test_an_error_in_a_piece_is_raised_and_ends_the_call(threads):
+    threads(2)
+
+    def fail():
+        raise KeyboardInterrupt
+
+    for k in range(9):
+        with pytest.raises(KeyboardInterrupt):
+            _threads.run([*[lambda: None] * k, fail, *[lambda: None] * (8 - k)])
 
 
 def run_python(code):
