@@ -64,6 +64,19 @@ def test_a_wrong_dump_fails_with_a_suspicion(tmp_path, capsys):
     assert report["counts"][0]["wrong"] == 5
 
 
+def test_what_fits_no_fault_is_counted(tmp_path, capsys):
+    x = np.full(60, -1, F32)
+    x[::6] = np.nan
+    y = F32(0.25) * x
+    y[::6] = 7  # 10 times
+    y[3::12] = -0.7  # 5 times
+    assert main_check([dump(tmp_path / "two.npz", x=x, alpha=F32(0.25), y=y), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["suspicions"] == [
+        "y: NaN lost (10 of 15 failures looked at)",
+        "y: 5 of 15 failures fit no known fault",
+    ]
+
+
 def test_tail_is_told_from_one_long_dump(tmp_path, capsys):
     x = -np.ones(133, F32)
     y = F32(0.25) * x

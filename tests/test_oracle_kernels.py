@@ -1,5 +1,7 @@
 """The oracle's own figures: no wrong kernel passes, no honest one fails."""
 
+import re
+
 import honest_kernels
 import numpy as np
 import pytest
@@ -58,6 +60,51 @@ def test_the_reference_passes_as_exact(at_zero, axis):
     )
     assert report.ok, str(report)
     assert report.settings["at_zero"] == at_zero
+
+
+def faults(report):
+    """Texts of the faults of dalpha, and how many failures each explains (0: all)."""
+    found = [re.fullmatch(r"dalpha: (.*?)( \((\d+) of \d+ .*\))?", t) for t in report.suspicions]
+    return {match[1]: int(match[3] or 0) for match in found}
+
+
+@pytest.mark.parametrize("accumulate", ["exact", "float64"])
+@pytest.mark.parametrize("kernel", [honest_kernels.sequential, honest_kernels.pairwise])
+def test_a_float32_sum_is_named_by_its_format(kernel, accumulate):
+    report = check_kernel(backward=kernel, accumulate=accumulate)
+    named = [fault for fault in faults(report) if fault.startswith("accumulates")]
+    assert named == ["accumulates in float32"], report.suspicions
+
+
+def test_a_second_fault_is_held_against_what_the_first_leaves():
+    # cumsum begins with the first term, which may be -0
+    report = check_kernel(
+        backward=honest_kernels.sequential, accumulate="exact", layouts=["channel"]
+    )
+    found = faults(report)
+    assert list(found) == ["-0 for an exact zero", "accumulates in float32"]
+    wrong = sum(wrong for _, _, wrong in report.counts.values())
+    assert sum(found.values()) == wrong
+
+
+def test_a_narrower_sum_is_not_taken_for_a_wide_one():
+    def in_float16(dy, x, alpha):
+        return None, wrong_kernels.adds_in_float16(dy, x, alpha)[1].astype(alpha.dtype)
+
+    report = check_kernel(backward=in_float16, accumulate="exact", kinds=["large", "random"])
+    assert list(faults(report)) == ["accumulates in float16"]
+
+
+def test_a_float32_sum_is_named_beside_a_failure_that_only_a_narrower_one_explains():
+    def backward(dy, x, alpha):
+        dx, dalpha = honest_kernels.pairwise(dy, x, alpha)
+        one_case = alpha.size == 1 and x.shape == (3, 4, 11)
+        return dx, dalpha * np.float32(1 + one_case * 2**-12)
+
+    report = check_kernel(backward=backward, accumulate="exact", kinds=["random"])
+    named, unknown = report.suspicions
+    assert re.match(r"dalpha: accumulates in float32 \(\d+ of", named)
+    assert re.fullmatch(r"dalpha: 1 of \d+ failures fit no known fault", unknown)
 
 
 def test_the_report_is_for_people_and_programs():

@@ -125,12 +125,14 @@ def check_kernel(
             if dalpha is not None:
                 verdict = judge_dalpha(dalpha, inputs, at_zero, rules, accumulate, order)
                 seen.append(_observe(case, verdict))
-    found = runner.suspicions()
+    stale = []
     if backward is not None:
-        found += _stale(runner, backward, [o for o in seen if o.verdict.output == "dalpha"], todo)
+        stale = _stale(runner, backward, [o for o in seen if o.verdict.output == "dalpha"], todo)
+    found = runner.suspicions() + stale
     for output in ("y", "dx", "dalpha"):
         found += suspicions(seen, output, at_zero, accumulator, rules)
-    found = [text for text in found if not text.endswith(UNKNOWN)] or found
+    if stale or runner.written:  # which may be the reason for anything
+        found = [text for text in found if not text.endswith(UNKNOWN)]
     settings = {"dtype": named.name, "alpha": dtype_named(alpha_dtype or named).name}
     if backward is not None:
         settings["accumulate"] = accumulator.name if accumulator else "exact"

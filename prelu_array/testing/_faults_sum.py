@@ -26,6 +26,9 @@ from ._verdict import Verdict
 
 Array = NDArray[Any]
 
+# Among formats that explain the same, the widest is the least fault; the first of equals wins.
+_WIDEST_FIRST = sorted(FORMATS.values(), key=lambda held: -held.precision)
+
 
 def sum_hypotheses(
     verdict: Verdict, at_zero: str, accumulator: Format | None, rules: Rules
@@ -73,24 +76,24 @@ def _predictions(
         yield text, known[key]
     for text, index in other_places(inputs):
         yield text, explains(chosen._replace(group=np.ravel(index)[active]))
-    for name, held in FORMATS.items():
+    for held in _WIDEST_FIRST:
         if held.precision < format_of(inputs.x.dtype).precision * 2:
             rounded = _rounded(chosen.values, held)
             yield (
-                f"products rounded to {name} before the sum",
+                f"products rounded to {held.name} before the sum",
                 explains(chosen._replace(values=rounded)),
             )
     yield from _single_terms(verdict, chosen, interval(chosen))
     bounds = interval(chosen)
-    for name, held in FORMATS.items():
+    for held in _WIDEST_FIRST:
         if held.precision < format_of(got.dtype).precision:
             low, high = (_rounded(part, held) for part in (bounds.low, bounds.high))
             through = bounds._replace(low=low, high=high)
             same = ~through.wrong(got, rules, exact=exact)
-            yield f"result rounded to {name} on the way", same
-    for name, held in FORMATS.items():
+            yield f"result rounded to {held.name} on the way", same
+    for held in _WIDEST_FIRST:
         if accumulator is None or held.precision < accumulator.precision:
-            yield f"accumulates in {name}", explains(_in_format(chosen, held), held)
+            yield f"accumulates in {held.name}", explains(_in_format(chosen, held), held)
 
 
 def _in_format(terms: Terms, held: Format) -> Terms:
@@ -132,7 +135,7 @@ def _specials(verdict: Verdict, terms: Terms, active: Array) -> Iterator[tuple[s
     yield "subnormals flushed to zero", (g.zero | g.nan) & tiny
     empty = ~any_in_group(np.ones(active.size, dtype=bool))
     yield "not zero for an empty sum", empty
-    yield "sign of zero lost", g.zero & e.zero
+    yield "-0 for an exact zero", g.zero & g.negative & e.zero
     yield "inf lost", e.inf & ~g.inf
     yield "left at 0", g.zero
 

@@ -20,15 +20,10 @@ Array = NDArray[Any]
 # Diagnosis looks at this much only; judging always looks at everything.
 _MOST_CALLS = 24
 _MOST_ELEMENTS = 20_000
-UNKNOWN = "the failures fit no known fault"
-# A few sums always fit some of these, so they count only where they explain nearly all.
-_BY_CHANCE = (
-    "one element dropped",
-    "one element counted twice",
-    "accumulates in float16",
-    "accumulates in bfloat16",
-    "accumulates in float32",
-)
+UNKNOWN = "failures fit no known fault"
+# A few sums always fit some of these, so they count only for nearly all of what is left.
+_NARROW_SUMS = ("accumulates in float32", "accumulates in float16", "accumulates in bfloat16")
+_BY_CHANCE = ("one element dropped", "one element counted twice", *_NARROW_SUMS)
 
 
 @dataclass(frozen=True)
@@ -55,10 +50,12 @@ def suspicions(
     found = [f"{output}: {text}" for text in _problems(failed)]
     comparable = [one for one in failed if not one.verdict.problem]
     if comparable:
-        found += [f"{output}: {text}" for text in _places(judged, comparable)]
-        sample = _sample(comparable)
-        found += [f"{output}: {text}" for text in _faults(sample, at_zero, accumulator, rules)]
-    return [text for text in found if not text.endswith(UNKNOWN)] or found
+        places = _places(judged, comparable)
+        faults = _faults(_sample(comparable), at_zero, accumulator, rules)
+        if places:  # they tell something of each failure
+            faults = [text for text in faults if not text.endswith(UNKNOWN)]
+        found += [f"{output}: {text}" for text in places + faults]
+    return found
 
 
 def _problems(failed: list[Observation]) -> list[str]:
@@ -173,7 +170,7 @@ def _cover(scores: dict[str, _Score], left: Array, total: int, sums: bool) -> li
 
     def rank(text: str) -> tuple[float, bool, float]:
         against, by_chance = scores[text].against, text in _BY_CHANCE
-        if by_chance and fit(text) < 0.9 * total:
+        if by_chance and fit(text) < 0.9 * left.sum():
             return 0, False, -against
         # A fault that right elements speak against, or a vague one, must explain far more.
         doubtful = against >= 1 or text in VAGUE
@@ -182,10 +179,12 @@ def _cover(scores: dict[str, _Score], left: Array, total: int, sums: bool) -> li
     texts: list[str] = []
     while left.any():
         best = max(scores, key=rank)  # the first of equals
+        if best in _NARROW_SUMS:  # a narrower format explains what a wider one does, and more
+            best = next(text for text in _NARROW_SUMS if text in scores and rank(text)[0])
         covered = fit(best)
         if rank(best)[0] <= least * total * 0.4:
-            if not texts:
-                texts.append(UNKNOWN)
+            unknown = int(left.sum())
+            texts.append(f"the {UNKNOWN}" if not texts else f"{unknown} of {total} {UNKNOWN}")
             break
         share = "" if covered == total else f" ({covered} of {total} failures looked at)"
         texts.append(best + share)
