@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import wrong_kernels
 from honest_kernels import HONEST
-from wrong_kernels import BACKWARD, FORWARD, forward
+from wrong_kernels import BACKWARD, FORWARD, collect, forward, gradient, products
 
 from prelu_array.testing import check_kernel, reference_prelu, reference_prelu_backward
 
@@ -105,6 +105,31 @@ def test_a_float32_sum_is_named_beside_a_failure_that_only_a_narrower_one_explai
     named, unknown = report.suspicions
     assert re.match(r"dalpha: accumulates in float32 \(\d+ of", named)
     assert re.fullmatch(r"dalpha: 1 of \d+ failures fit no known fault", unknown)
+
+
+def zero_on_identity(dy, x):
+    return np.where(x >= 0, np.zeros((), x.dtype), x * dy)
+
+
+@pytest.mark.parametrize(
+    ("identity", "terms", "sides"),
+    [
+        (np.greater_equal, products, ("one", "alpha")),
+        (np.greater, zero_on_identity, ("alpha", "one")),
+    ],
+    ids=["dx-one", "dx-alpha"],
+)
+def test_two_sides_at_zero_are_named(identity, terms, sides):
+    def backward(dy, x, alpha):
+        return gradient(dy, x, alpha, identity(x, 0)), collect(terms(dy, x), alpha)
+
+    dx, dalpha = (f'at_zero="{side}"' for side in sides)
+    expected = f"dx and dalpha take different sides at x == 0: dx as {dx}, dalpha as {dalpha}"
+    assert check_kernel(backward=backward).suspicions == [f"dalpha: {expected}"]
+    only = check_kernel(
+        backward=lambda *inputs: (None, backward(*inputs)[1]), at_zero=sides[0], kinds=["specials"]
+    )
+    assert only.suspicions == [f'dalpha: at x == 0 as {dalpha}, not "{sides[0]}"']
 
 
 def test_the_report_is_for_people_and_programs():

@@ -29,13 +29,20 @@ Array = NDArray[Any]
 # Among formats that explain the same, the widest is the least fault; the first of equals wins.
 _WIDEST_FIRST = sorted(FORMATS.values(), key=lambda held: -held.precision)
 
+OTHER_SIDE = "takes the other side at x == 0"
+
 
 def sum_hypotheses(
     verdict: Verdict, at_zero: str, accumulator: Format | None, rules: Rules
 ) -> Iterator[Hypothesis]:
     """Hold every known fault against dalpha."""
-    active = ~np.ravel(above(verdict.inputs.x, at_zero))
-    for text, mark in _specials(verdict, verdict.inputs.terms(), active):
+    inputs, got = verdict.inputs, verdict.got
+    active = ~np.ravel(above(inputs.x, at_zero))
+    other = inputs.terms().pick(active ^ np.ravel(take_apart(inputs.x).zero))
+    bounds = dalpha_interval(other, got.dtype, accumulator, subnormals=rules.subnormals)
+    # the first of equals: 0 * inf gives this fault the marks of a leak, or of a NaN that was lost
+    yield Hypothesis(OTHER_SIDE, ~bounds.wrong(got, rules, exact=accumulator is None))
+    for text, mark in _specials(verdict, inputs.terms(), active):
         yield Hypothesis(text, verdict.wrong & mark, predicts=False)
     for text, agrees in _predictions(verdict, active, accumulator, rules):
         yield Hypothesis(text, agrees)

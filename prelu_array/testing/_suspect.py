@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._faults_select import VAGUE, WIDTHS, hypotheses
-from ._faults_sum import sum_hypotheses
+from ._faults_sum import OTHER_SIDE, sum_hypotheses
 from ._judge import Rules
-from ._numbers import Format
-from ._verdict import Verdict
+from ._numbers import Format, take_apart
+from ._verdict import Verdict, judge_dx
 
 Array = NDArray[Any]
 
@@ -54,8 +54,28 @@ def suspicions(
         faults = _faults(_sample(comparable), at_zero, accumulator, rules)
         if places:  # they tell something of each failure
             faults = [text for text in faults if not text.endswith(UNKNOWN)]
+        if any(text.startswith(OTHER_SIDE) for text in faults):
+            sides = _sides([one.verdict for one in seen], at_zero, rules)
+            faults = [text.replace(OTHER_SIDE, sides) for text in faults]
         found += [f"{output}: {text}" for text in places + faults]
     return found
+
+
+def _sides(verdicts: Iterable[Verdict], at_zero: str, rules: Rules) -> str:
+    """Say which side dalpha takes at x == 0, and dx if its values tell that it takes the other."""
+    other = "one" if at_zero == "alpha" else "alpha"
+    dx = [verdict for verdict in verdicts if verdict.output == "dx" and not verdict.problem]
+    held_against_other = [judge_dx(one.got, one.inputs, other, rules) for one in dx]
+    if not any(map(_wrong_at_zero, dx)) and any(map(_wrong_at_zero, held_against_other)):
+        return (
+            f'dx and dalpha take different sides at x == 0: dx as at_zero="{at_zero}", '
+            f'dalpha as at_zero="{other}"'
+        )
+    return f'at x == 0 as at_zero="{other}", not "{at_zero}"'
+
+
+def _wrong_at_zero(verdict: Verdict) -> bool:
+    return bool((verdict.wrong & take_apart(verdict.inputs.x).zero).any())
 
 
 def _problems(failed: list[Observation]) -> list[str]:
