@@ -64,6 +64,19 @@ def test_a_wrong_dump_fails_with_a_suspicion(tmp_path, capsys):
     assert report["counts"][0]["wrong"] == 5
 
 
+def test_wrong_dumps_are_named(tmp_path, capsys):
+    paths = []
+    for i in range(12):
+        y = F32([-0.25, -0.5]) + (i % 4 != 0)
+        paths.append(dump(tmp_path / f"{i}.npz", x=F32([-1, -2]), alpha=F32(0.25), y=y))
+    assert main_check(paths) == 1
+    _, _, names = capsys.readouterr().out.partition("wrong in:\n")
+    wrong = [path for i, path in enumerate(paths) if i % 4]
+    assert [line.strip() for line in names.splitlines()[:6]] == [*wrong[:5], "and 4 more"]
+    assert main_check([*paths, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["wrong_in"] == wrong
+
+
 def test_what_fits_no_fault_is_counted(tmp_path, capsys):
     x = np.full(60, -1, F32)
     x[::6] = np.nan

@@ -101,7 +101,7 @@ def test_a_float32_sum_is_named_beside_a_failure_that_only_a_narrower_one_explai
         one_case = alpha.size == 1 and x.shape == (3, 4, 11)
         return dx, dalpha * np.float32(1 + one_case * 2**-12)
 
-    report = check_kernel(backward=backward, accumulate="exact", kinds=["random"])
+    report = check_kernel(backward=backward, accumulate="exact", kinds="random")
     named, unknown = report.suspicions
     assert re.match(r"dalpha: accumulates in float32 \(\d+ of", named)
     assert re.fullmatch(r"dalpha: 1 of \d+ failures fit no known fault", unknown)
@@ -127,20 +127,46 @@ def test_two_sides_at_zero_are_named(identity, terms, sides):
     expected = f"dx and dalpha take different sides at x == 0: dx as {dx}, dalpha as {dalpha}"
     assert check_kernel(backward=backward).suspicions == [f"dalpha: {expected}"]
     only = check_kernel(
-        backward=lambda *inputs: (None, backward(*inputs)[1]), at_zero=sides[0], kinds=["specials"]
+        backward=lambda *inputs: (None, backward(*inputs)[1]), at_zero=sides[0], kinds="specials"
     )
     assert only.suspicions == [f'dalpha: at x == 0 as {dalpha}, not "{sides[0]}"']
 
 
 def test_the_report_is_for_people_and_programs():
-    report = check_kernel(wrong_kernels.uses_ge, layouts=["shared"], kinds=["alpha"])
+    report = check_kernel(wrong_kernels.uses_ge, layouts=["shared"], kinds=["alpha", "tail"])
     text = str(report)
     assert text.startswith("PReLU kernel: WRONG (dtype float32")
-    for part in ("suspicions:", "first, in alpha-shared--1.5: y[", "bits 80000000", "wrong"):
+    for part in ("first, in alpha-shared--1.5: y[", "bits 80000000"):
         assert part in text
+    titles = re.findall(r"^(\w.*):$", text, re.MULTILINE)
+    assert titles == ["suspicions", "judged", "wrong in", "failures"]
     facts = report.as_dict()
     assert facts["ok"] is False
     assert facts["counts"][0]["wrong"] > 0
+
+
+def test_the_table_has_a_row_for_each_kind_with_something_wrong():
+    def last_dx_wrong(dy, x, alpha):
+        dx, dalpha = wrong_kernels.backward(dy, x, alpha)
+        if x.size == 257:  # one case, of kind "tail"
+            dx[..., -1] += 1
+        return dx, dalpha
+
+    report = check_kernel(forward, last_dx_wrong, layouts="shared")
+    _, _, table = str(report).partition("judged:\n")
+    rows = [line.split() for line in table.partition("\n\n")[0].splitlines()]
+    assert rows[0] == ["y", "dx", "dalpha"]
+    assert [row[0] for row in rows[1:]] == ["calls", "elements", "wrong", "tail"]
+    assert rows[3:] == [["wrong", "-", "1", "-"], ["tail", "-", "1", "-"]]
+    assert report.wrong_in == ["tail-shared-257"]
+    honest = str(check_kernel(forward, wrong_kernels.backward, layouts="shared")).splitlines()
+    assert [line.split()[0] for line in honest[3:]] == ["y", "calls", "elements", "wrong"]
+
+
+def test_one_layout_or_kind_may_be_a_string():
+    report = check_kernel(forward, layouts="shared", kinds="alpha")
+    assert list(report.counts) == [("y", "alpha")]
+    assert report.counts == check_kernel(forward, layouts=["shared"], kinds=["alpha"]).counts
 
 
 def test_inputs_are_restored_after_a_kernel_that_writes():

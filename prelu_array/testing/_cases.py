@@ -82,7 +82,7 @@ def cases(
     dtype: DTypeLike = "float32",
     alpha_dtype: DTypeLike | None = None,
     kind: str | Iterable[str] | None = None,
-    layouts: Iterable[str] = LAYOUTS,
+    layouts: str | Iterable[str] = LAYOUTS,
     axis: int = 1,
     seed: int = 0,
 ) -> list[Case]:
@@ -96,7 +96,7 @@ def cases(
         Dtype of alpha; as `dtype` if not given.
     kind : str or iterable of str, optional
         Only these kinds; `CASE_KINDS` lists them.  All if not given.
-    layouts : iterable of str
+    layouts : str or iterable of str
         "shared": alpha has shape ``(1,)``; "channel": alpha is 1-D along `axis`;
         "element": alpha has shape ``x.shape[1:]``.
     axis : int
@@ -129,7 +129,7 @@ def cases(
     for each in wanted:
         if each not in _MAKERS:
             raise ValueError(f"kind must be one of {', '.join(_MAKERS)}, got {each!r}")
-    chosen = list(layouts)
+    chosen = [layouts] if isinstance(layouts, str) else list(layouts)
     for each in chosen:
         if each not in LAYOUTS:
             raise ValueError(f"layouts must be among {', '.join(LAYOUTS)}, got {each!r}")

@@ -12,7 +12,7 @@ from ._caller import Caught
 from ._cases import CASE_KINDS, Case, cases, dtype_named
 from ._judge import ORDERS, Rules, check_accumulator
 from ._numbers import bits_of, take_apart
-from ._report import Report, count, describe_failures
+from ._report import Report, count, describe_failures, wrong_in
 from ._suspect import UNKNOWN, Observation, suspicions
 from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward, to_numpy
 
@@ -30,9 +30,9 @@ def check_kernel(
     accumulate: str | None = None,
     order: str = "any",
     at_zero: str = "any",
-    layouts: Iterable[str] = ("shared", "channel"),
+    layouts: str | Iterable[str] = ("shared", "channel"),
     axis: int = 1,
-    kinds: Iterable[str] | None = None,
+    kinds: str | Iterable[str] | None = None,
     ulps: int = 0,
     signed_zeros: bool = True,
     nans: bool = True,
@@ -56,11 +56,11 @@ def check_kernel(
         The order of the sum; see `assert_dalpha`.
     at_zero : {"any", "alpha", "one"}
         The derivative at 0; "any" takes the one that fits the whole run better.
-    layouts : iterable of {"shared", "channel", "element"}
+    layouts : {"shared", "channel", "element"} or iterable of them
         alpha is of size 1, 1-D along `axis`, or of shape ``x.shape[1:]``.
     axis : int
         The channel axis.
-    kinds : iterable of str, optional
+    kinds : str or iterable of str, optional
         Kinds of `cases` to run; default all but "reversed" (negative strides).
     ulps, signed_zeros, nans, subnormals
         As in `assert_forward`.
@@ -137,7 +137,8 @@ def check_kernel(
     if backward is not None:
         settings["accumulate"] = accumulator.name if accumulator else "exact"
         settings["at_zero"] = at_zero
-    return Report(found, settings, count(seen), describe_failures(seen), runner.errors)
+    failures = describe_failures(seen)
+    return Report(found, settings, count(seen), wrong_in(seen), failures, runner.errors)
 
 
 class _Runner:

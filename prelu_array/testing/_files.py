@@ -20,7 +20,7 @@ from ._judge import ACCUMULATORS, ORDERS, Rules, check_accumulator
 from ._numbers import FORMATS, bits_of
 from ._placement import Axis
 from ._reference import reference_prelu, reference_prelu_backward
-from ._report import Report, count, describe_failures
+from ._report import Report, count, describe_failures, wrong_in
 from ._suspect import Observation, suspicions
 from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward
 
@@ -232,4 +232,4 @@ def _score(
         found += suspicions(seen, output, at_zero, held, rules)
     settings = {"files": str(len(dumps)), "accumulate": held.name if held else "exact"}
     settings["at_zero"] = at_zero
-    return Report(found, settings, count(seen), describe_failures(seen), [])
+    return Report(found, settings, count(seen), wrong_in(seen), describe_failures(seen), [])

@@ -23,6 +23,8 @@ class Report:
         What was judged by which rules; ``settings["at_zero"]`` is the convention found.
     counts : dict
         For each output and kind of case: (calls, elements, wrong elements).
+    wrong_in : list of str
+        The cases, or the files, with a wrong result.
     failures : list of str
         The first and the worst failure of each output, described.
     errors : list of str
@@ -32,6 +34,7 @@ class Report:
     suspicions: list[str]
     settings: dict[str, str]
     counts: dict[tuple[str, str], tuple[int, int, int]]
+    wrong_in: list[str]
     failures: list[str]
     errors: list[str]
 
@@ -43,20 +46,34 @@ class Report:
 
     def __str__(self) -> str:
         settings = ", ".join(f"{key} {value}" for key, value in self.settings.items())
-        lines = [f"PReLU kernel: {'ok' if self.ok else 'WRONG'} ({settings})", ""]
-        lines.append(f"{'output':<8}{'kind':<14}{'calls':>7}{'elements':>10}{'wrong':>9}")
-        for (output, kind), (calls, elements, wrong) in self.counts.items():
-            lines.append(f"{output:<8}{kind:<14}{calls:>7}{elements:>10}{wrong or '-':>9}")
+        lines = [f"PReLU kernel: {'ok' if self.ok else 'WRONG'} ({settings})"]
         for title, entries in (
             ("suspicions", self.suspicions),
+            ("judged", self._table()),
+            ("wrong in", _first(5, self.wrong_in)),
             ("failures", self.failures),
-            ("errors", self.errors[:5]),
+            ("errors", _first(5, self.errors)),
         ):
             if entries:
                 lines += ["", f"{title}:", *(f"  {e}".replace("\n", "\n  ") for e in entries)]
-        if len(self.errors) > 5:
-            lines.append(f"  and {len(self.errors) - 5} more")
         return "\n".join(lines)
+
+    def _table(self) -> list[str]:
+        """A column for each output: totals, and by kind what is wrong."""
+        outputs = dict.fromkeys(output for output, _ in self.counts)
+        kinds = dict.fromkeys(kind for _, kind in self.counts)
+        rows = [(title, i, [*kinds]) for i, title in enumerate(("calls", "elements", "wrong"))]
+        if len(kinds) > 1:
+            bad = {kind for (_, kind), (_, _, wrong) in self.counts.items() if wrong}
+            rows += [(f"  {kind}", 2, [kind]) for kind in kinds if kind in bad]
+        lines = [" " * 14 + "".join(f"{output:>10}" for output in outputs)] if outputs else []
+        for title, i, among in rows:
+            cells = (
+                sum(self.counts.get((output, kind), (0, 0, 0))[i] for kind in among)
+                for output in outputs
+            )
+            lines.append(f"{title:<14}" + "".join(f"{cell or '-':>10}" for cell in cells))
+        return lines
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
@@ -68,9 +85,15 @@ class Report:
                 {"output": o, "kind": k, "calls": c, "elements": e, "wrong": w}
                 for (o, k), (c, e, w) in self.counts.items()
             ],
+            "wrong_in": self.wrong_in,
             "failures": self.failures,
             "errors": self.errors,
         }
+
+
+def _first(most: int, entries: list[str]) -> list[str]:
+    more = len(entries) - most
+    return entries if more <= 0 else [*entries[:most], f"and {more} more"]
 
 
 def count(seen: Sequence[Observation]) -> dict[tuple[str, str], tuple[int, int, int]]:
@@ -82,6 +105,11 @@ def count(seen: Sequence[Observation]) -> dict[tuple[str, str], tuple[int, int, 
         verdict = one.verdict
         counts[key] = (calls + 1, elements + verdict.got.size, wrong + verdict.failures)
     return counts
+
+
+def wrong_in(seen: Sequence[Observation]) -> list[str]:
+    """Name the cases with a wrong result."""
+    return list(dict.fromkeys(one.name for one in seen if not one.verdict.ok))
 
 
 def describe_failures(seen: Sequence[Observation]) -> list[str]:
