@@ -29,6 +29,36 @@ def test_golden_vectors_check_out(tmp_path, capsys, dtype):
     assert len(listed) == len(files)
 
 
+def test_every_golden_npz_holds_the_axis(tmp_path):
+    assert main_vectors(["-o", str(tmp_path), "--kind", "layout"]) == 0
+    for case in cases(kind="layout"):
+        with np.load(tmp_path / f"{case.name}.npz") as file:
+            assert file["axis"].dtype == np.int64
+            axis = tuple(file["axis"].tolist()) or None  # what docs/oracle.md tells a reader
+            assert axis == ((case.axis,) if case.axis is not None else None)
+            y = reference_prelu(file["x"], file["alpha"], axis=axis)
+            np.testing.assert_array_equal(y, file["y"])
+
+
+@pytest.mark.parametrize("axis", [0, [0], [0, 1], []])
+def test_the_axis_of_a_dump_may_be_a_number_or_a_list(tmp_path, axis):
+    x = -np.ones((3, 3), F32)
+    alpha = np.arange(9, dtype=F32).reshape(3, 3) if axis == [0, 1] else F32([1, 2, 3])
+    y = -(np.broadcast_to(alpha, x.shape) if axis in ([], [0, 1]) else alpha[:, None] * -x)
+    path = dump(tmp_path / "a.npz", x=x, alpha=alpha, y=y, axis=np.array(axis, dtype=np.int64))
+    assert main_check([path]) == 0
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_vectors_need_a_folder(tmp_path, capsys, below):
+    file = tmp_path / "file"
+    file.touch()
+    assert main_vectors(["-o", str(file / below), "--kind", "empty"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: cannot write into {file / below}: ")
+    assert error.count("\n") == 1
+
+
 def test_hex_words_are_the_bits(tmp_path):
     options = ["--format", "hex", "--kind", "specials", "--layout", "channel"]
     assert main_vectors(["-o", str(tmp_path), "--dtype", "float16", *options]) == 0

@@ -38,7 +38,8 @@ def main_vectors(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m prelu_array vectors",
         description="Write inputs that break PReLU kernels, and the exact results.",
-        epilog="npz: one file a case with x, alpha, dy, y, dx, dalpha, axis. csv: CASE.csv with "
+        epilog="npz: one file a case with x, alpha, dy, y, dx, dalpha, axis (an array of axes, "
+        "empty where alpha broadcasts). csv: CASE.csv with "
         "a row for each element and CASE.dalpha.csv with a row for each alpha; numbers in "
         "decimals that read back to the same bits. hex: CASE.NAME.hex, one word a "
         "line in C order, for $readmemh. manifest.csv lists the cases, their axis and shapes.",
@@ -53,7 +54,6 @@ def main_vectors(argv: list[str]) -> int:
     parser.add_argument("--at-zero", choices=("alpha", "one"), default="alpha", help="dx at 0")
     parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
     args = parser.parse_args(argv)
-    args.output.mkdir(parents=True, exist_ok=True)
     chosen = cases(
         dtype=args.dtype,
         alpha_dtype=args.alpha_dtype,
@@ -62,18 +62,28 @@ def main_vectors(argv: list[str]) -> int:
         axis=args.axis,
         seed=args.seed,
     )
+    try:
+        _write(args.output, chosen, args.format, args.at_zero)
+    except OSError as error:
+        reason = "a file, not a folder" if args.output.is_file() else error.strerror
+        print(f"error: cannot write into {args.output}: {reason}", file=sys.stderr)
+        return 2
+    print(f"{len(chosen)} cases in {args.output}")
+    return 0
+
+
+def _write(folder: Path, chosen: list[Case], form: str, at_zero: str) -> None:
     writer: Callable[[Path, dict[str, Array], Axis], None]
-    writer = {"npz": _write_npz, "csv": _write_csv, "hex": _write_hex}[args.format]
-    with (args.output / "manifest.csv").open("w", newline="") as file:
+    writer = {"npz": _write_npz, "csv": _write_csv, "hex": _write_hex}[form]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "manifest.csv").open("w", newline="") as file:
         manifest = csv.writer(file)
         manifest.writerow(["name", "kind", "layout", "axis", "x_shape", "alpha_shape"])
         for case in chosen:
-            writer(args.output / case.name, _solved(case, args.at_zero), case.axis)
+            writer(folder / case.name, _solved(case, at_zero), case.axis)
             shapes = ("x".join(map(str, part.shape)) for part in (case.x, case.alpha))
             axis = "" if case.axis is None else case.axis
             manifest.writerow([case.name, case.kind, case.layout, axis, *shapes])
-    print(f"{len(chosen)} cases in {args.output}")
-    return 0
 
 
 def _solved(case: Case, at_zero: str) -> dict[str, Array]:
@@ -86,8 +96,7 @@ def _solved(case: Case, at_zero: str) -> dict[str, Array]:
 
 def _write_npz(stem: Path, arrays: dict[str, Array], axis: Axis) -> None:
     saved: dict[str, Any] = dict(arrays)
-    if axis is not None:
-        saved["axis"] = np.array(axis)
+    saved["axis"] = np.array(() if axis is None else axis, dtype=np.int64, ndmin=1)
     np.savez(stem.with_name(stem.name + ".npz"), **saved)
 
 
@@ -179,7 +188,7 @@ def _read(path: Path, axis: Axis) -> tuple[Inputs, dict[str, Array]]:
             )
     if axis is None and "axis" in arrays:
         values = arrays["axis"].ravel().tolist()
-        axis = int(values[0]) if len(values) == 1 else tuple(int(v) for v in values)
+        axis = int(values[0]) if len(values) == 1 else tuple(map(int, values)) or None
     inputs = Inputs(arrays["x"], arrays["alpha"], axis, arrays.get("dy"))
     dy = inputs.dy
     if dy is not None and (dy.shape, dy.dtype) != (inputs.x.shape, inputs.x.dtype):
