@@ -10,15 +10,17 @@ All runs are on the CPU, with float32.
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import platform
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from prelu_array.testing import check_kernel, identify
+from prelu_array.testing import Card, check_kernel, identify
 
 Peer = tuple[str, Callable | None, Callable | None]
 
@@ -205,9 +207,8 @@ def page(names: list[str]) -> str:
         "# Conventions of other PReLUs",
         "",
         "Made by `python bench/peer_cards.py -o docs/peers.md` with `prelu_array.testing.identify`"
-        f" on the CPU ({platform.machine()}), float32;",
-        "the words are explained in the docstring of `prelu_array.testing.Card`. "
-        '"-" means: no answer.',
+        f" on the CPU ({platform.machine()}), float32.",
+        "[The words](#the-words) are explained below.",
         "",
         "| | " + " | ".join(f"{name} {releases[name]}" for name in cards) + " |",
         "|---" * (len(cards) + 1) + "|",
@@ -216,6 +217,10 @@ def page(names: list[str]) -> str:
         row = " | ".join(card[field] for card in cards.values())
         lines.append(f"| {field.replace('_', ' ')} | {row} |")
     lines += [
+        "",
+        "## The words",
+        "",
+        *meanings(),
         "",
         "## Held against the contract of this library",
         "",
@@ -228,6 +233,14 @@ def page(names: list[str]) -> str:
     if absent:
         lines += ["", f"Not installed where this page was made: {', '.join(absent)}."]
     return "\n".join(lines) + "\n"
+
+
+def meanings() -> list[str]:
+    """Return what `Card` says of its fields, a line each."""
+    _, _, fields = inspect.getdoc(Card).partition("Attributes\n----------\n")
+    found = re.findall(r"^(\w.*) : str\n((?:    .*\n?)+)", fields, re.MULTILINE)
+    lines = [f"* {names.replace('_', ' ')}: {' '.join(text.split())}" for names, text in found]
+    return [*lines, '* "-": no answer. "by channel": so with one alpha for each channel.']
 
 
 def verdict(forward: Callable | None, backward: Callable | None) -> list[str]:

@@ -62,6 +62,17 @@ def test_forward_conventions():
     assert identify(wrong.last_axis).alpha_axis == "-1"
 
 
+def test_subnormal_products_and_inputs_have_a_word_each():
+    def flushed_products(x, alpha):
+        return np.where(x > 0, x, wrong.flush_results(x, alpha))
+
+    def flushed_positives(x, alpha):
+        return np.where(x < 0, wrong.forward(x, alpha), wrong.flush_results(x, alpha))
+
+    assert identify(flushed_products).subnormals == "flushed/kept"
+    assert identify(flushed_positives).subnormals == "kept/flushed"
+
+
 def test_backward_leaks():
     assert identify(backward=wrong.dx_mask_sum).inactive_dx == "NaN"
     assert identify(backward=wrong.mask_on_terms).inactive_dalpha == "NaN"

@@ -39,12 +39,13 @@ class Card:
     inactive_y, inactive_dx, inactive_dalpha : str
         "kept" if nothing leaks from the branch that was not taken, else "NaN" or "other".
     subnormals : str
-        "kept", "flushed" or "other".
+        "kept", "flushed" (to zero) or "other"; two words, as in "flushed/kept", where a subnormal
+        alpha * x and a positive subnormal x fare differently, in this order.
     alpha_axis : str
         The axis that a 1-D alpha runs along.
     accumulator : str
-        The widest format that dalpha is not exact in any more: "float16", "float32", "float64",
-        or "exact".
+        What dalpha is added in, told by small terms that get lost beside large ones: "float16"
+        (or narrower), "float32", "float64", or "exact" if none gets lost.
     products : str
         "exact", or "rounded" if x * dy is rounded to x's dtype before the sum.
     repeats : str
@@ -194,11 +195,11 @@ def _forward_card(probe: _Probe, alphas: int) -> dict[str, str]:
     card["inactive_y"] = _worst({_word(y, {"kept": 1.0}) for y in (leak, infinite)})
     tiny = np.ldexp(2.0, format_of(probe.dtype).last_exponent)
     small = probe.y([[-2 * tiny, tiny, -1.0, 1.0]], [0.5] * alphas)
-    words = {
+    words = (
         _word(small, {"kept": -tiny, "flushed": -0.0, "flushed ": 0.0}).strip(),
         _word(small, {"kept": tiny, "flushed": 0.0}, 1),
-    }
-    card["subnormals"] = "/".join(sorted(words))
+    )
+    card["subnormals"] = "/".join(dict.fromkeys(words))  # one word if they agree
     return card
 
 
