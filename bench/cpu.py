@@ -5,7 +5,7 @@
     python bench/cpu.py --dtypes float32   its first quarter
     python bench/cpu.py --more             also threads, fresh outputs, hard sums, small calls
     python bench/cpu.py --json FILE        adds a JSON line for each row, with machine and commit
-    python bench/cpu.py --markdown FILE    the README's table of such a file; measures nothing
+    python bench/cpu.py --markdown FILE    the README's table: medians of the runs in such a file
 
 The roof is np.copyto for the forward and np.add(x, dy, out=dx) for the backward (16-bit dtypes:
 bitwise_xor) on arrays of the same size, scaled to the bytes the call moves. "of roof" is the speed
@@ -240,23 +240,25 @@ def machine():
 
 
 def markdown(path, mib, threads):
-    """Return the table of the arrays of one size in a file of results; later lines count."""
+    """Return the table of the arrays of one size in a file of results: medians of its runs."""
     pairs = {}
     for line in path.read_text().splitlines():
         row = json.loads(line)
         if row["threads"] == threads and abs(row.get("bytes", 0) / (mib * 2**20) - 1) < 1e-3:
-            pairs.setdefault((row["dtype"], row["layout"]), {})[row["op"]] = row
+            ops = pairs.setdefault((row["dtype"], row["layout"]), {"forward": [], "backward": []})
+            ops[row["op"]].append(row)
     lines = [
         f"| {mib:g} MiB arrays | forward, of `np.copyto` | backward, of `np.add` "
         "| of NumPy's expressions: forward, backward |",
         "|---|---|---|---|",
     ]
-    for (dtype, layout), pair in pairs.items():
-        forward, backward = pair["forward"], pair["backward"]
+    for (dtype, layout), ops in pairs.items():
+        own, plain = (
+            [statistics.median(row[key] for row in rows) for rows in ops.values()]
+            for key in ("times_roof_speed", "times_numpy_speed")
+        )
         lines.append(
-            f"| {dtype}, {layout} | {forward['times_roof_speed']:.2f} "
-            f"| {backward['times_roof_speed']:.2f} "
-            f"| {forward['times_numpy_speed']:.0f}, {backward['times_numpy_speed']:.0f} |"
+            f"| {dtype}, {layout} | {own[0]:.2f} | {own[1]:.2f} | {plain[0]:.0f}, {plain[1]:.0f} |"
         )
     if not pairs:
         raise SystemExit(f"{path} has no arrays of {mib:g} MiB with {threads} threads")

@@ -70,6 +70,11 @@ def make_inputs(folder, shape, chunks):
         da.store(a, create(folder, name, shape, chunks), lock=False)
 
 
+def all_done(futures):
+    """Whether nothing is left to compute."""
+    return all(future.done() for future in futures)
+
+
 def run(folder, function, client, kill=False):
     """Go from Zarr to Zarr; return seconds and, of workers that lived, memory before and peak."""
     x, dy = (da.from_zarr(str(folder / name)) for name in ("x", "dy"))
@@ -78,17 +83,18 @@ def run(folder, function, client, kill=False):
     idle = client.run(memory_of_worker, reset=True)
     start = time.perf_counter()
     stores = da.store(list(function(x, dy)), targets, lock=False, compute=False)
-    future = client.compute(list(stores))
+    futures = client.compute(list(stores))
     if kill:
         pid = min(client.run(os.getpid).values())
         written = folder / "dx" / "c"  # the cluster tells of no block before all are done
-        while not future.done() and sum(1 for _ in written.rglob("*")) < x.npartitions // 2:
+        half = x.npartitions // 2
+        while not all_done(futures) and sum(1 for _ in written.rglob("*")) < half:
             time.sleep(0.01)
-        if future.done():
+        if all_done(futures):
             raise RuntimeError("all was done before a worker could be killed; give it more MiB")
         os.kill(pid, signal.SIGKILL)
-    wait(future)
-    client.gather(future)
+    wait(futures)
+    client.gather(futures)
     seconds = time.perf_counter() - start
     peak = client.run(memory_of_worker)
     return seconds, [(idle[w][0], peak[w][1]) for w in peak if w in idle]

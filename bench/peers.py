@@ -479,11 +479,12 @@ def markdown(path, size):
         lines.append("")
     some = next(iter(rows.values()))
     versions = {row["peer"]: row["version"] for row in rows.values() if row["version"]}
+    commits = " and ".join(dict.fromkeys(row["commit"] for row in rows.values()))
     lines += [
         "GB/s of what must move; more is better. * returns new arrays.",
         f"{some['machine']} ({some['instruction_set']}), Python {some['python']}, "
         + ", ".join(f"{peer} {version}" for peer, version in versions.items())
-        + f"; commit {some['commit']}, {some['date']}.",
+        + f"; commit {commits}, {some['date']}.",
     ]
     return "\n".join(lines)
 
