@@ -325,7 +325,7 @@ def main():
             flush=True,
         )
     if options.more:
-        print()
+        print("\nTimes as a multiple of another's: less is better, but of one thread's.")
         for row in more(options.mib, options.repeats):
             keep(row)
             print(f"{row['what']:60} {row['ratio']:8.2f}", flush=True)
