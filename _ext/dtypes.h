@@ -4,7 +4,9 @@
  * (a) A loop body sees `float` or `double` arrays of LANES elements; the compiler keeps them in
  *     vector registers. gcc 12 does not vectorise float16 conversions by itself, so these are
  *     the only arithmetic intrinsics of the project.
- * (b) A double goes to a 16-bit format by way of a float rounded to odd: a float has more than
+ * (b) A NaN that was not bfloat16 to begin with is made NAN before it meets one (any_nan): rounding
+ *     to bfloat16 is integer arithmetic, that has no time to ask for it.
+ * (c) A double goes to a 16-bit format by way of a float rounded to odd: a float has more than
  *     two bits to spare there, so the second rounding is the only one that shows.
  */
 #ifndef PRELU_DTYPES_H
@@ -36,6 +38,8 @@ static inline float bits_float(uint32_t u) {
     return v;
 }
 
+static inline double any_nan(double v) { return v == v ? v : (double)NAN; }
+
 static inline float f16_to_float(f16 h) {
     /* Shifted into place the exponent is 112 too small; one exact multiplication mends it, for
      * subnormals too. Inf and NaN keep the all-ones exponent. */
@@ -58,9 +62,10 @@ static inline f16 float_to_f16(float v) {
 
 static inline float bf16_to_float(bf16 h) { return bits_float((uint32_t)h << 16); }
 
+/* A bfloat16 in the upper half. A NaN must have zeros in the lower one, or it could become -0. */
 static inline uint32_t float_to_bf16(float v) {
-    const uint32_t u = float_bits(v), half = u & 0x10000u ? 0x8000u : 0x7fffu; /* a tie to even */
-    return v == v ? (u + half) >> 16 : 0x7fc0u;
+    const uint32_t u = float_bits(v), rounded = u + 0x7fffu;
+    return u & 0x10000u ? rounded + 1 : rounded; /* a tie to even */
 }
 
 /* Rounded to odd: of the two floats around v the one with an odd last bit. */

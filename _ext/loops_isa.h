@@ -44,8 +44,10 @@ PRELU_FN void store_f16(f16 *p, const float *v) {
 PRELU_FN void widen_16(const uint16_t *p, uint32_t *v) {
     _mm512_storeu_si512(v, _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)));
 }
-PRELU_FN void narrow_16(uint16_t *p, const uint32_t *v) {
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_loadu_si512(v)));
+PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
+    static const uint16_t upper[32] = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+    const __m512i u = _mm512_permutexvar_epi16(_mm512_loadu_si512(upper), _mm512_loadu_si512(v));
+    _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(u));
 }
 PRELU_FN void stream_line(void *to, const void *from) {
     _mm512_stream_si512(to, _mm512_loadu_si512(from));
@@ -66,9 +68,9 @@ PRELU_FN void widen_16(const uint16_t *p, uint32_t *v) {
         _mm256_storeu_si256((__m256i *)(v + i),
                             _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p + i))));
 }
-PRELU_FN void narrow_16(uint16_t *p, const uint32_t *v) {
-    const __m256i a = _mm256_loadu_si256((const __m256i *)v);
-    const __m256i b = _mm256_loadu_si256((const __m256i *)(v + 8));
+PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
+    const __m256i a = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)v), 16);
+    const __m256i b = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)(v + 8)), 16);
     _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8));
 }
 PRELU_FN void stream_line(void *to, const void *from) {
@@ -86,8 +88,9 @@ PRELU_FN void store_f16(f16 *p, const float *v) {
 PRELU_FN void widen_16(const uint16_t *p, uint32_t *v) {
     for (int i = 0; i < LANES; i++) v[i] = p[i];
 }
-PRELU_FN void narrow_16(uint16_t *p, const uint32_t *v) {
-    for (int i = 0; i < LANES; i++) p[i] = (uint16_t)v[i];
+PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
+    PRELU_VECTOR
+    for (int i = 0; i < LANES; i++) p[i] = (uint16_t)(v[i] >> 16);
 }
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
@@ -110,7 +113,7 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
     uint32_t u[LANES];
     PRELU_VECTOR
     for (int i = 0; i < LANES; i++) u[i] = float_to_bf16(v[i]);
-    narrow_16(p, u);
+    upper_16(p, u);
 }
 PRELU_FN void load_f32(const f32 *p, float *v) {
     PRELU_VECTOR
@@ -217,9 +220,10 @@ static int split(double *v, size_t n, size_t period, int exponent, double *upper
     return left[0] > 0;
 }
 
-/* What a group does besides `out`: nothing; adds to sums; leaves its terms in `sum` and, where x
- * is float64, their errors in `correction`. */
-enum { GROUP_SCALE, GROUP_SUMS, GROUP_TERMS };
+/* What a group does besides `out`: nothing; adds to sums, with the sum of |partial sum| or, from
+ * 16 bits, of |term|; leaves its terms in `sum` and, where x is float64, their errors in
+ * `correction`. */
+enum { GROUP_SCALE, GROUP_SUMS, GROUP_SHORT, GROUP_TERMS };
 
 /* What a group of the second order does besides the derivative along a direction: nothing; the
  * cotangent of x, and adds to sums; or that, and leaves the factors of the sums. */
@@ -243,6 +247,12 @@ PRELU_FN void add_lanes(double *sum, double *correction, double *partials, prelu
 }
 
 enum { GROUPS_MOST = 4 };
+
+/* What the sum of |partial sum| cannot exceed after so many additions, from the sum of |term|, that
+ * a float holds to 2^-15 after ADDS_MOST of them, and the first partial sum. */
+PRELU_FN double partials_most(float size, size_t adds, double first) {
+    return (fabs(first) + size * (1 + 0x1p-15)) * (double)adds;
+}
 
 /* ---- one inclusion per dtype of x (WIDE: alpha is float64) ---- */
 

@@ -58,13 +58,12 @@ static double JOIN2(terms, X)(const void *x_, const void *g_, double *high, doub
 
 static void JOIN2(narrow, X)(const double *from, void *to_, size_t n) {
     X *to = to_;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) JOIN3(store, X, 1)(to + i, from + i, STORE);
-    if (i < n) {
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t m = n - i < LANES ? n - i : LANES;
         double in[LANES] = {0};
         X out[LANES];
-        memcpy(in, from + i, (n - i) * sizeof *from);
+        for (size_t l = 0; l < m; l++) in[l] = any_nan(from[i + l]);
         JOIN3(store, X, 1)(out, in, STORE);
-        memcpy(to + i, out, (n - i) * sizeof *to);
+        memcpy(to + i, out, m * sizeof *to);
     }
 }

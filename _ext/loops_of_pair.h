@@ -2,6 +2,8 @@
  * Letters as everywhere; g is x in the forward and dy in the backward. */
 #define PAIR(name) JOIN3(name, X, WIDE)
 #define SCALAR(name) JOIN3(prelu, name, REAL)
+/* How a loop keeps sums in registers. */
+#define SUMS_MODE (sizeof(X) == 2 && !WIDE ? GROUP_SHORT : GROUP_SUMS)
 /* Are outputs written around the caches? A call with 16-bit elements never asks for it. */
 #define STREAMS(how) (sizeof(X) > 2 && (how) & AROUND)
 
@@ -34,6 +36,7 @@ static void PAIR(widen)(const void *from_, void *to_, size_t n) {
         PAIR(load)(in, out);
         memcpy(to + i, out, (n - i) * sizeof *to);
     }
+    for (i = 0; i < n; i++) to[i] = (REAL)any_nan(to[i]);
 }
 
 /* Adds p, the term of x and g, to a lane: where dalpha is float64 by two-sum, and with the error of
@@ -52,11 +55,12 @@ PRELU_FN void PAIR(add)(const int identity, const REAL x, const REAL g, const do
     *partials += fabs(*sum);
 }
 
-/* One group. `along`, `put` and `mode` are constants in every caller. */
+/* One group. `along`, `put` and `mode` are constants in every caller; `partials` are double, or
+ * float for GROUP_SHORT. */
 PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
                           const int put, const REAL edge, double *sum, double *correction,
-                          double *partials, const int mode) {
-    REAL xv[LANES], gv[LANES], outv[LANES];
+                          void *partials, const int mode) {
+    REAL xv[LANES], gv[LANES], outv[LANES], term[LANES];
     PAIR(load)(x, xv);
     PAIR(load)(g, gv);
     PRELU_VECTOR
@@ -64,9 +68,11 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
         const int identity = SCALAR(identity)(xv[l], edge);
         if (put) outv[l] = SCALAR(scale)(identity, gv[l], alpha[along ? l : 0]);
         if (mode == GROUP_SCALE) continue;
-        const double p = sizeof(X) == 2 && sizeof(REAL) == 4 && mode == GROUP_SUMS
-                             ? SCALAR(short_term)(identity, xv[l], gv[l])
-                             : SCALAR(term)(identity, xv[l], gv[l]);
+        if (SUMS_MODE == GROUP_SHORT && mode != GROUP_TERMS) {
+            term[l] = SCALAR(short_term)(identity, xv[l], gv[l]);
+            continue;
+        }
+        const double p = SCALAR(term)(identity, xv[l], gv[l]);
         if (mode == GROUP_TERMS) {
             /* an exact zero is +0, also from -1 * 0 */
             const int zero = (xv[l] == 0) | (gv[l] == 0) | (sizeof(X) < 8);
@@ -74,15 +80,22 @@ PRELU_FN void PAIR(group)(const X *x, const X *g, const REAL *alpha, const int a
             if (sizeof(X) == 8) correction[l] = identity ? 0.0 : fma(xv[l], gv[l], -p);
             continue;
         }
-        PAIR(add)(identity, xv[l], gv[l], p, sum + l, correction + l, partials + l);
+        PAIR(add)(identity, xv[l], gv[l], p, sum + l, correction + l, (double *)partials + l);
     }
     if (put) PAIR(store)(out, outv, put);
+    if (SUMS_MODE == GROUP_SUMS || mode == GROUP_SCALE || mode == GROUP_TERMS) return;
+    PRELU_VECTOR
+    for (int l = 0; l < LANES; l++) {
+        sum[l] += term[l];
+        if (mode == GROUP_SHORT) ((float *)partials)[l] += fabsf((float)term[l]);
+        else ((double *)partials)[l] += fabs(sum[l]);
+    }
 }
 
 /* The last, short group: through buffers filled up with zeros, which add +0 to a sum. */
 PRELU_FN void PAIR(tail)(const X *x, const X *g, const REAL *alpha, const int along, X *out,
                          size_t m, const int put, const REAL edge, double *sum,
-                         double *correction, double *partials, const int mode) {
+                         double *correction, void *partials, const int mode) {
     X xt[LANES] = {0}, gt[LANES] = {0}, outt[LANES];
     REAL at[LANES] = {0};
     memcpy(xt, x, m * sizeof *x);
@@ -106,14 +119,19 @@ PRELU_FN size_t PAIR(ahead)(const X *x, const X *out, const int put, size_t n) {
 PRELU_FN void PAIR(run_loop)(const X *x, const X *g, const REAL *alpha, X *out, const int put,
                              size_t n, const REAL edge, prelu_lanes lanes, const int mode) {
     double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
+    float sizes[LANES] = {0};
+    void *const errors = mode == GROUP_SHORT ? (void *)sizes : partials;
     size_t i = PAIR(ahead)(x, out, put, n);
-    if (i) PAIR(tail)(x, g, alpha, 0, out, i, put, edge, sum, correction, partials, mode);
+    if (i) PAIR(tail)(x, g, alpha, 0, out, i, put, edge, sum, correction, errors, mode);
     for (; i + LANES <= n; i += LANES)
-        PAIR(group)(x + i, g + i, alpha, 0, out + i, put, edge, sum, correction, partials, mode);
+        PAIR(group)(x + i, g + i, alpha, 0, out + i, put, edge, sum, correction, errors, mode);
     if (i < n)
-        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, sum, correction, partials,
+        PAIR(tail)(x + i, g + i, alpha, 0, out + i, n - i, put, edge, sum, correction, errors,
                    mode);
-    if (mode == GROUP_SUMS) add_lanes(sum, correction, partials, lanes);
+    if (mode == GROUP_SCALE) return;
+    for (int l = 0; l < LANES && mode == GROUP_SHORT; l++)
+        partials[l] = partials_most(sizes[l], n / LANES + 2, 0);
+    add_lanes(sum, correction, partials, lanes);
 }
 
 PRELU_FN void PAIR(scale_along)(const X *x, const X *g, const REAL *alpha, size_t period, X *out,
@@ -149,9 +167,9 @@ static void PAIR(scale)(const void *x, const void *g, const void *alpha, size_t 
 static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
                         int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    if (!out) PAIR(run_loop)(x, g, alpha, out, NO_OUT, n, edge, lanes, GROUP_SUMS);
-    else if (STREAMS(how)) PAIR(run_loop)(x, g, alpha, out, STREAM, n, edge, lanes, GROUP_SUMS);
-    else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, lanes, GROUP_SUMS);
+    if (!out) PAIR(run_loop)(x, g, alpha, out, NO_OUT, n, edge, lanes, SUMS_MODE);
+    else if (STREAMS(how)) PAIR(run_loop)(x, g, alpha, out, STREAM, n, edge, lanes, SUMS_MODE);
+    else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, lanes, SUMS_MODE);
 }
 
 /* One row of lanes. */
@@ -174,19 +192,24 @@ PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, co
     const size_t period = groups * LANES;
     double sum[GROUPS_MOST * LANES], correction[GROUPS_MOST * LANES];
     double partials[GROUPS_MOST * LANES];
+    float sizes[GROUPS_MOST * LANES];
     size_t row = 0;
     for (size_t i = 0; i < period; i++) {
         sum[i] = lanes.sum[i];
         if (WIDE) correction[i] = lanes.correction[i];
         partials[i] = lanes.partials[i];
+        sizes[i] = 0;
     }
     for (; row + period <= n; row += period) {
         PRELU_UNROLL
         for (size_t i = 0; i < period; i += LANES)
-            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, put, edge,
-                        sum + i, correction + i, partials + i, GROUP_SUMS);
+            PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, put, edge, sum + i,
+                        correction + i, SUMS_MODE == GROUP_SHORT ? (void *)(sizes + i) : partials + i,
+                        SUMS_MODE);
     }
     for (size_t i = 0; i < period; i++) {
+        if (SUMS_MODE == GROUP_SHORT)
+            partials[i] += partials_most(sizes[i], row / period, lanes.sum[i]);
         lanes.sum[i] = sum[i];
         if (WIDE) lanes.correction[i] = correction[i];
         lanes.partials[i] = partials[i];
@@ -431,3 +454,4 @@ static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, i
 #undef PAIR
 #undef SCALAR
 #undef STREAMS
+#undef SUMS_MODE

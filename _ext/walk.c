@@ -408,8 +408,8 @@ static const void *lay_out_alpha(work *w, int operand, const char *alpha, const 
     const prelu_loops *convert = loops_of(dtype, w->wide);
     const piece one_row = {{1, p->n[1], p->n[2]}};
     char *to = (char *)w->alpha_lanes[operand == VIEW_ALPHA_DOT];
-    if ((size_t)item == wide && p->n[0] == 1 && !w->rotation && is_one_run(&one_row, stride, item))
-        return alpha;
+    const int plain = (size_t)item == wide && w->call->x_dtype != PRELU_BF16; /* any_nan */
+    if (plain && p->n[0] == 1 && !w->rotation && is_one_run(&one_row, stride, item)) return alpha;
     if (is_one_run(&one_row, stride, item)) {
         convert->widen(alpha, to, (size_t)row);
     } else {

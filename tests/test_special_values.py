@@ -22,9 +22,10 @@ from arrays import (
     check_forward,
     name,
     numbers,
+    word,
 )
 
-from prelu_array import prelu, prelu_backward
+from prelu_array import prelu, prelu_backward, prelu_double_backward, prelu_jvp
 from prelu_array.testing import cases, reference_prelu, reference_prelu_backward
 from prelu_array.testing._cases import specials
 
@@ -140,6 +141,46 @@ def test_pairs_of_special_values(backend, dtype, alpha_dtype):
         x, alpha, dy = map(backend.asarray, (case.x, case.alpha, case.dy))
         check_forward(x, alpha, case.axis, case.name)
         check_backward(x, alpha, dy, case.axis, case.name)
+
+
+def any_nans(dtype, n):
+    """NaNs of both signs, quiet and signalling, with the smallest and largest payloads."""
+    inf, one = np.array(INF, dtype).view(word(dtype)), word(dtype).type(1)
+    sign = one << (8 * one.itemsize - 1)
+    largest = sign - one - inf
+    random = np.random.default_rng(0).integers(1, largest, n, word(dtype), endpoint=True)
+    random[:4] = [largest, one, largest - one, largest >> one][:n]
+    return (random | inf | np.where(np.arange(n) % 3 == 0, sign, 0)).view(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
+@pytest.mark.parametrize("n", [1, 37, 64, 1100])
+def test_a_nan_of_any_bits_stays_one(way, n, dtype, alpha_dtype):
+    """Rounding to bfloat16 adds to the bits, and a NaN's could become those of -0."""
+    alpha, of_alpha = np.full(n, 0.5, alpha_dtype), any_nans(alpha_dtype, n)
+    x, dy = np.full((3, n), -1, dtype), np.ones((3, n), dtype)
+    of_x = any_nans(dtype, 3 * n).reshape(3, n)
+    x, dy, of_x, alpha, of_alpha = map(way.asarray, (x, dy, of_x, alpha, of_alpha))
+    results = [
+        prelu(x, of_alpha, axis=1),
+        prelu(x[0], of_alpha),
+        prelu(x, of_alpha[0]),
+        prelu(of_x, alpha, axis=1),
+        prelu(of_x, alpha[0]),
+        prelu_backward(dy, x, of_alpha, axis=1)[0],
+        prelu_backward(dy[0], x[0], of_alpha)[0],
+        *prelu_backward(of_x, x, alpha, axis=1),
+        *prelu_backward(of_x, x, alpha[0]),
+        *prelu_backward(of_x[0], x[0], alpha),
+        prelu_backward(dy, of_x, alpha, axis=1)[1],
+        prelu_backward(dy[0], of_x[0], alpha)[1],
+        prelu_jvp(x, of_alpha, dy, alpha, axis=1),
+        prelu_jvp(x, alpha, dy, of_alpha, axis=1),
+        prelu_jvp(x, alpha, of_x, alpha, axis=1),
+        prelu_double_backward(dy, of_alpha, dy, x, alpha, axis=1)[1],
+        prelu_double_backward(of_x, alpha, dy, x, alpha, axis=1)[2],
+    ]
+    assert all(np.isnan(way.asnumpy(result).astype(np.float64)).all() for result in results)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
