@@ -31,6 +31,7 @@ from distributed import Client, LocalCluster, wait
 from prelu_array import dalpha_from_partial, prelu, prelu_backward, prelu_backward_partial
 
 CHANNELS, SIDE = 64, 32
+PATIENCE_S = 900
 ALPHA = np.linspace(-0.5, 0.5, CHANNELS, dtype=np.float32)
 
 
@@ -93,7 +94,14 @@ def run(folder, function, client, kill=False):
         if all_done(futures):
             raise RuntimeError("all was done before a worker could be killed; give it more MiB")
         os.kill(pid, signal.SIGKILL)
-    wait(futures)
+    try:
+        wait(futures, timeout=PATIENCE_S)
+    except TimeoutError:
+        used = max(now for now, _ in client.run(memory_of_worker).values()) / 2**20
+        raise SystemExit(
+            f"not done in {PATIENCE_S} s; a worker uses {used:.0f} MiB, and stops at 80 % of its "
+            "limit: is --limit-mib too little?"
+        ) from None
     client.gather(futures)
     seconds = time.perf_counter() - start
     peak = client.run(memory_of_worker)
