@@ -28,12 +28,19 @@
 #define PRELU_UNROLL
 #endif
 
+/* Whether a group writes `out`, and how: around the caches by STREAM or, where sums are to stay in
+ * registers, by STREAM_APART. To gcc the intrinsic might change any number in memory, and it
+ * would store and load every sum around it; so this is an instruction that is said to change
+ * none. No loop reads again what it has written. With two outputs (the second order) sums in
+ * registers are slower, by a tenth, wherefore is not known. */
+enum { NO_OUT, STORE, STREAM, STREAM_APART };
+
 /* ---- groups of LANES stored elements to and from float or double ---- */
 
 /* Only what gcc 12 does not vectorise by itself: the float16 conversions, 16-bit integers to and
  * from whole vectors of 32-bit ones, and stores around the caches. */
 #if defined(PRELU_USE_AVX512)
-enum { LINE = 64 };
+enum { STREAMED = 64 };
 PRELU_FN void load_f16(const f16 *p, float *v) {
     _mm512_storeu_ps(v, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)));
 }
@@ -49,11 +56,12 @@ PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
     const __m512i u = _mm512_permutexvar_epi16(_mm512_loadu_si512(upper), _mm512_loadu_si512(v));
     _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(u));
 }
-PRELU_FN void stream_line(void *to, const void *from) {
-    _mm512_stream_si512(to, _mm512_loadu_si512(from));
+PRELU_FN void stream_some(void *to, const void *from, const int put) {
+    if (put == STREAM) _mm512_stream_si512(to, _mm512_loadu_si512(from));
+    else __asm__ volatile("vmovntdq %1, (%0)" : : "r"(to), "v"(_mm512_loadu_si512(from)));
 }
 #elif defined(PRELU_USE_AVX2)
-enum { LINE = 32 };
+enum { STREAMED = 32 };
 PRELU_FN void load_f16(const f16 *p, float *v) {
     for (int i = 0; i < LANES; i += 8)
         _mm256_storeu_ps(v + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + i))));
@@ -73,8 +81,9 @@ PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
     const __m256i b = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)(v + 8)), 16);
     _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8));
 }
-PRELU_FN void stream_line(void *to, const void *from) {
-    _mm256_stream_si256(to, _mm256_loadu_si256(from));
+PRELU_FN void stream_some(void *to, const void *from, const int put) {
+    if (put == STREAM) _mm256_stream_si256(to, _mm256_loadu_si256(from));
+    else __asm__ volatile("vmovntdq %1, (%0)" : : "r"(to), "x"(_mm256_loadu_si256(from)));
 }
 #else
 PRELU_FN void load_f16(const f16 *p, float *v) {
@@ -94,13 +103,17 @@ PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
 }
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
-enum { LINE = 16 };
-PRELU_FN void stream_line(void *to, const void *from) {
+enum { STREAMED = 16 };
+PRELU_FN void stream_some(void *to, const void *from, const int put) {
+    (void)put;
     _mm_stream_si128(to, _mm_loadu_si128(from));
 }
 #else
-enum { LINE = 64 };
-PRELU_FN void stream_line(void *to, const void *from) { memcpy(to, from, LINE); }
+enum { STREAMED = 64 };
+PRELU_FN void stream_some(void *to, const void *from, const int put) {
+    (void)put;
+    memcpy(to, from, STREAMED);
+}
 #endif
 #endif
 PRELU_FN void load_bf16(const bf16 *p, float *v) {
@@ -134,13 +147,19 @@ PRELU_FN void store_f64(f64 *p, const double *v) {
 
 /* A group around the caches, to an address where a line begins; 16 bits are half a line, which
  * takes longer so. */
-PRELU_FN void stream_f16(f16 *p, const float *v) { store_f16(p, v); }
-PRELU_FN void stream_bf16(bf16 *p, const float *v) { store_bf16(p, v); }
-PRELU_FN void stream_f32(f32 *p, const f32 *v) {
-    for (int i = 0; i < LANES; i += LINE / (int)sizeof *p) stream_line(p + i, v + i);
+PRELU_FN void stream_f16(f16 *p, const float *v, const int put) {
+    (void)put;
+    store_f16(p, v);
 }
-PRELU_FN void stream_f64(f64 *p, const f64 *v) {
-    for (int i = 0; i < LANES; i += LINE / (int)sizeof *p) stream_line(p + i, v + i);
+PRELU_FN void stream_bf16(bf16 *p, const float *v, const int put) {
+    (void)put;
+    store_bf16(p, v);
+}
+PRELU_FN void stream_f32(f32 *p, const f32 *v, const int put) {
+    for (int i = 0; i < LANES; i += STREAMED / (int)sizeof *p) stream_some(p + i, v + i, put);
+}
+PRELU_FN void stream_f64(f64 *p, const f64 *v, const int put) {
+    for (int i = 0; i < LANES; i += STREAMED / (int)sizeof *p) stream_some(p + i, v + i, put);
 }
 
 /* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
@@ -228,9 +247,6 @@ enum { GROUP_SCALE, GROUP_SUMS, GROUP_SHORT, GROUP_TERMS };
 /* What a group of the second order does besides the derivative along a direction: nothing; the
  * cotangent of x, and adds to sums; or that, and leaves the factors of the sums. */
 enum { SECOND_JVP, SECOND_SUMS, SECOND_FACTORS };
-
-/* Whether a group writes `out`, and how. */
-enum { NO_OUT, STORE, STREAM };
 
 /* The sum of a group of lanes, into the first of `to`. */
 PRELU_FN void add_lanes(double *sum, double *correction, double *partials, prelu_lanes to) {

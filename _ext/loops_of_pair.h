@@ -20,7 +20,7 @@ PRELU_FN void PAIR(store)(X *p, const REAL *v, const int put) {
     for (int l = 0; l < LANES; l++)
         native[l] = sizeof(REAL) > 4 && sizeof(X) == 2 ? (NATIVE)double_to_float_odd(v[l])
                                                        : (NATIVE)v[l];
-    if (put == STREAM) JOIN2(stream, X)(p, native);
+    if (put >= STREAM) JOIN2(stream, X)(p, native, put);
     else JOIN2(store, X)(p, native);
 }
 
@@ -109,9 +109,9 @@ PRELU_FN void PAIR(tail)(const X *x, const X *g, const REAL *alpha, const int al
 /* How many of n elements, less than a group, lie before the first that no line of 64 bytes cuts: of
  * what is written around the caches, or of x where there are enough to make up for it. */
 PRELU_FN size_t PAIR(ahead)(const X *x, const X *out, const int put, size_t n) {
-    const uintptr_t first = (uintptr_t)(put == STREAM ? out : x), group = LANES * sizeof *x;
+    const uintptr_t first = (uintptr_t)(put >= STREAM ? out : x), group = LANES * sizeof *x;
     const size_t ahead = (-first & ((group < 64 ? group : 64) - 1)) / sizeof *x;
-    if (put != STREAM && n < 64 * LANES) return 0;
+    if (put < STREAM && n < 64 * LANES) return 0;
     return ahead < n ? ahead : n;
 }
 
@@ -168,7 +168,7 @@ static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, 
                         int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
     if (!out) PAIR(run_loop)(x, g, alpha, out, NO_OUT, n, edge, lanes, SUMS_MODE);
-    else if (STREAMS(how)) PAIR(run_loop)(x, g, alpha, out, STREAM, n, edge, lanes, SUMS_MODE);
+    else if (STREAMS(how)) PAIR(run_loop)(x, g, alpha, out, STREAM_APART, n, edge, lanes, SUMS_MODE);
     else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, lanes, SUMS_MODE);
 }
 
@@ -233,7 +233,7 @@ static void PAIR(backward_along)(const void *x, const void *g, const void *alpha
                                  void *out, size_t n, int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
     if (!out) PAIR(along_loop)(x, g, alpha, period, out, NO_OUT, n, edge, lanes);
-    else if (STREAMS(how)) PAIR(along_loop)(x, g, alpha, period, out, STREAM, n, edge, lanes);
+    else if (STREAMS(how)) PAIR(along_loop)(x, g, alpha, period, out, STREAM_APART, n, edge, lanes);
     else PAIR(along_loop)(x, g, alpha, period, out, STORE, n, edge, lanes);
 }
 
