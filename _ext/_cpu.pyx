@@ -309,6 +309,9 @@ cdef class Piece:
     cdef int inputs_change
     cdef bint done
 
+    def __dealloc__(self):
+        prelu_sums_free(&self.sums)
+
     def __call__(self):
         with nogil:
             if self.task == SCALE:
@@ -340,10 +343,10 @@ cdef int cut_axis(const prelu_view *v, bint varying) noexcept:
 
 cdef list cut(const prelu_call *call, int axis, int task, int inputs_change, int threads,
               Py_ssize_t size):
-    """Pieces for threads: several for each, as one may be late, unless all have sums of many."""
+    """Pieces for threads: several for each, as one may be late, unless all have states of many."""
     cdef Piece piece
     cdef Py_ssize_t length = call.view.shape[axis]
-    cdef bint costly = not view_varies(&call.view, axis) and view_alphas(&call.view) > 4096
+    cdef bint costly = call.partial and not view_varies(&call.view, axis)
     cdef Py_ssize_t most = threads if costly else min(4 * threads, size // THREADS_FROM)
     cdef Py_ssize_t each = (length + most - 1) // most
     cdef Py_ssize_t first
@@ -397,19 +400,15 @@ cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) exce
             return 0
         if not inputs_change:
             pieces = cut(call, axis, SUMS, 0, threads, size)
-            try:
-                for piece in pieces:
-                    if not prelu_sums_new(&piece.sums, alphas):
-                        raise MemoryError
-                _threads.run(pieces)
-                piece = pieces[0]
-                for other in pieces[1:]:
-                    prelu_sums_add(&piece.sums, &other.sums)
-                with nogil:
-                    done = prelu_finish(call, &piece.sums)
-            finally:
-                for piece in pieces:
-                    prelu_sums_free(&piece.sums)
+            for piece in pieces:
+                if not prelu_sums_new(&piece.sums, alphas):
+                    raise MemoryError
+            _threads.run(pieces)
+            piece = pieces[0]
+            for other in pieces[1:]:
+                prelu_sums_add(&piece.sums, &other.sums)
+            with nogil:
+                done = prelu_finish(call, &piece.sums)
             if not done:
                 raise MemoryError
             return 0

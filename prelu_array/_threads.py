@@ -110,36 +110,49 @@ def _executor() -> ThreadPoolExecutor:
 
 
 def run(tasks: Sequence[Callable[[], None]]) -> None:
-    """Call all tasks; a free thread takes the next, so a late one delays its own only."""
+    """Call all tasks; a free thread takes the next, so a late one delays its own only.
+
+    Whatever happens, also Ctrl-C at any place, no thread is in a task afterwards: tasks write to
+    memory of the caller's.
+    """
     left = deque(tasks)
+    failures: list[BaseException] = []
 
-    def work() -> None:
-        while left:
-            try:
-                task = left.popleft()
-            except IndexError:  # another thread was faster
-                return
-            task()
+    def work(turn: threading.RLock) -> None:
+        if not turn.acquire(blocking=False):  # the caller has gone on
+            return
+        try:
+            while left:
+                try:
+                    task = left.popleft()
+                except IndexError:  # another thread was faster
+                    break
+                task()
+        except BaseException as error:
+            left.clear()
+            failures.append(error)
+        finally:
+            turn.release()
 
-    futures = []
-    failure: BaseException | None = None
+    # a turn is there before a thread can have it, so none is forgotten
+    turns = [threading.RLock() for _ in range(min(get_num_threads(), len(tasks)) - 1)]
     try:
-        for _ in range(min(get_num_threads(), len(tasks)) - 1):
-            try:
-                futures.append(_executor().submit(work))
-            except RuntimeError:  # the interpreter is shutting down and starts no threads
-                break
-        work()
+        try:
+            for turn in turns:
+                _executor().submit(work, turn)
+        except RuntimeError:  # no thread can be started, but one of the pool may still come
+            pass
+        work(threading.RLock())
     except BaseException as error:
         left.clear()
-        failure = error
-    for future in futures:
-        while not (future.cancel() or future.done()):  # also after Ctrl-C: it still writes
+        failures.append(error)
+    for turn in turns:
+        while True:
             try:
-                future.exception()
+                turn.acquire()
+                break
             except BaseException as error:
-                failure = error
-        if not future.cancelled():
-            failure = failure or future.exception()
-    if failure is not None:
-        raise failure
+                left.clear()
+                failures.append(error)
+    if failures:
+        raise failures[0]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -252,6 +253,42 @@ def test_an_error_in_a_piece_is_raised_and_ends_the_call(threads):
     for k in range(9):
         with pytest.raises(KeyboardInterrupt):
             _threads.run([*[lambda: None] * k, fail, *[lambda: None] * (8 - k)])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_no_piece_is_left_where_a_thread_fails_to_start(threads, monkeypatch, error):
+    """Ctrl-C while a thread starts; or no new thread may start, and an old one comes late."""
+    threads(3)
+    free, first = threading.Event(), threading.Event()
+    _threads._executor().submit(lambda: (first.set(), free.wait(20)))
+    assert first.wait(20)
+    start = threading.Thread.start
+
+    def fail(thread):
+        if not thread.name.startswith("prelu_array"):
+            return start(thread)
+        if error is KeyboardInterrupt:
+            start(thread)
+        raise error
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    done = []
+
+    def task(k):
+        free.set()
+        time.sleep(0.05 + 0.3 * k)
+        done.append(k)
+
+    interrupted = False
+    try:
+        _threads.run([lambda k=k: task(k) for k in range(2)])
+    except KeyboardInterrupt:
+        interrupted = True
+    ended = list(done)
+    time.sleep(0.5)
+    assert done == ended
+    assert interrupted == (error is KeyboardInterrupt)
+    assert interrupted or sorted(done) == [0, 1]
 
 
 def run_python(code):
