@@ -75,7 +75,7 @@ cpu = Extension(
 setup(
     ext_modules=cythonize([cpu], build_dir="build"),
     cmdclass={"build_ext": BuildWithFlags},
-    # An editable install puts the clone itself on the path. By default a finder is asked after the
-    # path, and beside the clone Python takes its folder, which has the package's name, for it.
-    options={"editable_wheel": {"mode": "compat"}},
+    # So an editable install puts the clone itself on the path. Without it a finder is asked after
+    # the path, and beside the clone Python takes its folder, which has the package's name, for it.
+    package_dir={"": "."},
 )

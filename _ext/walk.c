@@ -204,14 +204,8 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
 static void round_terms(const work *w, prelu_lanes lanes, ptrdiff_t n) {
     const prelu_call *call = w->call;
     if (call->x_dtype == PRELU_F64 && call->alpha_dtype != PRELU_F64)
-        for (ptrdiff_t i = 0; i < n; i++) { /* to odd first, so that narrow() rounds once */
-            uint64_t u;
-            const double error = lanes.correction[i];
-            memcpy(&u, &lanes.sum[i], sizeof u);
-            if (!(u & 1) && (error > 0 || error < 0))
-                u += (error > 0) == (lanes.sum[i] > 0) ? 1 : -1;
-            memcpy(&lanes.sum[i], &u, sizeof u);
-        }
+        for (ptrdiff_t i = 0; i < n; i++) /* first, so that narrow() rounds once */
+            lanes.sum[i] = to_odd(lanes.sum[i], lanes.correction[i]);
     loops_of(call->alpha_dtype, 1)->narrow(lanes.sum, lanes.partials, (size_t)n);
 }
 

@@ -253,6 +253,8 @@ def markdown(path, mib, threads):
         "|---|---|---|---|",
     ]
     for (dtype, layout), ops in pairs.items():
+        if not (ops["forward"] and ops["backward"]):  # of a run that was interrupted
+            continue
         own, plain = (
             [statistics.median(row[key] for row in rows) for rows in ops.values()]
             for key in ("times_roof_speed", "times_numpy_speed")

@@ -72,6 +72,8 @@ def main(argv: list[str] | None = None) -> int:
         return _check()
     if arguments.dy is None and (arguments.dalpha or arguments.at_zero != "alpha"):
         parser.error("--dalpha and --at-zero are for the gradients: give --dy, too")
+    if arguments.out is not None and arguments.out == arguments.dalpha:
+        parser.error("dx and dalpha need a file each: --out and --dalpha are the same")
     try:
         return _apply(arguments)
     except (OSError, TypeError, ValueError) as error:
@@ -86,8 +88,8 @@ def _load(path: str) -> Any:
         file.seek(0)
         try:
             return np.load(file, allow_pickle=False)
-        except ValueError as error:  # cut short, or of Python objects
-            raise ValueError(f"{path} cannot be read: {error}") from error
+        except Exception as error:  # cut short, of Python objects, of a shape that no memory holds
+            raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def _number_or_file(text: str) -> Any:
@@ -228,7 +230,7 @@ def _check() -> int:
         "\ndiffer: elements of y, or of dx and dalpha, with other bits than the exact result's\n"
         f"GB/s: x is repeated {_COPIES} times, to {real['x'].size * _COPIES:,} elements\n"
         "of a copy: of the speed of NumPy's copy (forward) or addition (backward)\n"
-        "How fast large arrays are: python bench/cpu.py\n"
+        "How fast large arrays are: bench/cpu.py of the repository\n"
     )
     for line in unusable:
         print(line)

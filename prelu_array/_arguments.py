@@ -70,7 +70,7 @@ def _regular(value: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} must be a regular array, got {_short(value)}") from error
+        raise ValueError(f"{name} must be a regular array, got {short(value)}") from error
 
 
 def _check_items(value: Sequence[Any], name: str, depth: int = 64) -> None:
@@ -93,11 +93,14 @@ def kind_of(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """Return what a value looks like, in a line."""
     if isinstance(value, int) and value.bit_length() > 256:  # repr() refuses very many digits
         return f"an integer of {value.bit_length()} bits"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # also such an integer somewhere inside
+        return kind_of(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -107,6 +110,8 @@ _KINDS = "a number, a list or an array of NumPy, CuPy or Dask"
 def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
     """Raise the TypeError for an array of a kind that this backend does not take."""
     cure = _cure(value, name)
+    if kinds == _KINDS and type(value).__module__.partition(".")[0] in ("cupy", "dask"):
+        kinds = "of the same library as the other arrays"
     got = f"{kind_of(value)}; {cure}" if cure else kind_of(value)
     raise TypeError(f"{name} must be {kinds}, got {got}")
 
@@ -116,9 +121,9 @@ def _cure(value: Any, name: str) -> str:
     kind = type(value)
     library = kind.__module__.partition(".")[0]
     if library == "cupy":
-        return "all arrays must be of one library: use cupy.asnumpy or cupy.asarray"
+        return "use cupy.asnumpy or cupy.asarray"
     if library == "dask":
-        return f"all arrays must be Dask arrays: use dask.array.asarray, or {name}.compute()"
+        return f"use dask.array.asarray, or {name}.compute()"
     if isinstance(value, np.ma.MaskedArray):
         return f"its mask would be lost: use {name}.filled(numpy.nan)"
     if isinstance(value, np.ndarray):
@@ -183,7 +188,7 @@ def number(value: float, dtype: Any, name: str = "alpha", like: str = "x") -> fl
     except OverflowError:  # an integer beyond float64
         result = math.nan
     if math.isnan(result) != (value != value) or _TOO_LARGE[dtype.name] <= abs(result) < math.inf:
-        raise ValueError(f"{name} must fit {like}'s dtype {dtype.name}, got {_short(value)}")
+        raise ValueError(f"{name} must fit {like}'s dtype {dtype.name}, got {short(value)}")
     return result
 
 
@@ -193,20 +198,22 @@ def axes(axis: Any, ndim: int | None) -> Shape:
     result = []
     for k in given:
         if isinstance(k, bool) or not hasattr(k, "__index__"):
-            raise TypeError(f"axis must be None, an integer or a tuple of integers, got {axis!r}")
+            got = short(axis)
+            raise TypeError(f"axis must be None, an integer or a tuple of integers, got {got}")
         k = operator.index(k)
         if ndim is None:
             continue
         if not -ndim <= k < ndim:
+            got = short(axis)
             raise ValueError(
                 f"axis must lie between {-ndim} and {ndim - 1} for x with {ndim} dimensions, "
-                f"got {axis!r}"
+                f"got {got}"
                 if ndim
-                else f"axis must be None for x with 0 dimensions, got {axis!r}"
+                else f"axis must be None for x with 0 dimensions, got {got}"
             )
         result.append(k % ndim)
     if len(set(result)) < len(result):
-        raise ValueError(f"axis must not repeat an axis, got {axis!r}")
+        raise ValueError(f"axis must not repeat an axis, got {short(axis)}")
     return tuple(result)
 
 
@@ -243,7 +250,10 @@ def check_like(a: Any, name: str, like: Any, like_name: str) -> None:
     if a.shape != like.shape:
         raise ValueError(f"{name} must have {like_name}'s shape {like.shape}, got {a.shape}")
     if a.dtype != like.dtype:
-        cure = f"; convert it with {name}.astype(x.dtype)" if like_name == "x" else ""
+        want = like.dtype.name  # a list, that came as an array, has no astype
+        plain = type(a) is np.ndarray
+        to = f"numpy.asarray({name}, {want!r})" if plain else f"{name}.astype({want!r})"
+        cure = f"; convert it with {to}" if like_name == "x" else ""
         raise TypeError(
             f"{name} must have {like_name}'s dtype {like.dtype.name}, got {a.dtype.name}{cure}"
         )
@@ -270,7 +280,7 @@ def as_dtype(dtype: Any) -> Any:
     try:
         result = np.dtype(dtype)
     except TypeError as error:
-        raise TypeError(f"dtype must be {_DTYPES}, got {_short(dtype)}") from error
+        raise TypeError(f"dtype must be {_DTYPES}, got {short(dtype)}") from error
     if (result.kind != "f" and not is_bfloat16(result)) or result.itemsize > 8:
         raise TypeError(f"dtype must be {_DTYPES}, got {result.name}")
     return native(result)
@@ -282,7 +292,7 @@ def at_one(at_zero: Any) -> bool:
         return False
     if at_zero == "one":
         return True
-    raise ValueError(f"at_zero must be 'alpha' or 'one', got {at_zero!r}")
+    raise ValueError(f"at_zero must be 'alpha' or 'one', got {short(at_zero)}")
 
 
 def pair(out: Any, need_dx: bool, need_dalpha: bool) -> tuple[Any, Any]:

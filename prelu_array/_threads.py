@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ._arguments import short
+
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -75,9 +77,9 @@ def set_num_threads(n: int) -> None:
     except TypeError:
         count = None
     if count is None or isinstance(n, bool):
-        raise TypeError(f"n must be an integer, got {n!r}")
+        raise TypeError(f"n must be an integer, got {short(n)}")
     if count < 1:
-        raise ValueError(f"n must be at least 1, got {count}")
+        raise ValueError(f"n must be at least 1, got {short(count)}")
     with _lock:
         _count = count
         _forget()

@@ -19,6 +19,9 @@ def folder(tmp_path, monkeypatch):
     np.savez("several.npz", x=np.ones(2))
     (tmp_path / "text.npy").write_text("1.0, 2.0\n")
     (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-4])
+    x = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "header.npy").write_bytes(x.replace(b"{", b"(", 1))
+    (tmp_path / "huge.npy").write_bytes(x.replace(b"(3, 4)", b"(3, " + b"9" * 14 + b")", 1))
     return tmp_path
 
 
@@ -88,6 +91,8 @@ def test_backward_from_file_to_file(folder):
         (["text.npy"], "text.npy is not a .npy file"),
         (["several.npz"], "several.npz is not a .npy file"),
         (["cut.npy"], "cut.npy cannot be read: "),
+        (["header.npy"], "header.npy cannot be read: "),
+        (["huge.npy"], "huge.npy cannot be read: "),
         (["integers.npy"], "x must be float16, bfloat16 (ml_dtypes), float32 or float64"),
         (["x.npy", "--axis", "one"], "--axis must be integers separated by commas, got 'one'"),
         (["x.npy", "--alpha", "alpha.npy", "--axis", "0"], "axis=1 would fit"),
@@ -106,6 +111,12 @@ def test_gradient_options_need_dy(folder, capsys):
     with pytest.raises(SystemExit):
         __main__.main(["x.npy", "--dalpha", "dalpha.npy"])
     assert "give --dy, too" in capsys.readouterr().err
+
+
+def test_dx_and_dalpha_need_a_file_each(folder, capsys):
+    with pytest.raises(SystemExit):
+        __main__.main(["x.npy", "--dy", "x.npy", "-o", "d.npy", "--dalpha", "d.npy"])
+    assert "a file each" in capsys.readouterr().err
 
 
 def test_vectors_and_check_are_there(folder, capsys):

@@ -125,6 +125,14 @@ def test_arrays_of_other_libraries(argument, module, cure):
     raises(TypeError, pattern, prelu_backward, *values.values())
 
 
+def test_arrays_of_two_libraries():
+    array = type("ndarray", (), {"__module__": "cupy"})()
+    pattern = (
+        r"^alpha must be of the same library as the other arrays, got cupy\.ndarray; use cupy"
+    )
+    raises(TypeError, pattern, prelu, X, array)
+
+
 def test_ragged_list():
     raises(
         ValueError,
@@ -146,9 +154,11 @@ def test_shape_of_dy(shape):
 def test_dtype_of_dy(dtype):
     pattern = (
         rf"^dy must have x's dtype float32, got {np.dtype(dtype).name}; "
-        r"convert it with dy\.astype\(x\.dtype\)$"
+        r"convert it with numpy\.asarray\(dy, 'float32'\)$"
     )
     raises(TypeError, pattern, prelu_backward, X.astype(dtype), X, ALPHA)
+    if dtype == "float64":  # which a list has
+        raises(TypeError, pattern, prelu_backward, X.tolist(), X, ALPHA)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +240,20 @@ def test_number_too_large_for_float32(number):
 def test_number_too_long_to_print():
     pattern = "^alpha must fit x's dtype float64, got an integer of 16610 bits$"
     raises(ValueError, pattern, prelu, X.astype(np.float64), 10**5000)
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_values_that_cannot_be_printed():
+    long, number = r"got an integer of 16610 bits$", 10**5000
+    raises(ValueError, long, prelu, X, ALPHA, axis=number)
+    raises(ValueError, long, prelu_backward, X, X, ALPHA, at_zero=number)
+    raises(ValueError, long, prelu_array.set_num_threads, -number)
+    raises(ValueError, "^x must be a regular array, got list$", prelu, [[number], [1, 2]], 0.5)
+    raises(TypeError, r"^axis must be .* got .*Unprintable$", prelu, X, ALPHA, axis=Unprintable())
 
 
 @pytest.mark.parametrize(

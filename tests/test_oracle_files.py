@@ -154,6 +154,8 @@ def test_bfloat16_survives_npz(tmp_path):
         ({"x": F32([1, 2]), "alpha": F32([1, 2, 3]), "y": F32([1])}, "alpha must broadcast"),
         ({"x": np.arange(2), "alpha": F32([1]), "y": F32([1])}, "x.dtype must be one of"),
         ({"x": F32([1]), "alpha": F32([1]), "dy": np.ones(1), "dx": F32([1])}, "dy must be as x"),
+        ({"x": F32([[1]]), "alpha": F32([1]), "y": F32([[1]]), "axis": [1.5]}, "axis must be int"),
+        ({"x": F32([[1]]), "alpha": F32([1]), "y": F32([[1]]), "axis": ["a"]}, "axis must be int"),
     ],
 )
 def test_bad_dumps_are_refused(tmp_path, capsys, arrays, message):
@@ -162,6 +164,17 @@ def test_bad_dumps_are_refused(tmp_path, capsys, arrays, message):
     error = capsys.readouterr().err
     assert message in error
     assert "bad.npz" in error
+
+
+def test_numbers_below_zero_are_refused(tmp_path, capsys):
+    for main, arguments in (
+        (main_check, ["dump.npz", "--ulps", "-1"]),
+        (main_vectors, ["-o", str(tmp_path), "--seed", "-1"]),
+    ):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 2
+        assert "must be at least 0, got -1" in capsys.readouterr().err
 
 
 def test_files_that_are_no_dumps_are_refused(tmp_path, capsys):

@@ -62,6 +62,16 @@ def test_the_reference_passes_as_exact(at_zero, axis):
     assert report.settings["at_zero"] == at_zero
 
 
+@pytest.mark.parametrize("factor", [2, 1.1, 0.5])
+def test_a_fault_is_not_named_for_the_few_failures_it_fits_by_chance(factor):
+    def backward(dy, x, alpha):
+        dy = dy * np.float32(factor)
+        return reference_prelu_backward(dy, x, alpha, axis=None if alpha.size == 1 else 1)[0], None
+
+    (suspicion,) = check_kernel(None, backward, kinds=["random", "specials"]).suspicions
+    assert suspicion == "dx: the failures fit no known fault"
+
+
 def faults(report):
     """Texts of the faults of dalpha, and how many failures each explains (0: all)."""
     found = [re.fullmatch(r"dalpha: (.*?)( \((\d+) of \d+ .*\))?", t) for t in report.suspicions]

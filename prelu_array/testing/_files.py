@@ -52,7 +52,7 @@ def main_vectors(argv: list[str]) -> int:
     parser.add_argument("--layout", choices=LAYOUTS, action="append", help="repeatable (all)")
     parser.add_argument("--axis", type=int, default=1, help="channel axis (1)")
     parser.add_argument("--at-zero", choices=("alpha", "one"), default="alpha", help="dx at 0")
-    parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
+    parser.add_argument("--seed", type=_natural, default=0, help="of the random cases (0)")
     args = parser.parse_args(argv)
     chosen = cases(
         dtype=args.dtype,
@@ -138,7 +138,7 @@ def main_check(argv: list[str]) -> int:
     parser.add_argument("--at-zero", choices=("any", "alpha", "one"), default="any")
     parser.add_argument("--accumulate", choices=ACCUMULATORS, help="what dalpha was added in")
     parser.add_argument("--order", choices=ORDERS, default="any", help="of that sum (any)")
-    parser.add_argument("--ulps", type=int, default=0, help="allowed distance (0)")
+    parser.add_argument("--ulps", type=_natural, default=0, help="allowed distance (0)")
     parser.add_argument("--any-zero-sign", action="store_true", help="let +0 stand for -0")
     parser.add_argument("--any-nan", action="store_true", help="let anything stand for NaN")
     parser.add_argument("--allow-flush", action="store_true", help="let 0 stand for subnormals")
@@ -153,6 +153,13 @@ def main_check(argv: list[str]) -> int:
         return 2
     print(json.dumps(report.as_dict(), indent=2) if args.json else report)
     return 0 if report.ok else 1
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {text}")
+    return number
 
 
 def _axis(text: str) -> int | tuple[int, ...]:
@@ -187,6 +194,8 @@ def _read(path: Path, axis: Axis) -> tuple[Inputs, dict[str, Array]]:
                 f"got {arrays[name].dtype}"
             )
     if axis is None and "axis" in arrays:
+        if arrays["axis"].dtype.kind not in "iu":
+            raise FileError(f"{path}: axis must be integers, got {arrays['axis'].dtype}")
         values = arrays["axis"].ravel().tolist()
         axis = int(values[0]) if len(values) == 1 else tuple(map(int, values)) or None
     inputs = Inputs(arrays["x"], arrays["alpha"], axis, arrays.get("dy"))
