@@ -3,7 +3,7 @@
  * Design:
  * (a) The quick sums are right unless they are in doubt; then the slow ones are taken. Doubts are
  *     rare, so the loops ask once for a whole tile.
- * (b) In float both products are exact in double, and so is their sum but for its rounding. That
+ * (b) In float (all arguments are floats' values) both products are exact in double, and so is their sum but for its rounding. That
  *     shows in the float only if the double is a tie of two floats. The slow sum is rounded to
  *     odd in double: with more than two bits to spare, the second rounding is the only one then.
  * (c) In double the sum is four doubles, product and error twice, added with a bound on what is
@@ -40,11 +40,11 @@ static inline double sum_of_exact(double a, double b, double c, double d) {
 #endif
 }
 
-static inline float dot_float(float a, float b, float c, float d) {
+static inline float dot_float(double a, double b, double c, double d) {
     return (float)sum_of_exact(a, b, c, d);
 }
 
-static inline int dot_in_doubt_float(float a, float b, float c, float d) {
+static inline int dot_in_doubt_float(double a, double b, double c, double d) {
     const int tie = (double_bits(sum_of_exact(a, b, c, d)) & 0x1fffffff) == 0x10000000;
     return tie | (fabsf(dot_float(a, b, c, d)) <= 0x1p-126f); /* there ties lie elsewhere */
 }
@@ -58,8 +58,8 @@ static inline double to_odd(double sum, double error) {
     return odd;
 }
 
-static inline float dot_slow_float(float a, float b, float c, float d) {
-    const double p = (double)a * b, q = (double)c * d, sum = p + q;
+static inline float dot_slow_float(double a, double b, double c, double d) {
+    const double p = a * b, q = c * d, sum = p + q;
     return (float)to_odd(sum, two_sum_error(p, q, sum));
 }
 

@@ -164,6 +164,7 @@ PRELU_FN void stream_f64(f64 *p, const f64 *v, const int put) {
 
 /* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
 
+#define PRELU_ALPHA double /* widened once for many rows */
 #define PRELU_GT(a, b) ((a) > (b))
 #define PRELU_MUL(a, b) ((a) * (b))
 #define real float
@@ -263,6 +264,10 @@ PRELU_FN void add_lanes(double *sum, double *correction, double *partials, prelu
 }
 
 enum { GROUPS_MOST = 4 };
+
+/* How alpha lies in a loop of the second order: one number; along; along, and wide beside it, which
+ * takes at least so many rows, and as many alphas at most. */
+enum { ALPHA_ONE, ALPHA_ALONG, ALPHA_WIDE, WIDE_ROWS = 3, WIDE_MOST = 256 };
 
 /* What the sum of |partial sum| cannot exceed after so many additions, from the sum of |term|, that
  * a float holds to 2^-15 after ADDS_MOST of them, and the first partial sum. */

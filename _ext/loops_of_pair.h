@@ -168,7 +168,8 @@ static void PAIR(backward_run)(const void *x, const void *g, const void *alpha, 
                         int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
     if (!out) PAIR(run_loop)(x, g, alpha, out, NO_OUT, n, edge, lanes, SUMS_MODE);
-    else if (STREAMS(how)) PAIR(run_loop)(x, g, alpha, out, STREAM_APART, n, edge, lanes, SUMS_MODE);
+    else if (STREAMS(how))
+        PAIR(run_loop)(x, g, alpha, out, STREAM_APART, n, edge, lanes, SUMS_MODE);
     else PAIR(run_loop)(x, g, alpha, out, STORE, n, edge, lanes, SUMS_MODE);
 }
 
@@ -204,8 +205,8 @@ PRELU_FN size_t PAIR(along_groups)(const X *x, const X *g, const REAL *alpha, co
         PRELU_UNROLL
         for (size_t i = 0; i < period; i += LANES)
             PAIR(group)(x + row + i, g + row + i, alpha + i, 1, out + row + i, put, edge, sum + i,
-                        correction + i, SUMS_MODE == GROUP_SHORT ? (void *)(sizes + i) : partials + i,
-                        SUMS_MODE);
+                        correction + i,
+                        SUMS_MODE == GROUP_SHORT ? (void *)(sizes + i) : partials + i, SUMS_MODE);
     }
     for (size_t i = 0; i < period; i++) {
         if (SUMS_MODE == GROUP_SHORT)
@@ -308,20 +309,23 @@ static void PAIR(backward_each)(const void *x, const void *g, const void *alpha,
 
 /* ---- the second order ---- */
 
-/* One group of a prelu_second, with typed pointers. `along`, `put`, `mode` and `slow` are constants
- * in the callers that count. Where the quick sums are in doubt `doubts` is 1. */
+/* One group of a prelu_second, with typed pointers. `wide` has its alphas and, WIDE_MOST further,
+ * its alpha_dots. `along`, `put`, `mode` and `slow` are constants in the callers that count. Where
+ * the quick sums are in doubt `doubts` is 1. */
 PRELU_FN void PAIR(second_group)(const X *x, const X *u, const X *dy, const REAL *alpha,
-                                 const REAL *alpha_dot, const int along, X *out, X *of_x,
-                                 const int put, X *first, X *second, double *sum,
-                                 double *correction, double *partials, const int mode,
-                                 const REAL edge, const int slow, REAL *doubts) {
+                                 const REAL *alpha_dot, const double *wide, const int along,
+                                 X *out, X *of_x, const int put, X *first, X *second,
+                                 double *sum, double *correction, double *partials,
+                                 const int mode, const REAL edge, const int slow,
+                                 REAL *doubts) {
     REAL xv[LANES], uv[LANES], dyv[LANES], outv[LANES], of_xv[LANES];
     NATIVE firstv[LANES], secondv[LANES];
     PAIR(load)(x, xv);
     PAIR(load)(u, uv);
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
-        const REAL a = alpha[along ? l : 0], a_dot = alpha_dot[along ? l : 0];
+        const double a = along == ALPHA_WIDE ? wide[l] : alpha[along ? l : 0];
+        const double a_dot = along == ALPHA_WIDE ? wide[WIDE_MOST + l] : alpha_dot[along ? l : 0];
         const int identity = SCALAR(identity)(xv[l], edge);
         if (slow) {
             outv[l] = JOIN3(prelu_jvp, slow, REAL)(identity, xv[l], a, uv[l], a_dot);
@@ -372,8 +376,8 @@ PRELU_ASIDE void PAIR(second_tail)(const X *x, const X *u, const X *dy, const RE
         alphas[0][l] = alpha[along ? k : 0];
         alphas[1][l] = alpha_dot[along ? k : 0];
     }
-    PAIR(second_group)(in[0], in[1], in[2], alphas[0], alphas[1], 1, got[0], got[1], STORE, got[2],
-                       got[3], sum, correction, partials, mode, edge, slow, doubts);
+    PAIR(second_group)(in[0], in[1], in[2], alphas[0], alphas[1], NULL, ALPHA_ALONG, got[0], got[1],
+                       STORE, got[2], got[3], sum, correction, partials, mode, edge, slow, doubts);
     memcpy(out, got[0], m * sizeof *out);
     if (mode == SECOND_JVP) return;
     memcpy(of_x, got[1], m * sizeof *of_x);
@@ -384,8 +388,9 @@ PRELU_ASIDE void PAIR(second_tail)(const X *x, const X *u, const X *dy, const RE
 
 /* m elements from i on: a group, or less. Its alphas, and its sums in `to`, begin at `lane`. */
 PRELU_FN void PAIR(second_some)(const prelu_second *c, const int along, const int put,
-                                const int mode, size_t i, size_t lane, const size_t m,
-                                prelu_lanes to, const REAL edge, const int slow, REAL *doubts) {
+                                const int mode, size_t i, size_t lane, const double *wide,
+                                const size_t m, prelu_lanes to, const REAL edge,
+                                const int slow, REAL *doubts) {
     const size_t dy_i = mode == SECOND_JVP ? 0 : i, factor_i = mode == SECOND_FACTORS ? i : 0;
     const size_t sum_i = mode == SECOND_SUMS ? lane : 0; /* no step from NULL */
     const X *x = (const X *)c->x + i, *u = (const X *)c->u + i, *dy = (const X *)c->dy + dy_i;
@@ -395,8 +400,8 @@ PRELU_FN void PAIR(second_some)(const prelu_second *c, const int along, const in
     double *sum = to.sum + sum_i, *correction = to.correction + sum_i;
     double *partials = to.partials + sum_i;
     if (m == LANES)
-        PAIR(second_group)(x, u, dy, alpha, dot, along, out, of_x, put, first, second, sum,
-                           correction, partials, mode, edge, slow, doubts);
+        PAIR(second_group)(x, u, dy, alpha, dot, wide + lane, along, out, of_x, put, first, second,
+                           sum, correction, partials, mode, edge, slow, doubts);
     else
         PAIR(second_tail)(x, u, dy, alpha, dot, along, out, of_x, first, second, m, sum,
                           correction, partials, mode, edge, slow, doubts);
@@ -411,21 +416,26 @@ PRELU_FN int PAIR(second_rows)(const prelu_second *given, const int along, const
     REAL doubts[LANES] = {0};
     double sum[LANES] = {0}, correction[LANES] = {0}, partials[LANES] = {0};
     const prelu_lanes of_run = {sum, correction, partials}, to = along ? c.lanes : of_run;
+    double wide[2 * WIDE_MOST];
     if (!along) {
         c.alpha = &one;
         c.alpha_dot = &one_dot;
+    }
+    for (size_t i = 0; i < period && along == ALPHA_WIDE; i++) {
+        wide[i] = ((const REAL *)c.alpha)[i];
+        wide[WIDE_MOST + i] = ((const REAL *)c.alpha_dot)[i];
     }
     for (size_t row = 0; row < n; row += period) {
         const size_t end = n - row < period ? n : row + period;
         size_t i = row;
         if (!along && (i = PAIR(ahead)(c.x, c.out, put, n)) > 0)
-            PAIR(second_some)(&c, 0, put, mode, 0, 0, i, to, edge, slow, doubts);
+            PAIR(second_some)(&c, ALPHA_ONE, put, mode, 0, 0, wide, i, to, edge, slow, doubts);
         for (; i + LANES <= end; i += LANES)
-            PAIR(second_some)(&c, along, put, mode, i, along ? i - row : 0, LANES, to, edge, slow,
-                              doubts);
-        if (i < end)
-            PAIR(second_some)(&c, along, put, mode, i, along ? i - row : 0, end - i, to, edge,
+            PAIR(second_some)(&c, along, put, mode, i, along ? i - row : 0, wide, LANES, to, edge,
                               slow, doubts);
+        if (i < end)
+            PAIR(second_some)(&c, along, put, mode, i, along ? i - row : 0, wide, end - i, to,
+                              edge, slow, doubts);
     }
     if (mode == SECOND_SUMS && !along) add_lanes(sum, correction, partials, c.lanes);
     for (int l = 1; l < LANES; l++) doubts[0] += doubts[l];
@@ -441,14 +451,24 @@ PRELU_FN int PAIR(second_quick)(const prelu_second *c, const int along, const in
 
 static void PAIR(second_order)(const prelu_second *c, size_t period, size_t n, int how) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
-    const int stream = STREAMS(how);
-    const int doubtful = period && stream ? PAIR(second_quick)(c, 1, STREAM, period, n, edge)
-                         : period         ? PAIR(second_quick)(c, 1, STORE, period, n, edge)
-                         : stream         ? PAIR(second_quick)(c, 0, STREAM, n, n, edge)
-                                          : PAIR(second_quick)(c, 0, STORE, n, n, edge);
+    const int rows_share = period <= WIDE_MOST && n >= WIDE_ROWS * period;
+    const int wide = rows_share && sizeof(REAL) < sizeof(double);
+    int doubtful;
+    if (!period && STREAMS(how))
+        doubtful = PAIR(second_quick)(c, ALPHA_ONE, STREAM, n, n, edge);
+    else if (!period)
+        doubtful = PAIR(second_quick)(c, ALPHA_ONE, STORE, n, n, edge);
+    else if (wide && STREAMS(how))
+        doubtful = PAIR(second_quick)(c, ALPHA_WIDE, STREAM, period, n, edge);
+    else if (wide)
+        doubtful = PAIR(second_quick)(c, ALPHA_WIDE, STORE, period, n, edge);
+    else if (STREAMS(how))
+        doubtful = PAIR(second_quick)(c, ALPHA_ALONG, STREAM, period, n, edge);
+    else
+        doubtful = PAIR(second_quick)(c, ALPHA_ALONG, STORE, period, n, edge);
     if (!doubtful) return;
-    if (period) PAIR(second_rows)(c, 1, STORE, SECOND_JVP, period, n, edge, 1);
-    else PAIR(second_rows)(c, 0, STORE, SECOND_JVP, n, n, edge, 1);
+    if (period) PAIR(second_rows)(c, ALPHA_ALONG, STORE, SECOND_JVP, period, n, edge, 1);
+    else PAIR(second_rows)(c, ALPHA_ONE, STORE, SECOND_JVP, n, n, edge, 1);
 }
 
 #undef PAIR

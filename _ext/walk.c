@@ -22,6 +22,7 @@
 #define PRELU_GT(a, b) ((a) > (b))
 #define PRELU_MUL(a, b) ((a) * (b))
 #define PRELU_DOT dot_double
+#define PRELU_ALPHA double
 #define real double
 #define PRELU(name) prelu_##name##_double
 #include "prelu_scalar.h"

@@ -180,5 +180,6 @@ struct format<double> {
 #define PRELU_FN DEVICE
 #define PRELU_GT(a, b) above(a, b)
 #define PRELU_MUL(a, b) multiply(a, b)
+#define PRELU_ALPHA real
 #define PRELU_DOT(a, b, c, d) sum_of_products(a, b, c, d)
 #define PRELU(name) prelu_##name

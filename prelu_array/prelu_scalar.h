@@ -7,6 +7,7 @@
  *   PRELU_FN         the function prefix (static inline, __device__ ...)
  *   PRELU_GT(a, b)   a > b for `real`, subnormals kept
  *   PRELU_MUL(a, b)  a * b rounded once to `real`, subnormals kept
+ *   PRELU_ALPHA      the type of alpha in a sum of products: `real`, or wider
  *   PRELU_DOT(a, b, c, d)  a * b + c * d, exact and then rounded once to `real`
  *
  * `edge` is the largest x of the alpha branch: 0 for at_zero="alpha", and for at_zero="one" the
@@ -33,6 +34,7 @@ PRELU_FN real PRELU(short_term)(int identity, real x, real dy) {
 
 /* y_dot, the derivative of y along (x_dot, alpha_dot); also the cotangent of dy in the double
  * backward, along (ddx, ddalpha). */
-PRELU_FN real PRELU(jvp)(int identity, real x, real alpha, real x_dot, real alpha_dot) {
+PRELU_FN real PRELU(jvp)(int identity, real x, PRELU_ALPHA alpha, real x_dot,
+                         PRELU_ALPHA alpha_dot) {
     return identity ? x_dot : PRELU_DOT(alpha, x_dot, alpha_dot, x);
 }
