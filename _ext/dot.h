@@ -3,9 +3,10 @@
  * Design:
  * (a) The quick sums are right unless they are in doubt; then the slow ones are taken. Doubts are
  *     rare, so the loops ask once for a whole tile.
- * (b) In float (all arguments are floats' values) both products are exact in double, and so is their sum but for its rounding. That
- *     shows in the float only if the double is a tie of two floats. The slow sum is rounded to
- *     odd in double: with more than two bits to spare, the second rounding is the only one then.
+ * (b) In float (all arguments are floats' values) both products are exact in double, and so is
+ *     their sum but for its rounding. That shows in the float only if the double is a tie of two
+ *     floats. The slow sum is rounded to odd in double: with more than two bits to spare, the
+ *     second rounding is the only one then.
  * (c) In double the sum is four doubles, product and error twice, added with a bound on what is
  *     lost: if both ends round to the same number, that is it. Products may underflow by 2^-1074
  *     each; where one overflows nothing is equal. That leaves ties, which numbers of few bits

@@ -38,6 +38,7 @@ static inline float bits_float(uint32_t u) {
     return v;
 }
 
+/* v, or for any NaN the plain one, whose bfloat16 has no other bits below. */
 static inline double any_nan(double v) { return v == v ? v : (double)NAN; }
 
 static inline float f16_to_float(f16 h) {

@@ -31,8 +31,8 @@
 /* Whether a group writes `out`, and how: around the caches by STREAM or, where sums are to stay in
  * registers, by STREAM_APART. To gcc the intrinsic might change any number in memory, and it
  * would store and load every sum around it; so this is an instruction that is said to change
- * none. No loop reads again what it has written. With two outputs (the second order) sums in
- * registers are slower, by a tenth, wherefore is not known. */
+ * none. No loop reads again what it has written. With two outputs (the second order) the intrinsic
+ * was faster in memory; why is not known. */
 enum { NO_OUT, STORE, STREAM, STREAM_APART };
 
 /* ---- groups of LANES stored elements to and from float or double ---- */

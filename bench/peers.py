@@ -462,6 +462,26 @@ def load(path):
     return {tuple(row[key] for key in keys): row for row in rows}
 
 
+def order(case):
+    """Return where the row of a (dtype, layout, size, op) stands in a table."""
+    dtype, layout, _, op = case
+    return DTYPES.index(dtype), LAYOUTS.index(layout), OPS.index(op)
+
+
+def first(rows, cpus, least=2**20):
+    """Say in how many cases of `least` bytes and more we are first, and who else is."""
+    cases = {key[1:5] for key, row in rows.items() if key[0] == cpus and row["bytes"] >= least}
+    others = []
+    for case in sorted(cases, key=lambda case: (order(case), bytes_of(case[2]))):
+        own = rows[(cpus, *case, "prelu_array")]["GB/s"]
+        speeds = {peer: rows.get((cpus, *case, peer), {"GB/s": 0})["GB/s"] for peer in PEERS}
+        best = max(speeds, key=speeds.get)
+        if speeds[best] > own:
+            others.append(f"{', '.join(case)}: {best} by {speeds[best] / own - 1:.0%}")
+    count = f"{len(cases) - len(others)} of {len(cases)}"
+    return f"prelu_array is first in {count} rows of 1 MiB and more; not in {'; '.join(others)}."
+
+
 def markdown(path, size):
     """Return a table of GB/s for each number of CPUs."""
     rows = load(path)
@@ -472,11 +492,14 @@ def markdown(path, size):
         heads = [f"{peer}{'' if peer in given else ' *'}" for peer in peers]
         lines += [f"| {size}iB arrays, {cpus} CPU{'s' * (cpus > 1)} | {' | '.join(heads)} |"]
         lines += ["|---" * (len(peers) + 1) + "|"]
-        for key in dict.fromkeys(key[1:5] for key in rows if key[0] == cpus and key[3] == size):
+        for key in sorted(
+            {key[1:5] for key in rows if (key[0], key[3]) == (cpus, size)}, key=order
+        ):
             cells = [rows.get((cpus, *key, peer)) for peer in peers]
             text = [f"{cell['GB/s']:.1f}" if cell else "" for cell in cells]
             lines.append(f"| {key[0]}, {key[1]}, {key[3]} | {' | '.join(text)} |")
         lines.append("")
+        lines += [first(rows, cpus), ""]
     some = next(iter(rows.values()))
     versions = {row["peer"]: row["version"] for row in rows.values() if row["version"]}
     commits = " and ".join(dict.fromkeys(row["commit"] for row in rows.values()))

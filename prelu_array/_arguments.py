@@ -99,7 +99,7 @@ def short(value: Any) -> str:
         return f"an integer of {value.bit_length()} bits"
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # also such an integer somewhere inside
+    except Exception:  # a repr may raise anything: a list's does for such an integer in it
         return kind_of(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -269,26 +268,31 @@ def test_no_piece_is_left_where_a_thread_fails_to_start(threads, monkeypatch, er
             return start(thread)
         if error is KeyboardInterrupt:
             start(thread)
+            assert entered.wait(20)
         raise error
 
-    monkeypatch.setattr(threading.Thread, "start", fail)
-    done = []
+    entered, returned, done = threading.Event(), threading.Event(), []
 
-    def task(k):
+    def ours():
         free.set()
-        time.sleep(0.05 + 0.3 * k)
-        done.append(k)
+        assert entered.wait(20)
+        done.append("ours")
 
-    interrupted = False
-    try:
-        _threads.run([lambda k=k: task(k) for k in range(2)])
-    except KeyboardInterrupt:
-        interrupted = True
-    ended = list(done)
-    time.sleep(0.5)
-    assert done == ended
-    assert interrupted == (error is KeyboardInterrupt)
-    assert interrupted or sorted(done) == [0, 1]
+    def theirs():
+        entered.set()
+        returned.wait(0.3)  # in vain: the caller waits for this task
+        done.append("theirs")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            _threads.run([theirs, ours])
+        assert done == ["theirs"]
+    else:
+        _threads.run([ours, theirs])
+        assert sorted(done) == ["ours", "theirs"]
+    returned.set()
+    free.set()
 
 
 def run_python(code):

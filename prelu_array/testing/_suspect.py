@@ -197,7 +197,7 @@ def _cover(scores: dict[str, _Score], left: Array, total: int, sums: bool) -> li
         return fit(text) * (0.4 if doubtful else 1), not by_chance, -against
 
     texts: list[str] = []
-    shares: dict[str, int] = {}
+    fits: dict[str, int] = {}
     while left.any():
         best = max(scores, key=rank)  # the first of equals
         if best in _NARROW_SUMS:  # a narrower format explains what a wider one does, and more
@@ -206,11 +206,11 @@ def _cover(scores: dict[str, _Score], left: Array, total: int, sums: bool) -> li
         if rank(best)[0] <= least * total * 0.4:
             unknown = int(left.sum())
             if unknown > 0.5 * total:  # some of them fit anything
-                texts = [text for text in texts if shares[text] > 0.2 * total]
+                texts = [text for text in texts if fits[text] > 0.2 * total]
             texts.append(f"the {UNKNOWN}" if not texts else f"{unknown} of {total} {UNKNOWN}")
             break
         share = "" if covered == total else f" ({covered} of {total} failures looked at)"
         texts.append(best + share)
-        shares[texts[-1]] = covered
+        fits[texts[-1]] = covered
         left = left & ~scores[best].explained
     return texts
