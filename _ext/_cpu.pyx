@@ -343,7 +343,7 @@ cdef int cut_axis(const prelu_view *v, bint varying) noexcept:
 
 cdef list cut(const prelu_call *call, int axis, int task, int inputs_change, int threads,
               Py_ssize_t size):
-    """Pieces for threads: several for each, as one may be late, but one if each has its own states."""
+    """Pieces for threads: several for each, but one where each has its own states."""
     cdef Piece piece
     cdef Py_ssize_t length = call.view.shape[axis]
     cdef bint costly = call.partial and not view_varies(&call.view, axis)
