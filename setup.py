@@ -58,7 +58,8 @@ class BuildWithFlags(build_ext):
         return True
 
 
-sources = ["_cpu.pyx", "engine.c", "walk.c", "loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
+sources = ["_cpu.pyx", "engine.c", "walk.c", "tile.c", "lanes.c"]
+sources += ["loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
 cpu = Extension(
     "prelu_array._cpu",
     [f"_ext/{name}" for name in sources],
