@@ -41,6 +41,11 @@ static void rotate(double *lanes, ptrdiff_t n, ptrdiff_t by) {
 void lanes_flush(work *w) {
     lane_state *l = &w->lanes;
     if (l->used == 0) return;
+    if (w->has_runs) {
+        runs_flush(w);
+        l->used = l->adds = 0;
+        return;
+    }
     if (w->rotation) {
         rotate(w->sum, l->used, w->rotation);
         rotate(w->correction, l->used, w->rotation);
@@ -60,8 +65,7 @@ void lanes_flush(work *w) {
 
 /* ---- alphas ---- */
 
-/* Are these other alphas than the ones that are laid out? From now on they are. */
-static int other_alphas(work *w, char *const from[VIEW_OPERANDS]) {
+int lanes_of_others(work *w, char *const from[VIEW_OPERANDS]) {
     const int same = w->laid_out_for[0] == from[VIEW_ALPHA] &&
                      w->laid_out_for[1] == from[VIEW_ALPHA_DOT];
     w->laid_out_for[0] = from[VIEW_ALPHA];
@@ -70,7 +74,7 @@ static int other_alphas(work *w, char *const from[VIEW_OPERANDS]) {
 }
 
 void lanes_one(work *w, char *const from[VIEW_OPERANDS]) {
-    if (!other_alphas(w, from)) return;
+    if (!lanes_of_others(w, from)) return;
     const prelu_loops *convert = loops_of(w->call->alpha_dtype, w->wide);
     convert->widen(from[VIEW_ALPHA], w->alpha_lanes[0], 1);
     if (from[VIEW_ALPHA_DOT]) convert->widen(from[VIEW_ALPHA_DOT], w->alpha_lanes[1], 1);
@@ -121,7 +125,7 @@ void lanes_lay_out(work *w, char *const from[VIEW_OPERANDS], const piece *p, ptr
     if (w->lanes.used && (moved || w->lanes.index != index)) lanes_flush(w);
     if (w->exact && (moved || w->exact->lanes.index != index)) exact_flush(w);
     w->rotation = rotation;
-    if (!w->each && (other_alphas(w, from) || moved)) {
+    if (!w->each && (lanes_of_others(w, from) || moved)) {
         w->alpha = lay_out_alpha(w, VIEW_ALPHA, from[VIEW_ALPHA], p);
         if (from[VIEW_ALPHA_DOT])
             w->alpha_dot = lay_out_alpha(w, VIEW_ALPHA_DOT, from[VIEW_ALPHA_DOT], p);

@@ -29,6 +29,12 @@ typedef struct {
     double *sum, *correction, *partials;
 } prelu_lanes;
 
+/* Runs of one alpha that follow each other, each of `length` elements; after the last alpha comes
+ * the first. A loop begins in a run of alpha `first` with `left` elements left. */
+typedef struct {
+    ptrdiff_t length, alphas, first, left;
+} prelu_runs;
+
 /* What the second order needs: u is x_dot or ddx, alpha_dot may be ddalpha. `out` gets y_dot or
  * the cotangent of dy. With dy also `of_x` that of x; and for that of alpha `lanes` the sums, as in
  * the backward, or where they are NULL two factors, whose products summed as x * dy are (x > 0 the
@@ -56,6 +62,13 @@ typedef struct {
                          int how, prelu_lanes lanes);
     void (*backward_along)(const void *x, const void *g, const void *alpha, size_t period,
                            void *out, size_t n, int how, prelu_lanes lanes);
+    /* The same over runs, in whole groups; each alpha has LANES lanes. */
+    void (*scale_runs)(const void *x, const void *g, const void *alpha, const prelu_runs *runs,
+                       void *out, size_t n, int how);
+    void (*backward_runs)(const void *x, const void *g, const void *alpha, const prelu_runs *runs,
+                          void *out, size_t n, int how, prelu_lanes lanes);
+    /* The sums of LANES lanes. */
+    void (*fold)(prelu_lanes lanes, prelu_lanes to);
     /* The same where each alpha has one element, but another dtype than x: its term goes into
      * lanes.sum, the error of a float64 product into lanes.correction. */
     void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,

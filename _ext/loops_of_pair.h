@@ -238,6 +238,110 @@ static void PAIR(backward_along)(const void *x, const void *g, const void *alpha
     else PAIR(along_loop)(x, g, alpha, period, out, STORE, n, edge, lanes);
 }
 
+/* A group in which a run ends after `left` elements and another begins. */
+PRELU_FN void PAIR(between_runs)(const X *x, const X *g, const REAL alpha, const REAL next_alpha,
+                                 size_t left, X *out, const int put, const REAL edge,
+                                 prelu_lanes lanes, prelu_lanes next, const int mode) {
+    REAL xv[LANES], gv[LANES], outv[LANES];
+    double p[LANES];
+    const int here = (int)left;
+    PAIR(load)(x, xv);
+    PAIR(load)(g, gv);
+    PRELU_VECTOR
+    for (int l = 0; l < LANES; l++) {
+        const int identity = SCALAR(identity)(xv[l], edge);
+        outv[l] = SCALAR(scale)(identity, gv[l], l < here ? alpha : next_alpha);
+        p[l] = SCALAR(term)(identity, xv[l], gv[l]);
+    }
+    if (put) PAIR(store)(out, outv, put);
+    for (int k = 0; k < 2 && mode != GROUP_SCALE; k++, lanes = next) {
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++) { /* another's element adds 0, as on the identity branch */
+            const int other = (l < here) == k;
+            PAIR(add)(SCALAR(identity)(xv[l], edge) | other, xv[l], gv[l], other ? 0.0 : p[l],
+                      lanes.sum + l, lanes.correction + l, lanes.partials + l);
+        }
+    }
+}
+
+PRELU_FN prelu_lanes PAIR(lanes_of)(prelu_lanes lanes, size_t alpha, const int mode) {
+    const size_t lane = mode == GROUP_SCALE ? 0 : alpha * LANES; /* no step from NULL */
+    return (prelu_lanes){lanes.sum + lane, lanes.correction + lane, lanes.partials + lane};
+}
+
+PRELU_FN void PAIR(runs_loop)(const X *x, const X *g, const REAL *alpha, const prelu_runs *runs,
+                              X *out, const int put, size_t n, const REAL edge,
+                              prelu_lanes all, const int mode) {
+    size_t r = (size_t)runs->first, left = (size_t)runs->left;
+    for (size_t i = 0; i < n;) {
+        const size_t first = i, end = i + (left < n - i ? left : n - i) / LANES * LANES;
+        const size_t next = r + 1 < (size_t)runs->alphas ? r + 1 : 0;
+        const prelu_lanes lanes = PAIR(lanes_of)(all, r, mode);
+        if (i < end) {
+            const REAL a = alpha[r];
+            double sum[LANES], correction[LANES], partials[LANES];
+            float sizes[LANES] = {0};
+            void *const errors = mode == GROUP_SHORT ? (void *)sizes : partials;
+            if (mode != GROUP_SCALE) {
+                PRELU_VECTOR
+                for (int l = 0; l < LANES; l++) {
+                    sum[l] = lanes.sum[l];
+                    if (WIDE) correction[l] = lanes.correction[l];
+                    partials[l] = lanes.partials[l];
+                }
+            }
+            do {
+                PAIR(group)(x + i, g + i, &a, 0, out + i, put, edge, sum, correction, errors,
+                            mode);
+                i += LANES;
+            } while (i < end);
+            if (mode != GROUP_SCALE) {
+                PRELU_VECTOR
+                for (int l = 0; l < LANES; l++) {
+                    if (mode == GROUP_SHORT)
+                        partials[l] += partials_most(sizes[l], (end - first) / LANES,
+                                                     lanes.sum[l]);
+                    lanes.sum[l] = sum[l];
+                    if (WIDE) lanes.correction[l] = correction[l];
+                    lanes.partials[l] = partials[l];
+                }
+            }
+            left -= end - first;
+        }
+        if (left > 0 && i < n) {
+            PAIR(between_runs)(x + i, g + i, alpha[r], alpha[next], left, out + i, put, edge, lanes,
+                               PAIR(lanes_of)(all, next, mode), mode);
+            i += LANES;
+            left += (size_t)runs->length - LANES;
+        } else {
+            left = (size_t)runs->length;
+        }
+        r = next;
+    }
+}
+
+static void PAIR(scale_runs)(const void *x, const void *g, const void *alpha,
+                             const prelu_runs *runs, void *out, size_t n, int how) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    const prelu_lanes none = {NULL, NULL, NULL};
+    if (sizeof(X) == 2 && g == x) /* the forward: widened once */
+        PAIR(runs_loop)(x, x, alpha, runs, out, STORE, n, edge, none, GROUP_SCALE);
+    else if (STREAMS(how))
+        PAIR(runs_loop)(x, g, alpha, runs, out, STREAM, n, edge, none, GROUP_SCALE);
+    else
+        PAIR(runs_loop)(x, g, alpha, runs, out, STORE, n, edge, none, GROUP_SCALE);
+}
+
+static void PAIR(backward_runs)(const void *x, const void *g, const void *alpha,
+                                const prelu_runs *runs, void *out, size_t n, int how,
+                                prelu_lanes lanes) {
+    const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];
+    if (!out) PAIR(runs_loop)(x, g, alpha, runs, out, NO_OUT, n, edge, lanes, SUMS_MODE);
+    else if (STREAMS(how))
+        PAIR(runs_loop)(x, g, alpha, runs, out, STREAM_APART, n, edge, lanes, SUMS_MODE);
+    else PAIR(runs_loop)(x, g, alpha, runs, out, STORE, n, edge, lanes, SUMS_MODE);
+}
+
 static void PAIR(backward_terms)(const void *x, const void *g, const void *alpha, void *out,
                                  size_t n, int how, prelu_lanes lanes) {
     const REAL edge = JOIN2(edge, REAL)[how & AT_ONE];

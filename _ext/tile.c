@@ -188,7 +188,9 @@ void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane
     int how = at_one | around(w, at, out, VIEW_OUT, NULL, period);
     switch (w->mode) {
     case SUMS:
-        if (period) {
+        if (w->by_runs) {
+            loops->backward_runs(x, g, alpha, &w->runs, out, (size_t)n, how, lanes);
+        } else if (period) {
             loops->backward_along(x, g, alpha, (size_t)period, out, (size_t)n, how, lanes);
         } else {
             double s, c, t;
@@ -213,6 +215,8 @@ void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane
         /* fall through */
     default:
         if (out && w->each) loops->scale_each(x, g, alpha, out, (size_t)n, how);
+        else if (out && w->by_runs)
+            loops->scale_runs(x, g, alpha, &w->runs, out, (size_t)n, how);
         else if (out) loops->scale(x, g, alpha, (size_t)period, out, (size_t)n, how);
     }
     output(w, VIEW_OUT, at, p, out, call->x_dtype);

@@ -1,4 +1,4 @@
-/* A walk's state, and what walk.c, lanes.c and tile.c ask of each other. */
+/* A walk's state, and what walk.c, runs.c, lanes.c and tile.c ask of each other. */
 #ifndef PRELU_TILE_H
 #define PRELU_TILE_H
 
@@ -7,7 +7,11 @@
 
 enum {
     LANES_FEW = 1024, /* as many have room on the stack */
-    PIECE = TILE_BYTES / 8 + LANES /* doubles that hold one, apart as `few` are */
+    RUNS_LEAST = 2 * LANES,    /* elements; shorter ones have too few whole groups */
+    RUNS_LEAST_16 = 6 * LANES, /* where groups are shared: 16 bits take longer to widen twice */
+    RUNS_MOST = (ADDS_MOST - 3) * LANES, /* longer ones are walked one by one */
+    RUNS_ALPHAS = LANES_MOST / LANES,
+        PIECE = TILE_BYTES / 8 + LANES /* doubles that hold one, apart as `few` are */
 };
 
 typedef struct {
@@ -27,6 +31,9 @@ typedef struct {
     ptrdiff_t rotation;       /* the lane that comes first, so that tiles begin with a line */
     const char *laid_out_for[2]; /* and the alpha and alpha_dot they begin with */
     const void *alpha, *alpha_dot; /* in the compute type */
+    /* runs of one alpha that follow each other, if the call has such (runs.c) */
+    int has_runs, by_runs; /* by_runs: so this tile is computed */
+    prelu_runs runs;
     lane_state lanes;
     ptrdiff_t lanes_most;
     double *sum, *correction, *partials, *alpha_lanes[2]; /* lanes_most each: `few`, or allocated */
@@ -39,6 +46,37 @@ typedef struct {
 /* One tile. Its alphas run along if `period` is not 0; its first lane is lane0 then. */
 void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane0,
           ptrdiff_t period, ptrdiff_t index);
+
+/* Pointers further along. */
+static inline void step(char *at[VIEW_OPERANDS], char *const from[VIEW_OPERANDS], const work *w,
+                        ptrdiff_t a, ptrdiff_t b, ptrdiff_t c) {
+    memcpy(at, from, VIEW_OPERANDS * sizeof *at);
+    for (int i = 0; i < w->operands; i++) {
+        const int o = w->operand[i];
+        at[o] += a * w->stride[o][0] + b * w->stride[o][1] + c * w->stride[o][2];
+    }
+}
+
+/* How many elements a tile has at most. */
+static inline ptrdiff_t tile_most(const work *w) {
+    const ptrdiff_t n = TILE_BYTES / (ptrdiff_t)item_size[w->call->x_dtype];
+    return n < TILE ? n : TILE;
+}
+
+/* Is a piece one run of memory for every operand of x's shape? */
+int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *p);
+
+/* How many of n elements lie before a line of 64 bytes. Whole lines load faster and alone can go
+ * around the caches, so a long run begins with these. */
+ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n);
+
+/* Can it be walked as runs of one alpha that follow each other? */
+int runs_fit(const work *w);
+void runs_walk(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index);
+void runs_flush(work *w);
+
+/* Are these other alphas than the ones that are laid out? From now on they are. */
+int lanes_of_others(work *w, char *const from[VIEW_OPERANDS]);
 
 /* Makes one alpha ready, for a run. */
 void lanes_one(work *w, char *const from[VIEW_OPERANDS]);

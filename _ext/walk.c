@@ -19,20 +19,11 @@
 enum {
     LANES_SUMS = 48,   /* fewer would wait for their own last sum */
     LANES_SCALE = 192, /* without sums; fewer take longer, since each row has its beginning */
-    RUN_LEAST = 192    /* shorter runs of one alpha are laid out instead */
+    RUN_LEAST = 192,   /* shorter runs of one alpha are laid out instead */
+    RUN_LEAST_EXACT = 384 /* each run moves its slices into its alpha's state */
 };
 
-static void step(char *at[VIEW_OPERANDS], char *const from[VIEW_OPERANDS], const work *w,
-                 ptrdiff_t a, ptrdiff_t b, ptrdiff_t c) {
-    memcpy(at, from, VIEW_OPERANDS * sizeof *at);
-    for (int i = 0; i < w->operands; i++) {
-        const int o = w->operand[i];
-        at[o] += a * w->stride[o][0] + b * w->stride[o][1] + c * w->stride[o][2];
-    }
-}
-
-/* Is a piece one run of memory for every operand of x's shape? */
-static int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *p) {
+int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *p) {
     static const int operands[] = {VIEW_OUT, VIEW_X, VIEW_G, VIEW_DY, VIEW_OF_X};
     const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
     for (size_t i = 0; i < sizeof operands / sizeof *operands; i++)
@@ -40,14 +31,7 @@ static int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *
     return 1;
 }
 
-static ptrdiff_t tile_most(const work *w) {
-    const ptrdiff_t n = TILE_BYTES / (ptrdiff_t)item_size[w->call->x_dtype];
-    return n < TILE ? n : TILE;
-}
-
-/* How many of n elements lie before a line of 64 bytes. Whole lines load faster and alone can go
- * around the caches, so a long run begins with these. */
-static ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n) {
+ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n) {
     const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
     const int around = w->call->stream && from[VIEW_OUT], first = around ? VIEW_OUT : VIEW_X;
     if (n * item < (around ? RUN_LEAST * item : 4 * TILE_BYTES)) return 0;
@@ -164,7 +148,8 @@ static void walk_bands(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index
 
 static void walk(work *w, int axis, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
     if (axis == w->outer_axes) {
-        if (w->along) walk_bands(w, from, index);
+        if (w->has_runs) runs_walk(w, from, index);
+        else if (w->along) walk_bands(w, from, index);
         else walk_run(w, from, index);
         return;
     }
@@ -178,9 +163,28 @@ static void walk(work *w, int axis, char *const from[VIEW_OPERANDS], ptrdiff_t i
     }
 }
 
-/* Chooses the axes of a tile and walks the view. */
+/* Tile axis 2 is the view's last one; where alphas run along, 1 belongs to the same pattern of
+ * alphas, and 0 repeats the pattern. */
+static void choose_axes(work *w, int along) {
+    const prelu_view *v = &w->call->view;
+    int axis[3] = {-1, -1, v->axes - 1}, next = v->axes - 2;
+    if (along) {
+        if (next >= 0 && (!view_varies(v, axis[2]) || view_varies(v, next))) axis[1] = next--;
+        if (next >= 0 && !view_varies(v, next)) axis[0] = next--;
+    }
+    w->along = along;
+    w->outer_axes = next + 1;
+    for (int i = 0; i < 3; i++) {
+        w->n[i] = axis[i] < 0 ? 1 : v->shape[axis[i]];
+        w->tile_index_stride[i] = axis[i] < 0 ? 0 : w->index_stride[axis[i]];
+        for (int k = 0; k < w->operands; k++)
+            w->stride[w->operand[k]][i] = axis[i] < 0 ? 0 : v->stride[w->operand[k]][axis[i]];
+    }
+}
+
 void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *exact) {
     const prelu_view *v = &call->view;
+    const int last = v->axes - 1;
     work w;
     w.call = call;
     w.mode = mode;
@@ -191,40 +195,33 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     w.lanes = (lane_state){0, 0, 0};
     w.laid_out = (piece){{0, 0, 0}};
     w.laid_out_for[0] = w.laid_out_for[1] = NULL;
-    w.rotation = 0;
+    w.rotation = w.runs.alphas = 0;
+    w.by_runs = 0;
 
     w.operands = 0;
     for (int o = 0; o < VIEW_OPERANDS; o++)
         if (v->data[o]) w.operand[w.operands++] = o;
 
-    ptrdiff_t step = 1;
-    for (int k = v->axes - 1; k >= 0; k--) {
-        w.index_stride[k] = view_varies(v, k) ? step : 0;
-        if (view_varies(v, k)) step *= v->shape[k];
+    ptrdiff_t count = 1;
+    for (int k = last; k >= 0; k--) {
+        w.index_stride[k] = view_varies(v, k) ? count : 0;
+        if (view_varies(v, k)) count *= v->shape[k];
     }
-    /* tile axis 2 is the last one; 1 belongs to the same alphas' pattern; 0 repeats the pattern */
-    int axis[3] = {-1, -1, v->axes - 1};
-    int next = v->axes - 2;
-    w.along = view_varies(v, axis[2]) || (v->shape[axis[2]] < RUN_LEAST && next >= 0);
-    if (w.along) {
-        if (next >= 0 && (!view_varies(v, axis[2]) || view_varies(v, next))) axis[1] = next--;
-        if (next >= 0 && !view_varies(v, next)) axis[0] = next--;
-    }
-    w.outer_axes = next + 1;
-    for (int i = 0; i < 3; i++) {
-        w.n[i] = axis[i] < 0 ? 1 : v->shape[axis[i]];
-        w.tile_index_stride[i] = axis[i] < 0 ? 0 : w.index_stride[axis[i]];
-        for (int k = 0; k < w.operands; k++)
-            w.stride[w.operand[k]][i] = axis[i] < 0 ? 0 : v->stride[w.operand[k]][axis[i]];
-    }
+    const ptrdiff_t least = mode == EXACT ? RUN_LEAST_EXACT : RUN_LEAST;
+    const int along = view_varies(v, last) || (v->shape[last] < least && last > 0);
+    choose_axes(&w, 1);
+    w.has_runs = runs_fit(&w);
+    if (!w.has_runs && !along) choose_axes(&w, 0);
+
     /* more lanes if a row has more and there are rows to share them, and memory */
-    const ptrdiff_t lanes = w.n[1] * w.n[2] < LANES_MOST ? w.n[1] * w.n[2] : LANES_MOST;
+    const ptrdiff_t row = w.has_runs ? w.n[1] * LANES : w.n[1] * w.n[2];
+    const ptrdiff_t lanes = row < LANES_MOST ? row : LANES_MOST;
     const ptrdiff_t room = (lanes + 2 * LANES) / LANES * LANES;
     void *allocated = w.along && w.n[0] > 1 && lanes > LANES_FEW && mode != TERMS
                           ? malloc((size_t)room * 5 * sizeof(double) + LINE)
                           : NULL;
     double *many = at_line(allocated);
-    w.each = w.along && w.n[0] == 1 && view_varies(v, axis[2]) && !v->data[VIEW_ALPHA_DOT] &&
+    w.each = w.along && w.n[0] == 1 && view_varies(v, last) && !v->data[VIEW_ALPHA_DOT] &&
              call->alpha_dtype == call->x_dtype && (mode == SCALE || mode == TERMS);
     w.lanes_most = allocated || w.each ? lanes : LANES_FEW;
     w.sum = allocated ? many : w.few[0];

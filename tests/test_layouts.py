@@ -64,6 +64,30 @@ def test_every_tuple_of_axes(backend, backward):
                     check_forward(x_, alpha, signed, f"{shape} along {signed}")
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("shift", [0, 1, 5])
+def test_images_of_every_size(backend, dtype, shift):
+    """Runs of one alpha around every length at which they are walked in another way, from any
+    address, also with a gap after each image or after each sample."""
+    rng = np.random.default_rng(5)
+    for pixels in (15, 16, 17, 31, 32, 33, 48, 49, 64, 95, 96, 97, 196, 257, 4079, 4080, 4081):
+        for channels, gap in ((2, (0, 0)), (3, (0, 1)), (70, (0, 0)), (65, (1, 0))):
+            if pixels > 64 and channels > 64:
+                continue
+            samples = 3 if channels > 64 else 7
+            shape = (samples, channels + gap[0], pixels + gap[1])
+            memory = np.full(np.prod(shape) + shift, np.nan, dtype)[shift:].reshape(shape)
+            x = backend.asarray(memory)[:, :channels, :pixels]
+            dy = backend.asarray(memory.copy())[:, :channels, :pixels]
+            x[...], dy[...] = (backend.asarray(numbers(rng, x.shape, dtype)) for _ in range(2))
+            x[0, 1, -1] = dy[-1, 0, 0] = np.inf  # of one alpha each, next to another's
+            alpha = backend.asarray(alphas((channels,), dtype))
+            check_forward(x, alpha, 1, f"{shape}")
+            check_backward(x, alpha, dy, 1, f"{shape}")
+            alpha = backend.asarray(alphas((channels,), np.float64))
+            check_backward(x, alpha, dy, 1, f"{shape}, alpha float64")
+
+
 def test_axis_may_be_any_integer(backend):
     x, alpha = backend.asarray(-np.ones((2, 3))), backend.asarray(np.array([2.0, 3.0]))
     expected = [[-2, -2, -2], [-3, -3, -3]]

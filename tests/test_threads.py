@@ -51,6 +51,7 @@ LAYOUTS = {
     "many channels": ((2, 9000), (9000,), -1, 0),
     "shared in the middle": ((5, 256, 7), (5, 1, 7), None, 1),
     "small images": ((2, 64, 201), (64,), 1, 0),
+    "smaller images, more channels": ((2, 300, 36), (300,), 1, 0),
 }
 
 
