@@ -3,6 +3,7 @@
     python bench/cpu.py                    the table of 64 MiB arrays, one thread: two minutes
     python bench/cpu.py --mib 0.25         arrays in the cache
     python bench/cpu.py --dtypes float32   its first quarter
+    python bench/cpu.py --instruction-set avx2   with the loops of an older processor
     python bench/cpu.py --more             also threads, fresh outputs, hard sums, small calls
     python bench/cpu.py --json FILE        adds a JSON line for each row, with machine and commit
     python bench/cpu.py --markdown FILE    the README's table: medians of the runs in such a file
@@ -291,6 +292,7 @@ def main():
     parser.add_argument("--layouts", type=chosen(LAYOUTS), default=LAYOUTS, help=",".join(LAYOUTS))
     parser.add_argument("--repeats", type=int, default=15, help="of each call (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="%(default)s")
+    parser.add_argument("--instruction-set", default=_cpu.instruction_set(), help="%(default)s")
     parser.add_argument("--more", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
@@ -300,6 +302,8 @@ def main():
     if options.markdown:
         print(markdown(options.markdown, options.mib, options.threads))
         return
+    if not _cpu.select_instruction_set(options.instruction_set):
+        parser.error(f"--instruction-set: {options.instruction_set!r} cannot run here")
     prelu_array.set_num_threads(options.threads)
     here = machine() | {"threads": options.threads}
     print(", ".join(f"{key} {value}" for key, value in here.items()))
