@@ -41,11 +41,6 @@ static void rotate(double *lanes, ptrdiff_t n, ptrdiff_t by) {
 void lanes_flush(work *w) {
     lane_state *l = &w->lanes;
     if (l->used == 0) return;
-    if (w->has_runs) {
-        runs_flush(w);
-        l->used = l->adds = 0;
-        return;
-    }
     if (w->rotation) {
         rotate(w->sum, l->used, w->rotation);
         rotate(w->correction, l->used, w->rotation);

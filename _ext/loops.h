@@ -67,8 +67,6 @@ typedef struct {
                        void *out, size_t n, int how);
     void (*backward_runs)(const void *x, const void *g, const void *alpha, const prelu_runs *runs,
                           void *out, size_t n, int how, prelu_lanes lanes);
-    /* The sums of LANES lanes. */
-    void (*fold)(prelu_lanes lanes, prelu_lanes to);
     /* The same where each alpha has one element, but another dtype than x: its term goes into
      * lanes.sum, the error of a float64 product into lanes.correction. */
     void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,

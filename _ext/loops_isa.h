@@ -265,17 +265,6 @@ PRELU_FN void add_lanes(double *sum, double *correction, double *partials, prelu
     *to.partials = partials[0];
 }
 
-static void fold(prelu_lanes lanes, prelu_lanes to) {
-    double sum[LANES], correction[LANES], partials[LANES];
-    PRELU_VECTOR
-    for (int l = 0; l < LANES; l++) {
-        sum[l] = lanes.sum[l];
-        correction[l] = lanes.correction[l];
-        partials[l] = lanes.partials[l];
-    }
-    add_lanes(sum, correction, partials, to);
-}
-
 enum { GROUPS_MOST = 4 };
 
 /* How alpha lies in a loop of the second order: one number; along; along, and wide beside it, which
@@ -319,7 +308,7 @@ PRELU_FN double partials_most(float size, size_t adds, double first) {
 
 #define ENTRY(x, wide) \
     { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, \
-      scale_runs_##x##_##wide, backward_runs_##x##_##wide, fold, \
+      scale_runs_##x##_##wide, backward_runs_##x##_##wide, \
       backward_terms_##x##_##wide, scale_each_##x##_##wide, backward_each_##x##_##wide, \
       second_order_##x##_##wide, \
       terms_##x, widen_##x##_##wide, narrow_##x, split }

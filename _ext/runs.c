@@ -1,29 +1,50 @@
 /* Design: runs of one alpha that follow each other in memory (small images in NCHW) are walked
- * through, many in a tile. Each alpha has one group of lanes. Groups begin with lines, wherever the
- * runs do; what lies ahead of the first line, and less than a group at the end, are runs of their
- * own.
+ * through, many in a tile. Each alpha has one group of lanes. A tile has whole groups; in one that
+ * a run ends in, the next begins. Where outputs go around the caches groups begin with lines, and
+ * what lies ahead of the first line, or is less than a group at the end, is a tile of its own.
  */
 #include "tile.h"
+
+enum {
+    RUN_SHORTEST = 2 * LANES,   /* elements; shorter ones have too few whole groups */
+    RUN_SHORTEST_2 = 6 * LANES, /* where lanes of their own would be faster for shorter ones, */
+    SAMPLES_FEW = 8,            /* if there are as many samples to share those lanes */
+    RUN_LONGEST = (ADDS_MOST - 3) * LANES, /* longer ones are walked one by one */
+    ROW_SHORTEST = 512                     /* of one with a gap after it */
+};
 
 int runs_fit(const work *w) {
     const ptrdiff_t *n = w->n;
     char *const *data = w->call->view.data;
-    const int shared = n[2] % LANES != 0; /* there are groups of two runs */
-    const ptrdiff_t least = shared && item_size[w->call->x_dtype] == 2 ? RUNS_LEAST_16 : RUNS_LEAST;
-    return (w->mode == SCALE || w->mode == SUMS) && !data[VIEW_ALPHA_DOT] &&
-           w->tile_index_stride[1] != 0 && w->tile_index_stride[2] == 0 &&
-           n[2] >= least && n[2] <= RUNS_MOST && is_flat(w, data, &(piece){{1, n[1], n[2]}});
+    /* Groups of two runs take longer: for 16 bits, whose sums are in double there, and beside lanes
+     * that are few enough for the first cache. So do exact sums, which are moved into each state. */
+    const int shared = n[2] % LANES != 0, few = n[1] * n[2] <= LANES_FEW;
+    const int slow = w->mode == EXACT ||
+                     (shared && (few || item_size[w->call->x_dtype] == 2));
+    const ptrdiff_t least = slow && n[0] >= SAMPLES_FEW ? RUN_SHORTEST_2 : RUN_SHORTEST;
+    if (w->mode == TERMS || data[VIEW_ALPHA_DOT]) return 0;
+    if (n[1] == 1 || w->tile_index_stride[1] == 0 || w->tile_index_stride[2] != 0) return 0;
+    if (n[2] < least || n[2] > RUN_LONGEST) return 0;
+    return is_flat(w, data, &(piece){{n[0], n[1], n[2]}}) ||
+           (n[1] * n[2] >= ROW_SHORTEST && is_flat(w, data, &(piece){{1, n[1], n[2]}}));
 }
 
-static void lay_out(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t alphas, ptrdiff_t index) {
+static void lay_out_runs(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t alphas,
+                         ptrdiff_t index) {
     const int moved = alphas != w->runs.alphas;
     if (w->lanes.used && (moved || w->lanes.index != index)) lanes_flush(w);
+    if (w->exact && (moved || w->exact->lanes.index != index)) exact_flush(w);
     if (lanes_of_others(w, from) || moved) {
         const ptrdiff_t item = (ptrdiff_t)item_size[w->call->alpha_dtype];
-        char raw[RUNS_ALPHAS * sizeof(double)];
+        char raw[RUN_ALPHAS * sizeof(double)];
         copy_row(raw, item, from[VIEW_ALPHA], w->stride[VIEW_ALPHA][1], alphas, item);
         loops_of(w->call->alpha_dtype, w->wide)->widen(raw, w->alpha_lanes[0], (size_t)alphas);
         w->alpha = w->alpha_lanes[0];
+    }
+    if (moved && w->exact) {
+        exact_clear(w->exact, alphas * LANES);
+        for (ptrdiff_t i = 0; i < alphas * LANES; i++)
+            w->exact->lane_index[i] = i / LANES * w->tile_index_stride[1];
     }
     w->runs.alphas = alphas;
     w->runs.length = w->n[2];
@@ -31,44 +52,34 @@ static void lay_out(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t alphas, 
     w->lanes.index = index;
 }
 
-void runs_flush(work *w) {
-    for (ptrdiff_t r = 0; r < w->runs.alphas; r++) {
-        const ptrdiff_t lane = r * LANES, index = w->lanes.index + r * w->tile_index_stride[1];
-        const prelu_lanes lanes = {w->sum + lane, w->correction + lane, w->partials + lane};
-        double s, c, t;
-        w->loops->fold(lanes, (prelu_lanes){&s, &c, &t});
-        sums_add_one(w->sums, index, s, c, t);
-    }
-}
-
 /* n elements of rows that follow each other. */
 static void walk_rows(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n, ptrdiff_t index) {
     prelu_runs *runs = &w->runs;
     const ptrdiff_t ahead = w->call->stream ? ahead_of_line(w, from, n) : 0, most = tile_most(w);
-    const ptrdiff_t row = runs->alphas * runs->length, rows = row < most ? most / row : 1;
-    const ptrdiff_t adds = runs->length / LANES + 3; /* to a lane in a row; and what a group that
-                                                        two rows share adds */
+    const ptrdiff_t row = runs->alphas * runs->length, in_tile = row < most ? most / row : 1;
+    /* to one lane from one row: its whole groups, the two it shares, and one of the next row */
+    const ptrdiff_t adds = runs->length / LANES + 3;
     char *at[VIEW_OPERANDS];
-    ptrdiff_t end = 0; /* of the rows whose additions the lanes have room for */
+    ptrdiff_t end = 0; /* the lanes have room for the rows before; a tile may pass it by a group */
     for (ptrdiff_t i = 0, length; i < n; i += length) {
         step(at, from, w, 0, 0, i);
         runs->first = i / runs->length % runs->alphas;
         runs->left = runs->length - i % runs->length;
+        if (i >= end) {
+            const ptrdiff_t left = (n - i + row - 1) / row, rows = left < in_tile ? left : in_tile;
+            end = (i / row + rows) * row;
+            if (w->mode == SUMS) lanes_expect(w, rows * adds);
+            if (w->mode == EXACT) exact_expect(w, rows * adds);
+        }
         if (i < ahead || n - i < LANES) {
             length = i < ahead ? ahead : n - i;
             tile(w, at, &(piece){{1, 1, length}}, runs->first, 0,
                  index + runs->first * w->tile_index_stride[1]);
             continue;
         }
-        if (i >= end) {
-            end = (i / row + rows) * row;
-            if (w->mode == SUMS) lanes_expect(w, rows * adds);
-        }
         length = end - i < most ? (end - i + LANES - 1) / LANES * LANES : most;
         if (n - i < length) length = (n - i) / LANES * LANES;
-        w->by_runs = 1;
         tile(w, at, &(piece){{1, 1, length}}, 0, LANES, index);
-        w->by_runs = 0;
     }
 }
 
@@ -79,7 +90,7 @@ void runs_walk(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
         const piece band = {{n[0], n[1] - b < most ? n[1] - b : most, n[2]}};
         const ptrdiff_t first = index + b * w->tile_index_stride[1];
         step(at, from, w, 0, b, 0);
-        lay_out(w, at, band.n[1], first);
+        lay_out_runs(w, at, band.n[1], first);
         if (is_flat(w, at, &band)) {
             walk_rows(w, at, piece_size(&band), first);
             continue;

@@ -8,6 +8,8 @@
 
 #include <float.h>
 
+enum { SLICE_ADDS_MOST = 1 << (52 - EXACT_SLICE_BITS) };
+
 #define PRELU_FN static inline
 #define PRELU_GT(a, b) ((a) > (b))
 #define PRELU_MUL(a, b) ((a) * (b))
@@ -52,6 +54,13 @@ void exact_flush(work *w) {
     exact_count(w, EXACT_SLICES * LANES_MOST);
 }
 
+/* Room also for what was expected before and comes after the slices have moved. */
+void exact_expect(work *w, ptrdiff_t adds) {
+    const int parts = w->call->x_dtype == PRELU_F64 ? 2 : 1;
+    if (w->exact->lanes.adds + 2 * parts * adds > SLICE_ADDS_MOST) exact_flush(w);
+    w->exact->lanes.adds += parts * adds;
+}
+
 /* The terms of a tile, whose first lane is lane0 of those that are laid out. */
 static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdiff_t lane0,
                        ptrdiff_t period, ptrdiff_t index, int at_one) {
@@ -77,9 +86,10 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
     /* The slices move when the terms leave them or are so small that they would not be taken. A
      * float64 product has a low part, 53 bits further down: the second and third slice's. */
     const int parts = dtype == PRELU_F64 ? 2 : 1;
-    const ptrdiff_t adds = (n + period - 1) / period * parts;
+    const ptrdiff_t each = (n + period - 1) / period * parts;
+    const ptrdiff_t adds = w->has_runs ? 0 : each; /* those of runs are expected before */
     if (!(largest < e->largest && largest > e->largest * 0x1p-20) || e->lanes.index != index ||
-        e->lanes.adds + adds > 1 << (52 - EXACT_SLICE_BITS)) {
+        e->lanes.adds + adds > SLICE_ADDS_MOST) {
         exact_flush(w);
         int exponent;
         frexp(largest, &exponent);
@@ -98,6 +108,18 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
     }
     if (lane0 + period > e->lanes.used) e->lanes.used = lane0 + period;
     e->lanes.adds += adds;
+}
+
+/* The terms of a tile of runs: each run's into its alpha's lanes. */
+static void exact_runs(work *w, const char *x, const char *g, ptrdiff_t n, int at_one) {
+    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
+    const prelu_runs *runs = &w->runs;
+    ptrdiff_t r = runs->first, length = runs->left;
+    for (ptrdiff_t i = 0; i < n; i += length, length = runs->length) {
+        if (n - i < length) length = n - i;
+        exact_tile(w, x + i * item, g + i * item, length, r * LANES, LANES, w->lanes.index, at_one);
+        r = r + 1 < runs->alphas ? r + 1 : 0;
+    }
 }
 
 /* ---- one term for each alpha ---- */
@@ -174,6 +196,7 @@ void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane
     const prelu_call *call = w->call;
     const prelu_loops *loops = w->loops;
     const ptrdiff_t n = piece_size(p);
+    const int by_runs = w->has_runs && period != 0;
     const prelu_lanes lanes = {w->sum + lane0, w->correction + lane0, w->partials + lane0};
     const void *alpha = w->each ? input(w, VIEW_ALPHA, at, p, w->of_x)
                                 : (const char *)w->alpha + (size_t)lane0 * (w->wide ? 8 : 4);
@@ -188,7 +211,7 @@ void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane
     int how = at_one | around(w, at, out, VIEW_OUT, NULL, period);
     switch (w->mode) {
     case SUMS:
-        if (w->by_runs) {
+        if (by_runs) {
             loops->backward_runs(x, g, alpha, &w->runs, out, (size_t)n, how, lanes);
         } else if (period) {
             loops->backward_along(x, g, alpha, (size_t)period, out, (size_t)n, how, lanes);
@@ -211,11 +234,13 @@ void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane
         output(w, VIEW_DALPHA, at, p, lanes.partials, call->alpha_dtype);
         break;
     case EXACT:
-        exact_tile(w, x, g, n, lane0, period, index, at_one); /* before dx may overwrite x or dy */
+        /* before dx may overwrite x or dy */
+        if (w->has_runs) exact_runs(w, x, g, n, at_one);
+        else exact_tile(w, x, g, n, lane0, period, index, at_one);
         /* fall through */
     default:
         if (out && w->each) loops->scale_each(x, g, alpha, out, (size_t)n, how);
-        else if (out && w->by_runs)
+        else if (out && by_runs)
             loops->scale_runs(x, g, alpha, &w->runs, out, (size_t)n, how);
         else if (out) loops->scale(x, g, alpha, (size_t)period, out, (size_t)n, how);
     }

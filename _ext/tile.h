@@ -7,11 +7,8 @@
 
 enum {
     LANES_FEW = 1024, /* as many have room on the stack */
-    RUNS_LEAST = 2 * LANES,    /* elements; shorter ones have too few whole groups */
-    RUNS_LEAST_16 = 6 * LANES, /* where groups are shared: 16 bits take longer to widen twice */
-    RUNS_MOST = (ADDS_MOST - 3) * LANES, /* longer ones are walked one by one */
-    RUNS_ALPHAS = LANES_MOST / LANES,
-        PIECE = TILE_BYTES / 8 + LANES /* doubles that hold one, apart as `few` are */
+    RUN_ALPHAS = LANES_MOST / LANES,
+    PIECE = TILE_BYTES / 8 + LANES /* doubles that hold one, apart as `few` are */
 };
 
 typedef struct {
@@ -31,8 +28,7 @@ typedef struct {
     ptrdiff_t rotation;       /* the lane that comes first, so that tiles begin with a line */
     const char *laid_out_for[2]; /* and the alpha and alpha_dot they begin with */
     const void *alpha, *alpha_dot; /* in the compute type */
-    /* runs of one alpha that follow each other, if the call has such (runs.c) */
-    int has_runs, by_runs; /* by_runs: so this tile is computed */
+    int has_runs; /* of one alpha, that follow each other: walked by runs.c */
     prelu_runs runs;
     lane_state lanes;
     ptrdiff_t lanes_most;
@@ -43,7 +39,9 @@ typedef struct {
     double x[PIECE], g[PIECE], out[PIECE], dy[PIECE], of_x[PIECE], factor[2][PIECE];
 } work;
 
-/* One tile. Its alphas run along if `period` is not 0; its first lane is lane0 then. */
+/* One tile. Its alphas run along if `period` is not 0; its first lane is lane0 then. Otherwise it
+ * has one alpha: the first, or among runs number lane0. Whole groups of runs have the period LANES,
+ * for each begins a line if the tile does. */
 void tile(work *w, char *const at[VIEW_OPERANDS], const piece *p, ptrdiff_t lane0,
           ptrdiff_t period, ptrdiff_t index);
 
@@ -70,10 +68,9 @@ int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *p);
  * around the caches, so a long run begins with these. */
 ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n);
 
-/* Can it be walked as runs of one alpha that follow each other? */
+/* Has the call short runs of one alpha that follow each other? runs_walk is for such. */
 int runs_fit(const work *w);
 void runs_walk(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index);
-void runs_flush(work *w);
 
 /* Are these other alphas than the ones that are laid out? From now on they are. */
 int lanes_of_others(work *w, char *const from[VIEW_OPERANDS]);
@@ -93,6 +90,9 @@ void lanes_flush(work *w);
 
 /* Makes as many lanes ready for exact sums, and those that fill up the last group. */
 void exact_clear(exact_work *e, ptrdiff_t lanes);
+
+/* Makes room for as many more additions into each lane of runs. */
+void exact_expect(work *w, ptrdiff_t adds);
 
 /* Moves the slices into the states. */
 void exact_flush(work *w);

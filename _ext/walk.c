@@ -5,7 +5,8 @@
  *     place, any other is gathered first. So there are contiguous loops only.
  * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one
  *     alpha and its sums stay in registers; otherwise alpha is laid out beside the tile and each
- *     lane has its own sums, which are added to those of their alphas when the lanes change.
+ *     lane has its own sums, which are added to those of their alphas when the lanes change. But
+ *     what runs_fit() finds is walked in tiles of many runs, both shorter and longer ones.
  * (c) Large outputs are written around the caches, which saves reading their lines first; only
  *     whole lines can be.
  */
@@ -19,8 +20,7 @@
 enum {
     LANES_SUMS = 48,   /* fewer would wait for their own last sum */
     LANES_SCALE = 192, /* without sums; fewer take longer, since each row has its beginning */
-    RUN_LEAST = 192,   /* shorter runs of one alpha are laid out instead */
-    RUN_LEAST_EXACT = 384 /* each run moves its slices into its alpha's state */
+    RUN_LEAST = 192    /* shorter runs of one alpha are laid out instead */
 };
 
 int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *p) {
@@ -196,7 +196,6 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
     w.laid_out = (piece){{0, 0, 0}};
     w.laid_out_for[0] = w.laid_out_for[1] = NULL;
     w.rotation = w.runs.alphas = 0;
-    w.by_runs = 0;
 
     w.operands = 0;
     for (int o = 0; o < VIEW_OPERANDS; o++)
@@ -207,9 +206,8 @@ void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *
         w.index_stride[k] = view_varies(v, k) ? count : 0;
         if (view_varies(v, k)) count *= v->shape[k];
     }
-    const ptrdiff_t least = mode == EXACT ? RUN_LEAST_EXACT : RUN_LEAST;
-    const int along = view_varies(v, last) || (v->shape[last] < least && last > 0);
-    choose_axes(&w, 1);
+    const int along = view_varies(v, last) || (v->shape[last] < RUN_LEAST && last > 0);
+    choose_axes(&w, 1); /* as runs have them, too */
     w.has_runs = runs_fit(&w);
     if (!w.has_runs && !along) choose_axes(&w, 0);
 

@@ -52,6 +52,7 @@ LAYOUTS = {
     "shared in the middle": ((5, 256, 7), (5, 1, 7), None, 1),
     "small images": ((2, 64, 201), (64,), 1, 0),
     "smaller images, more channels": ((2, 300, 36), (300,), 1, 0),
+    "images of whole groups": ((2, 65, 64), (65,), 1, 0),
 }
 
 
@@ -75,6 +76,31 @@ def test_any_number_of_threads_gives_the_same_bits(threads, layout, dtype):
         assert_same_bits(got[1], scaled(dalpha, times), f"dalpha, {count} threads")
         got = prelu_backward(dy, x, alpha.astype(np.float64), axis=axis, need_dx=False)
         assert_same_bits(got[1], scaled(wide, times), f"float64 dalpha, {count} threads")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=name)
+@pytest.mark.parametrize("layout", ["smaller images, more channels", "images of whole groups"])
+@pytest.mark.parametrize("shift", [0, 1, 7])
+def test_large_images_at_any_address(threads, layout, dtype, shift):
+    """Those that go around the caches, which begin with a line."""
+    shape, alpha_shape, axis, along = LAYOUTS[layout]
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    times = 1 << (-(-ENOUGH // size) - 1).bit_length()
+    block, dy_block, x0, dy0 = repeated(dtype, shape, along, times)
+    x, dy, dx = (np.full(x0.size + 16, np.nan, dtype) for _ in range(3))
+    views = [a[s : s + x0.size].reshape(x0.shape) for a, s in ((x, 3), (dy, 0), (dx, shift))]
+    views[0][...], views[1][...] = x0, dy0
+    alpha = alphas(alpha_shape, dtype)
+    right = reference_prelu_backward(dy_block, block, alpha, axis=axis)
+    threads(1)
+    got = prelu_backward(views[1], views[0], alpha, axis=axis, out=(views[2], None))
+    assert_same_bits(views[2], np.concatenate([right[0]] * times, axis=along))
+    assert_same_bits(got[1], scaled(right[1], times))
+    prelu(views[0], alpha, axis=axis, out=views[2])
+    y = reference_prelu(block, alpha, axis=axis)
+    assert_same_bits(views[2], np.concatenate([y] * times, axis=along))
+    assert np.isnan(dx[:shift]).all()
+    assert np.isnan(dx[shift + x0.size :]).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
