@@ -6,11 +6,11 @@
 #include "tile.h"
 
 enum {
-    RUN_SHORTEST = 2 * LANES,   /* elements; shorter ones have too few whole groups */
-    RUN_SHORTEST_2 = 6 * LANES, /* where lanes of their own would be faster for shorter ones, */
-    SAMPLES_FEW = 8,            /* if there are as many samples to share those lanes */
+    RUN_SHORTEST = 2 * LANES,      /* elements; shorter ones have too few whole groups */
+    RUN_SHORTEST_SLOW = 6 * LANES, /* where they take longer and lanes of their own less, */
+    SAMPLES_FEW = 8,               /* because there are as many samples to share those */
     RUN_LONGEST = (ADDS_MOST - 3) * LANES, /* longer ones are walked one by one */
-    ROW_SHORTEST = 512                     /* of one with a gap after it */
+    ROW_SHORTEST = 512                     /* elements of a row that has a gap after it */
 };
 
 int runs_fit(const work *w) {
@@ -19,9 +19,8 @@ int runs_fit(const work *w) {
     /* Groups of two runs take longer: for 16 bits, whose sums are in double there, and beside lanes
      * that are few enough for the first cache. So do exact sums, which are moved into each state. */
     const int shared = n[2] % LANES != 0, few = n[1] * n[2] <= LANES_FEW;
-    const int slow = w->mode == EXACT ||
-                     (shared && (few || item_size[w->call->x_dtype] == 2));
-    const ptrdiff_t least = slow && n[0] >= SAMPLES_FEW ? RUN_SHORTEST_2 : RUN_SHORTEST;
+    const int slow = w->mode == EXACT || (shared && (few || item_size[w->call->x_dtype] == 2));
+    const ptrdiff_t least = slow && n[0] >= SAMPLES_FEW ? RUN_SHORTEST_SLOW : RUN_SHORTEST;
     if (w->mode == TERMS || data[VIEW_ALPHA_DOT]) return 0;
     if (n[1] == 1 || w->tile_index_stride[1] == 0 || w->tile_index_stride[2] != 0) return 0;
     if (n[2] < least || n[2] > RUN_LONGEST) return 0;
