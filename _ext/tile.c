@@ -54,11 +54,14 @@ void exact_flush(work *w) {
     exact_count(w, EXACT_SLICES * LANES_MOST);
 }
 
+/* How many numbers of double a term is: a float64 product has a low part, 53 bits further down. */
+static int parts_of_term(const work *w) { return w->call->x_dtype == PRELU_F64 ? 2 : 1; }
+
 /* Room also for what was expected before and comes after the slices have moved. */
 void exact_expect(work *w, ptrdiff_t adds) {
-    const int parts = w->call->x_dtype == PRELU_F64 ? 2 : 1;
-    if (w->exact->lanes.adds + 2 * parts * adds > SLICE_ADDS_MOST) exact_flush(w);
-    w->exact->lanes.adds += parts * adds;
+    const ptrdiff_t each = parts_of_term(w) * adds;
+    if (w->exact->lanes.adds + 2 * each > SLICE_ADDS_MOST) exact_flush(w);
+    w->exact->lanes.adds += each;
 }
 
 /* The terms of a tile, whose first lane is lane0 of those that are laid out. */
@@ -83,9 +86,9 @@ static void exact_tile(work *w, const void *x, const void *g, ptrdiff_t n, ptrdi
         return;
     }
 
-    /* The slices move when the terms leave them or are so small that they would not be taken. A
-     * float64 product has a low part, 53 bits further down: the second and third slice's. */
-    const int parts = dtype == PRELU_F64 ? 2 : 1;
+    /* The slices move when the terms leave them or are so small that they would not be taken. A low
+     * part is the second and third slice's. */
+    const int parts = parts_of_term(w);
     const ptrdiff_t each = (n + period - 1) / period * parts;
     const ptrdiff_t adds = w->has_runs ? 0 : each; /* those of runs are expected before */
     if (!(largest < e->largest && largest > e->largest * 0x1p-20) || e->lanes.index != index ||

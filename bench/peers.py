@@ -468,9 +468,9 @@ def order(case):
     return DTYPES.index(dtype), LAYOUTS.index(layout), OPS.index(op)
 
 
-def first(rows, cpus, least=2**20):
-    """Say in how many cases of `least` bytes and more we are first, and who else is."""
-    cases = {key[1:5] for key, row in rows.items() if key[0] == cpus and row["bytes"] >= least}
+def places(rows, cpus):
+    """Say in how many cases of 1 MiB and more we are first, and who else is."""
+    cases = {key[1:5] for key, row in rows.items() if key[0] == cpus and row["bytes"] >= 2**20}
     others = []
     for case in sorted(cases, key=lambda case: (order(case), bytes_of(case[2]))):
         own = rows[(cpus, *case, "prelu_array")]["GB/s"]
@@ -479,7 +479,8 @@ def first(rows, cpus, least=2**20):
         if speeds[best] > own:
             others.append(f"{', '.join(case)}: {best} by {speeds[best] / own - 1:.0%}")
     count = f"{len(cases) - len(others)} of {len(cases)}"
-    return f"prelu_array is first in {count} rows of 1 MiB and more; not in {'; '.join(others)}."
+    but = f"; not in {'; '.join(others)}" if others else ""
+    return f"prelu_array is first in {count} rows of 1 MiB and more{but}."
 
 
 def markdown(path, size):
@@ -499,7 +500,7 @@ def markdown(path, size):
             text = [f"{cell['GB/s']:.1f}" if cell else "" for cell in cells]
             lines.append(f"| {key[0]}, {key[1]}, {key[3]} | {' | '.join(text)} |")
         lines.append("")
-        lines += [first(rows, cpus), ""]
+        lines += [places(rows, cpus), ""]
     some = next(iter(rows.values()))
     versions = {row["peer"]: row["version"] for row in rows.values() if row["version"]}
     commits = " and ".join(dict.fromkeys(row["commit"] for row in rows.values()))
