@@ -58,7 +58,7 @@ class BuildWithFlags(build_ext):
         return True
 
 
-sources = ["_cpu.pyx", "engine.c", "walk.c", "runs.c", "lanes.c", "tile.c"]
+sources = ["_cpu.pyx", "dalpha.c", "parallel.c", "threads.c", "walk.c", "lanes.c", "dispatch.c"]
 sources += ["loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
 cpu = Extension(
     "prelu_array._cpu",

@@ -45,36 +45,25 @@ cdef extern from "view.h" nogil:
         char *data[8]
     int view_fit_alpha(int, const Py_ssize_t *, int, const Py_ssize_t *, int, const int *, int *)
     void view_canonical(prelu_view *)
-    int view_varies(const prelu_view *, int)
-    Py_ssize_t view_alphas(const prelu_view *)
-    void view_narrow(prelu_view *, int, Py_ssize_t, Py_ssize_t)
-    Py_ssize_t view_size(const prelu_view *)
 
-cdef extern from "engine.h" nogil:
-    enum:
-        PRELU_MOST_ALPHAS
+cdef extern from "call.h" nogil:
     ctypedef struct prelu_call:
         prelu_view view
         int x_dtype
         int alpha_dtype
         int at_one
         int stream
+        int in_place
         int partial
-    ctypedef struct prelu_sums:
-        Py_ssize_t n
+        int threads
     const char *prelu_instruction_set()
     int prelu_select_instruction_set(const char *)
-    void prelu_call_copy(prelu_call *, const prelu_call *)
+
+cdef extern from "dalpha.h" nogil:
     void prelu_round(double, int, void *)
     void prelu_scale(const prelu_call *)
-    int prelu_backward(const prelu_call *, int)
-    int prelu_sums_new(prelu_sums *, Py_ssize_t)
-    void prelu_sums_free(prelu_sums *)
-    void prelu_sums_of(const prelu_call *, prelu_sums *)
-    void prelu_sums_add(prelu_sums *, const prelu_sums *)
-    int prelu_finish(const prelu_call *, prelu_sums *)
+    void prelu_backward(const prelu_call *)
     int prelu_state_limbs(int)
-    void prelu_carry(cnp.int64_t *, int)
     void prelu_round_state(const cnp.int64_t *, int, int, void *)
 
 prelu_select_instruction_set(NULL)
@@ -301,161 +290,24 @@ cdef object writable(object out):
 
 # ---- calls ----
 
-cdef class Piece:
-    """A part of a call, for a thread."""
-    cdef prelu_call call
-    cdef prelu_sums sums
-    cdef int task  # what to do: SCALE, SUMS or BACKWARD
-    cdef int inputs_change
-    cdef bint done
-
-    def __dealloc__(self):
-        prelu_sums_free(&self.sums)
-
-    def __call__(self):
-        with nogil:
-            if self.task == SCALE:
-                prelu_scale(&self.call)
-            elif self.task == SUMS:
-                prelu_sums_of(&self.call, &self.sums)
-            else:
-                self.done = prelu_backward(&self.call, self.inputs_change)
-
-
-cdef enum:
-    SCALE
-    SUMS
-    BACKWARD
-
-
-cdef int cut_axis(const prelu_view *v, bint varying) noexcept:
-    """The outermost axis to cut among threads: long enough if there is one, else the longest."""
-    cdef int k, best = -1
-    for k in range(v.axes):
-        if varying and not view_varies(v, k):
-            continue
-        if best < 0 or v.shape[k] > v.shape[best]:
-            best = k
-        if v.shape[k] >= 64:
-            return k
-    return best
-
-
-cdef list cut(const prelu_call *call, int axis, int task, int inputs_change, int threads,
-              Py_ssize_t size):
-    """Pieces for threads: several for each, but one where each has its own states."""
-    cdef Piece piece
-    cdef Py_ssize_t length = call.view.shape[axis]
-    cdef bint costly = call.partial and not view_varies(&call.view, axis)
-    cdef Py_ssize_t most = threads if costly else min(4 * threads, size // THREADS_FROM)
-    cdef Py_ssize_t each = (length + most - 1) // most
-    cdef Py_ssize_t first
-    if length > 1 << 20:
-        each = (each + 1023) // 1024 * 1024
-    pieces = []
-    for first in range(0, length, each):
-        piece = Piece()
-        prelu_call_copy(&piece.call, call)
-        view_narrow(&piece.call.view, axis, first, min(each, length - first))
-        piece.task = task
-        piece.inputs_change = inputs_change
-        piece.done = True
-        pieces.append(piece)
-    return pieces
-
-
-cdef int threads_for(Py_ssize_t size) except -1:
-    cdef Py_ssize_t most = size // THREADS_FROM
-    if most < 2:
-        return 1
-    return min(<Py_ssize_t>_threads.get_num_threads(), most)
-
-
-cdef int run_scale(prelu_call *call, Py_ssize_t size) except -1:
-    cdef int threads = threads_for(size)
-    if threads > 1:
-        _threads.run(cut(call, cut_axis(&call.view, False), SCALE, 0, threads, size))
-    elif size >= RELEASE_FROM:
-        with nogil:
-            prelu_scale(call)
-    else:
-        prelu_scale(call)
-    return 0
-
-
-cdef int run_backward(prelu_call *call, int inputs_change, Py_ssize_t size) except -1:
-    cdef int threads = threads_for(size), axis, done = 1
-    cdef Piece piece, other
-    cdef Py_ssize_t alphas
-    if threads > 1:
-        alphas = view_alphas(&call.view)
-        axis = cut_axis(&call.view, alphas > PRELU_MOST_ALPHAS)
-        if view_varies(&call.view, axis):  # each piece has its own alphas
-            pieces = cut(call, axis, BACKWARD, inputs_change, threads, size)
-            _threads.run(pieces)
-            for piece in pieces:
-                done &= piece.done
-            if not done:
-                raise MemoryError
-            return 0
-        if not inputs_change:
-            pieces = cut(call, axis, SUMS, 0, threads, size)
-            for piece in pieces:
-                if not prelu_sums_new(&piece.sums, alphas):
-                    raise MemoryError
-            _threads.run(pieces)
-            piece = pieces[0]
-            for other in pieces[1:]:
-                prelu_sums_add(&piece.sums, &other.sums)
-            with nogil:
-                done = prelu_finish(call, &piece.sums)
-            if not done:
-                raise MemoryError
-            return 0
-    if size >= RELEASE_FROM:
-        with nogil:
-            done = prelu_backward(call, inputs_change)
-    else:
-        done = prelu_backward(call, inputs_change)
-    if not done:
-        raise MemoryError
-    return 0
-
-
-cdef int run_partial(prelu_call *call, cnp.ndarray state, Py_ssize_t size) except -1:
-    """Adds to `state`, which is zero: each piece to its own alphas, or to a state of its own."""
-    cdef int threads = threads_for(size)
-    cdef int axis = cut_axis(&call.view, view_alphas(&call.view) > PRELU_MOST_ALPHAS)
-    cdef Piece piece
-    cdef cnp.ndarray states
-    cdef Py_ssize_t k
-    cdef int limbs = prelu_state_limbs(call.x_dtype)
-    call.partial = True
-    if threads == 1 or view_varies(&call.view, axis):
-        return run_backward(call, 0, size)
-    pieces = cut(call, axis, BACKWARD, 0, threads, size)
-    states = np.zeros((len(pieces), *np.shape(state)), np.int64)
-    for k, piece in enumerate(pieces):
-        piece.call.view.data[VIEW_DALPHA] = (<char *>cnp.PyArray_DATA(states)
-                                             + k * cnp.PyArray_NBYTES(state))
-    _threads.run(pieces)
-    for piece in pieces:
-        if not piece.done:
-            raise MemoryError
-    np.add.reduce(states, axis=0, out=state)
-    for k in range(cnp.PyArray_SIZE(state) // limbs):
-        prelu_carry(<cnp.int64_t *>cnp.PyArray_DATA(state) + k * limbs, call.x_dtype)
-    return 0
-
-
-cdef int finish_call(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one) except -1:
+cdef int run(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
+             void (*what)(const prelu_call *) noexcept nogil) except -1:
+    """Completes a call and runs it."""
+    cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
-    # a group of 16 bits is but half a line, and gains nothing from the tiles that fit whole lines
-    call.stream = cnp.PyArray_NBYTES(x) >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
-    call.partial = False
+    # a group of 16 bits is but half a line, and gains nothing from whole lines
+    call.stream = size >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
+    call.threads = 1
+    if size >= 2 * THREADS_FROM:
+        call.threads = min(<Py_ssize_t>_threads.get_num_threads(), size // THREADS_FROM)
     view_canonical(&call.view)
+    if size >= RELEASE_FROM:
+        with nogil:
+            what(call)
+    else:
+        what(call)
     return 0
 
 
@@ -463,6 +315,7 @@ def forward(object x, object alpha, object axis, object out):
     """y. See `prelu_array.prelu`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
+    call.in_place = call.partial = False
     cdef cnp.ndarray x_ = as_usual(x, "x")
     cdef cnp.ndarray alpha_ = as_alpha(alpha, x_)
     cdef cnp.ndarray y
@@ -479,8 +332,7 @@ def forward(object x, object alpha, object axis, object out):
         add_operand(&call.view, VIEW_X, x_)
         add_operand(&call.view, VIEW_OUT, y)
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
-        finish_call(&call, x_, alpha_, False)
-        run_scale(&call, cnp.PyArray_NBYTES(x_))
+        run(&call, x_, alpha_, False, prelu_scale)
     if out is None:
         return y
     if out is not y:
@@ -493,11 +345,12 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
     """(dx, dalpha). See `prelu_array.prelu_backward`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
+    call.in_place = call.partial = False
     cdef cnp.ndarray dy_ = as_usual(dy, "dy")
     cdef cnp.ndarray x_ = as_usual(x, "x")
     cdef cnp.ndarray alpha_
     cdef object dx = None, dalpha = None, dx_out = None, dalpha_out = None
-    cdef bint inputs_change = False
+    cdef bint in_place = False
     check_like(dy_, "dy", x_, "x")
     alpha_ = as_alpha(alpha, x_)
     place_alpha(x_, alpha_, axis, where)
@@ -519,7 +372,9 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
         x_ = apart_from(apart_from(x_, dx, True), dalpha, in_step)
         dy_ = apart_from(apart_from(dy_, dx, True), dalpha, in_step)
         alpha_ = apart_from(apart_from(alpha_, dx, in_step), dalpha, True)
-        inputs_change = dx is not None and (overlap(dx, x_) or overlap(dx, dy_))
+        in_place = dx is not None and (overlap(dx, x_) or overlap(dx, dy_))
+        if in_place:  # dx is written last
+            alpha_ = apart_from(alpha_, dalpha, False)
     if need_dx and dx is None:
         dx = new_like(x_)
     if need_dalpha and dalpha is None:
@@ -537,11 +392,8 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
             add_operand(&call.view, VIEW_OUT, dx)
         if need_dalpha:
             add_alpha(&call.view, VIEW_DALPHA, dalpha, where)
-        finish_call(&call, x_, alpha_, at_one)
-        if need_dalpha:
-            run_backward(&call, inputs_change, cnp.PyArray_NBYTES(x_))
-        else:
-            run_scale(&call, cnp.PyArray_NBYTES(x_))
+        call.in_place = in_place
+        run(&call, x_, alpha_, at_one, prelu_backward if need_dalpha else prelu_scale)
 
     if dx_out is not None and dx_out is not dx:
         dx_out[...] = dx
@@ -556,6 +408,7 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
+    call.in_place = call.partial = False
     cdef cnp.ndarray dy_ = as_usual(dy, "dy")
     cdef cnp.ndarray x_ = as_usual(x, "x")
     cdef cnp.ndarray alpha_, state
@@ -572,8 +425,8 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
         add_alpha(&call.view, VIEW_DALPHA, state[..., 0], where)
         if need_dx:
             add_operand(&call.view, VIEW_OUT, dx)
-        finish_call(&call, x_, alpha_, at_one)
-        run_partial(&call, state, cnp.PyArray_NBYTES(x_))
+        call.partial = True
+        run(&call, x_, alpha_, at_one, prelu_backward)
     return dx, state
 
 
@@ -602,6 +455,7 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
     """y_dot. See `prelu_array.prelu_jvp`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
+    call.in_place = call.partial = False
     cdef cnp.ndarray x_ = as_usual(x, "x")
     cdef cnp.ndarray alpha_ = as_alpha(alpha, x_)
     cdef cnp.ndarray x_dot_ = as_usual(x_dot, "x_dot")
@@ -618,8 +472,7 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
         add_operand(&call.view, VIEW_OUT, y_dot)
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         add_alpha(&call.view, VIEW_ALPHA_DOT, alpha_dot_, where)
-        finish_call(&call, x_, alpha_, at_one)
-        run_scale(&call, cnp.PyArray_NBYTES(x_))
+        run(&call, x_, alpha_, at_one, prelu_scale)
     return y_dot
 
 
@@ -628,6 +481,7 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
+    call.in_place = call.partial = False
     cdef cnp.ndarray ddx_ = as_usual(ddx, "ddx")
     cdef cnp.ndarray dy_ = as_usual(dy, "dy")
     cdef cnp.ndarray x_ = as_usual(x, "x")
@@ -651,6 +505,5 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         add_alpha(&call.view, VIEW_ALPHA_DOT, ddalpha_, where)
         add_alpha(&call.view, VIEW_DALPHA, of_alpha, where)
-        finish_call(&call, x_, alpha_, at_one)
-        run_backward(&call, 0, cnp.PyArray_NBYTES(x_))
+        run(&call, x_, alpha_, at_one, prelu_backward)
     return of_dy, of_x, of_alpha

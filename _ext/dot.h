@@ -17,6 +17,7 @@
 #ifndef PRELU_DOT_H
 #define PRELU_DOT_H
 
+#include "accumulate.h"
 #include "exact_sum.h"
 
 #include <float.h>
@@ -25,11 +26,6 @@ static inline uint64_t double_bits(double v) {
     uint64_t u;
     memcpy(&u, &v, sizeof u);
     return u;
-}
-
-static inline double two_sum_error(double a, double b, double sum) {
-    const double z = sum - a;
-    return (a - (sum - z)) + (b - z);
 }
 
 /* With products that are exact, one rounding; fma() is a call where the machine has none. */

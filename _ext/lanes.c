@@ -1,150 +1,115 @@
-/* Design: where alphas run along a tile, each lane has its own sums. Here alpha is laid out for the
- * lanes, and their sums are added to those of their alphas when the lanes change.
+/* Design: a pattern of alphas is repeated until it has LANES_USUAL lanes, and its first LANES lanes
+ * stand once more behind it, for the group that passes its end. Each lane has its own sums; they are
+ * added to those of their alphas after ADDS_MOST additions, and at the end of a band.
  */
-#include "tile.h"
+#include "lanes.h"
 
-/* ---- sums ---- */
-
-/* The next alphas' sums, in a loop that the compiler can vectorise. */
-static void sums_add_row(prelu_sums *sums, ptrdiff_t first, ptrdiff_t n, const double *restrict s,
-                         const double *restrict c, const double *restrict t) {
-    double *restrict high = sums->high + first, *restrict low = sums->low + first;
-    double *restrict partials = sums->partials + first;
-    for (ptrdiff_t i = 0; i < n; i++)
-        sums_add_one(&(prelu_sums){1, high + i, low + i, partials + i}, 0, s[i], c[i], t[i]);
-}
-
-/* Adds up `parts` parts of n lanes, that follow each other, into the first: by halves, so that few
- * roundings lie on top of each other. */
-static void fold(double *restrict sum, double *restrict correction, double *restrict partials,
-                 ptrdiff_t n, ptrdiff_t parts) {
-    while (parts > 1) {
-        const ptrdiff_t half = (parts + 1) / 2, far = half * n;
-        for (ptrdiff_t i = 0; i < (parts - half) * n; i++) {
-            const double a = sum[i], b = sum[i + far], s = a + b, z = s - a;
-            correction[i] += correction[i + far] + ((a - (s - z)) + (b - z));
-            sum[i] = s;
-            partials[i] += partials[i + far];
-        }
-        parts = half;
+/* Alphas of a band, in the compute type: contiguous and in it already, or converted to `to`. */
+static const void *lay_out(lanes_state *s, int which, const char *from, int alpha_dtype, int dtype,
+                           double *to) {
+    const int second = s->job == JVP || s->job == DOUBLE;
+    const size_t item = (size_t)item_size[alpha_dtype], wide = second || dtype == PRELU_F64 ? 8 : 4;
+    const prelu_loops *convert = prelu_loops_of(alpha_dtype);
+    const ptrdiff_t n[BLOCK_AXES] = {1, s->band[1], s->segments ? 1 : s->band[2],
+                                     s->segments ? 1 : s->band[3]};
+    const ptrdiff_t *stride = s->stride[which];
+    char raw[LANES_MOST * sizeof(double)];
+    ptrdiff_t dense[BLOCK_AXES];
+    if (contiguous_from(n, stride, (ptrdiff_t)item) > 0) {
+        contiguous_strides(dense, n, (ptrdiff_t)item);
+        copy_block(raw, dense, from, stride, n, (ptrdiff_t)item);
+        from = raw;
     }
-}
-
-/* The last `by` of n numbers come first; `by` is less than a line has. */
-static void rotate(double *lanes, ptrdiff_t n, ptrdiff_t by) {
-    double last[LINE / 2];
-    memcpy(last, lanes + n - by, (size_t)by * sizeof *lanes);
-    memmove(lanes + by, lanes, (size_t)(n - by) * sizeof *lanes);
-    memcpy(lanes, last, (size_t)by * sizeof *lanes);
-}
-
-void lanes_flush(work *w) {
-    lane_state *l = &w->lanes;
-    if (l->used == 0) return;
-    if (w->rotation) {
-        rotate(w->sum, l->used, w->rotation);
-        rotate(w->correction, l->used, w->rotation);
-        rotate(w->partials, l->used, w->rotation);
-    }
-    const ptrdiff_t *n = w->laid_out.n, *step = w->tile_index_stride, row = n[1] * n[2];
-    fold(w->sum, w->correction, w->partials, row, l->used / row);
-    for (ptrdiff_t b = 0; b < n[1]; b++) {
-        double *s = w->sum + b * n[2], *c = w->correction + b * n[2];
-        double *t = w->partials + b * n[2];
-        const ptrdiff_t first = l->index + b * step[1];
-        if (step[2] == 0) fold(s, c, t, 1, n[2]);
-        sums_add_row(w->sums, first, step[2] == 0 ? 1 : n[2], s, c, t);
-    }
-    l->used = l->adds = 0;
-}
-
-/* ---- alphas ---- */
-
-int lanes_of_others(work *w, char *const from[VIEW_OPERANDS]) {
-    const int same = w->laid_out_for[0] == from[VIEW_ALPHA] &&
-                     w->laid_out_for[1] == from[VIEW_ALPHA_DOT];
-    w->laid_out_for[0] = from[VIEW_ALPHA];
-    w->laid_out_for[1] = from[VIEW_ALPHA_DOT];
-    return !same;
-}
-
-void lanes_one(work *w, char *const from[VIEW_OPERANDS]) {
-    if (!lanes_of_others(w, from)) return;
-    const prelu_loops *convert = loops_of(w->call->alpha_dtype, w->wide);
-    convert->widen(from[VIEW_ALPHA], w->alpha_lanes[0], 1);
-    if (from[VIEW_ALPHA_DOT]) convert->widen(from[VIEW_ALPHA_DOT], w->alpha_lanes[1], 1);
-    w->alpha = w->alpha_lanes[0];
-    w->alpha_dot = w->alpha_lanes[1];
-}
-
-/* Alpha, or alpha_dot, for the lanes of rows side by side, in the compute type: where it is. */
-static const void *lay_out_alpha(work *w, int operand, const char *alpha, const piece *p) {
-    const int dtype = w->call->alpha_dtype;
-    const ptrdiff_t item = (ptrdiff_t)item_size[dtype], row = p->n[1] * p->n[2];
-    const ptrdiff_t *stride = w->stride[operand];
-    const size_t wide = w->wide ? sizeof(double) : sizeof(float);
-    const prelu_loops *convert = loops_of(dtype, w->wide);
-    const piece one_row = {{1, p->n[1], p->n[2]}};
-    char *to = (char *)w->alpha_lanes[operand == VIEW_ALPHA_DOT];
-    const int plain = (size_t)item == wide && w->call->x_dtype != PRELU_BF16; /* any_nan */
-    if (plain && p->n[0] == 1 && !w->rotation && is_one_run(&one_row, stride, item)) return alpha;
-    if (is_one_run(&one_row, stride, item)) {
-        convert->widen(alpha, to, (size_t)row);
-    } else {
-        for (ptrdiff_t b = 0; b < p->n[1]; b++) {
-            const char *first = alpha + b * stride[1];
-            char *lanes = to + (size_t)(b * p->n[2]) * wide;
-            for (ptrdiff_t c = 0; c < p->n[2]; c += LANES_FEW) {
-                const ptrdiff_t n = p->n[2] - c < LANES_FEW ? p->n[2] - c : LANES_FEW;
-                char raw[LANES_FEW * sizeof(double)];
-                copy_row(raw, item, first + c * stride[2], stride[2], n, item);
-                convert->widen(raw, lanes + (size_t)c * wide, (size_t)n);
-            }
-        }
-    }
-    for (ptrdiff_t a = 1; a < p->n[0]; a++)
-        memcpy(to + (size_t)(a * row) * wide, to, (size_t)row * wide);
-    if (w->rotation) { /* the first of them last */
-        char first[LINE / 2 * sizeof(double)];
-        const size_t all = (size_t)(p->n[0] * row) * wide, by = (size_t)w->rotation * wide;
-        memcpy(first, to, by);
-        memmove(to, to + by, all - by);
-        memcpy(to + all - by, first, by);
+    if (wide == 8) convert->widen_double(from, to, s->pattern);
+    else convert->widen(from, to, s->pattern);
+    for (ptrdiff_t i = s->pattern; i < s->period + LANES && !s->segments;) {
+        const ptrdiff_t left = s->period + LANES - i, m = i < left ? i : left;
+        memcpy((char *)to + (size_t)i * wide, to, (size_t)m * wide);
+        i += m;
     }
     return to;
 }
 
-void lanes_lay_out(work *w, char *const from[VIEW_OPERANDS], const piece *p, ptrdiff_t rotation,
-                   ptrdiff_t index) {
-    const int moved = memcmp(p, &w->laid_out, sizeof *p) != 0 || rotation != w->rotation;
-    if (w->lanes.used && (moved || w->lanes.index != index)) lanes_flush(w);
-    if (w->exact && (moved || w->exact->lanes.index != index)) exact_flush(w);
-    w->rotation = rotation;
-    if (!w->each && (lanes_of_others(w, from) || moved)) {
-        w->alpha = lay_out_alpha(w, VIEW_ALPHA, from[VIEW_ALPHA], p);
-        if (from[VIEW_ALPHA_DOT])
-            w->alpha_dot = lay_out_alpha(w, VIEW_ALPHA_DOT, from[VIEW_ALPHA_DOT], p);
-    }
-    if (moved && w->exact) {
-        exact_clear(w->exact, piece_size(p));
-        const ptrdiff_t row = p->n[1] * p->n[2], *steps = w->tile_index_stride;
-        for (ptrdiff_t i = 0; i < piece_size(p); i++) {
-            const ptrdiff_t lane = (i + rotation) % row;
-            w->exact->lane_index[i] = lane / p->n[2] * steps[1] + lane % p->n[2] * steps[2];
-        }
-    }
-    w->laid_out = *p;
-    w->lanes.index = index;
+static void clear(lanes_state *s) {
+    for (int k = 0; k < PARTS; k++)
+        memset(s->part[k], 0, (size_t)(s->period + LANES) * sizeof(double));
+    s->adds = 0;
 }
 
-void lanes_expect(work *w, ptrdiff_t adds) {
-    if (w->lanes.adds + adds > ADDS_MOST) lanes_flush(w);
-    if (w->lanes.used == 0) {
-        w->lanes.used = piece_size(&w->laid_out);
-        const size_t bytes = (size_t)(w->lanes.used + LANES) * sizeof(double);
-        memset(w->sum, 0, bytes);
-        memset(w->correction, 0, bytes);
-        memset(w->partials, 0, bytes);
+void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int segments,
+                 const ptrdiff_t *band, const ptrdiff_t *at, const char *alpha,
+                 const char *alpha_dot, ptrdiff_t index) {
+    s->loops = prelu_loops_of(dtype);
+    s->job = job;
+    s->item = item_size[dtype];
+    s->segments = segments;
+    s->index = index;
+    memcpy(s->band, band, sizeof s->band);
+    s->pattern = segments ? band[1] : band[1] * band[2] * band[3];
+    /* repeated as often as there are rows, and as makes enough lanes */
+    ptrdiff_t repeat = segments ? 1 : (LANES_USUAL + s->pattern - 1) / s->pattern;
+    while (repeat > 1 && (repeat - 1) * s->pattern >= LANES && 4 * repeat > band[0]) repeat--;
+    s->period = repeat * s->pattern;
+    for (int k = 1; k < BLOCK_AXES; k++) {
+        alpha += at[k] * s->stride[0][k];
+        if (alpha_dot) alpha_dot += at[k] * s->stride[1][k];
     }
-    w->lanes.adds += adds;
+    s->alpha = lay_out(s, 0, alpha, call->alpha_dtype, dtype, s->alphas[0]);
+    s->alpha_dot =
+        alpha_dot ? lay_out(s, 1, alpha_dot, call->alpha_dtype, dtype, s->alphas[1]) : NULL;
+    s->adds = 0;
+    if (segments || !s->sums) return;
+    for (int k = 0; k < PARTS; k++) s->lanes.part[k] = s->part[k];
+    clear(s);
+}
+
+void lanes_of_segments(const lanes_state *s, prelu_tile *t, ptrdiff_t first) {
+    const size_t wide =
+        s->job == JVP || s->job == DOUBLE || s->loops == prelu_loops_of(PRELU_F64) ? 8 : 4;
+    t->alpha = (const char *)s->alpha + (size_t)first * wide;
+    if (s->alpha_dot) t->alpha_dot = (const char *)s->alpha_dot + (size_t)first * wide;
+    for (int k = 0; k < PARTS && s->sums; k++)
+        t->sums.part[k] = s->sums->part[k] + s->index + first * s->index_stride[1];
+}
+
+void lanes_end(lanes_state *s) {
+    if (s->segments || !s->sums || s->adds == 0) return;
+    const ptrdiff_t *n = s->band, end = s->period + LANES;
+    for (ptrdiff_t first = 0; first < end; first += s->pattern) /* at last the lanes that wrap */
+        for (ptrdiff_t i = 0, lane = first; i < n[1] && lane < end; i++)
+            for (ptrdiff_t j = 0; j < n[2] && lane < end; j++, lane += n[3]) {
+                prelu_sums to;
+                for (int k = 0; k < PARTS; k++)
+                    to.part[k] = s->sums->part[k] + s->index + i * s->index_stride[1] +
+                                 j * s->index_stride[2];
+                s->loops->add(&to, s->index_stride[3], &s->lanes, lane,
+                              end - lane < n[3] ? end - lane : n[3], s->adds, s->job);
+            }
+    clear(s);
+}
+
+void lanes_run(lanes_state *s, prelu_tile *t, void (*loop)(const prelu_tile *)) {
+    t->alpha = s->alpha;
+    t->alpha_dot = s->alpha_dot;
+    t->sums = s->lanes;
+    t->period = s->period;
+    if (!s->sums) {
+        loop(t);
+        return;
+    }
+    const prelu_tile all = *t;
+    const ptrdiff_t item = s->item, most = t->rows > 1 ? t->n : (ADDS_MOST - 2) * s->period;
+    for (ptrdiff_t i = 0; i < all.n; i += t->n) {
+        t->n = all.n - i < most ? all.n - i : most;
+        t->x = (const char *)all.x + i * item;
+        t->g = (const char *)all.g + i * item;
+        t->u = (const char *)all.u + i * item;
+        t->w = (const char *)all.w + i * item;
+        if (all.out) t->out = (char *)all.out + i * item;
+        if (all.of_x) t->of_x = (char *)all.of_x + i * item;
+        const ptrdiff_t adds = t->rows > 1 ? t->rows : (t->n + s->period - 1) / s->period + 1;
+        if (s->adds + adds > ADDS_MOST) lanes_end(s);
+        loop(t);
+        s->adds += adds;
+    }
 }

@@ -1,7 +1,14 @@
-/* The table of loops: what the tile driver calls, one entry for each dtype of x and compute type. */
+/* The table of loops: for each dtype of x, how a tile is computed.
+ *
+ * Two shapes of loops, each in every job below:
+ *   segments  each alpha is for `length` elements in a row, then comes the next one
+ *   lanes     alphas are a pattern along memory: one lane each, again and again
+ * and `each`, where alpha is an array like x.
+ */
 #ifndef PRELU_LOOPS_H
 #define PRELU_LOOPS_H
 
+#include "accumulate.h"
 #include "dtypes.h"
 
 /* gcc and clang can compile one file for a newer instruction set than the rest; others get the
@@ -19,80 +26,62 @@
 #define PRELU_TARGET_END _Pragma("GCC pop_options")
 #endif
 
-#define EXACT_SLICES 3
-#define EXACT_SLICE_BITS 41 /* of the 52 a sum has: 2^11 numbers fit */
-
-/* Sums of one run, or one lane of sums of many columns: the sum of the terms; its correction, in
- * the loops only where dalpha is float64; and the sum of |partial sum|. The last bounds the error:
- * each addition errs by at most half a unit in the last place of its result. */
-typedef struct {
-    double *sum, *correction, *partials;
-} prelu_lanes;
-
-/* Runs of one alpha that follow each other, each of `length` elements; after the last alpha comes
- * the first. A loop begins in a run of alpha `first` with `left` elements left. */
-typedef struct {
-    ptrdiff_t length, alphas, first, left;
-} prelu_runs;
-
-/* What the second order needs: u is x_dot or ddx, alpha_dot may be ddalpha. `out` gets y_dot or
- * the cotangent of dy. With dy also `of_x` that of x; and for that of alpha `lanes` the sums, as in
- * the backward, or where they are NULL two factors, whose products summed as x * dy are (x > 0 the
- * identity branch) give it. */
-typedef struct {
-    const void *x, *u, *dy, *alpha, *alpha_dot;
-    void *out, *of_x, *factor[2];
-    prelu_lanes lanes;
-} prelu_second;
-
-/* How a loop computes. */
+/* What a loop does with each element; integers have SCALE alone. */
 enum {
-    AT_ONE = 1, /* x = 0 is on the identity branch */
-    AROUND = 2  /* around the caches; where alphas run along, each row of the outputs begins a line */
+    SCALE,  /* out = identity ? g : alpha * g */
+    SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
+    EXACT,  /* exact sums of the terms */
+    JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
+    DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
+    JOBS
+};
+
+enum {
+    ADDS_MOST = 256, /* to a lane before it is added to its alpha's sum: its bound grows with them */
+    LINE = 64        /* bytes */
 };
 
 typedef struct {
-    /* out = identity ? g : alpha * g over n elements. `period` 0: alpha is one number; else that
-     * many alphas run along, again and again. */
-    void (*scale)(const void *x, const void *g, const void *alpha, size_t period, void *out,
-                  size_t n, int how);
-    /* The same in one pass with the sum of the terms: the whole run's, into lanes[0]; or, with
-     * alphas that run along, added to the lanes of the period. `out` may be NULL in both. */
-    void (*backward_run)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                         int how, prelu_lanes lanes);
-    void (*backward_along)(const void *x, const void *g, const void *alpha, size_t period,
-                           void *out, size_t n, int how, prelu_lanes lanes);
-    /* The same over runs, in whole groups; each alpha has LANES lanes. */
-    void (*scale_runs)(const void *x, const void *g, const void *alpha, const prelu_runs *runs,
-                       void *out, size_t n, int how);
-    void (*backward_runs)(const void *x, const void *g, const void *alpha, const prelu_runs *runs,
-                          void *out, size_t n, int how, prelu_lanes lanes);
-    /* The same where each alpha has one element, but another dtype than x: its term goes into
-     * lanes.sum, the error of a float64 product into lanes.correction. */
-    void (*backward_terms)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                           int how, prelu_lanes lanes);
-    /* Where each alpha has one element and x's dtype: scale, and the backward with the term
-     * rounded. */
-    void (*scale_each)(const void *x, const void *g, const void *alpha, void *out, size_t n,
-                       int how);
-    void (*backward_each)(const void *x, const void *g, const void *alpha, void *out,
-                          void *dalpha, size_t n, int how);
-    void (*second_order)(const prelu_second *second, size_t period, size_t n, int how);
-    /* The terms themselves, exactly: high + low (low only where x is float64). Returns the largest
-     * |high|, or inf if a term is not finite or too near the ends of float64's range to be exact.
-     * Both arrays have room for n rounded up to LANES. */
-    double (*terms)(const void *x, const void *g, double *high, double *low, size_t n, int how);
-    /* Elements of this dtype to the compute type and, from double, back: rounded once. */
-    void (*widen)(const void *from, void *to, size_t n);
-    void (*narrow)(const double *from, void *to, size_t n);
-    /* Moves the bits of n numbers into sums, that repeat after `period` lanes: those from
-     * 2^exponent up into `upper`, the next EXACT_SLICE_BITS into `lower`. What remains stays in v;
-     * returns whether anything does. v and the sums have room for whole groups of LANES, and v
-     * has zeros there. */
-    int (*split)(double *v, size_t n, size_t period, int exponent, double *upper, double *lower);
+    /* Elements of x's dtype, contiguous: x decides on the identity branch, g is what is scaled, u * w
+     * are the terms. g may be x, u too; w may be g. */
+    const void *x, *g, *u, *w;
+    void *out, *of_x;
+    ptrdiff_t n;
+    /* For each segment or lane: in float, or double for float64; in JVP and DOUBLE always double. */
+    const void *alpha, *alpha_dot;
+    prelu_sums sums;
+    int at_one; /* x = 0 is on the identity branch */
+    int stream; /* non-temporal stores */
+    /* segments: their length, LANES or more; the first has `left` elements left, is number `first`,
+     * and after number `alphas` - 1 comes 0 */
+    ptrdiff_t length, left, first, alphas;
+    /* lanes: how many before they repeat, LANES or more where they do; the first `LANES` stand once
+     * more behind the last. Of `rows` rows of n elements at the same lanes the next one of x, g, u,
+     * w, out and of_x begins `row` elements further. */
+    ptrdiff_t period, lane, rows, row[6];
+} prelu_tile;
+
+typedef struct {
+    void (*segments[JOBS])(const prelu_tile *);
+    void (*lanes[JOBS])(const prelu_tile *);
+    /* alpha is an array like x; with `dalpha`, also each term, rounded. */
+    void (*each)(const prelu_tile *, void *dalpha);
+    /* Elements to what lanes and segments take (SCALE or SUMS), or to double. */
+    void (*widen)(const void *from, void *to, ptrdiff_t n);
+    void (*widen_double)(const void *from, double *to, ptrdiff_t n);
+    /* From double, rounded once. */
+    void (*narrow)(const double *from, void *to, ptrdiff_t n);
+    /* Adds the sums of n lanes from `first` on, of at most `adds` terms each, to n sums if `step` is
+     * 1, to one if it is 0. */
+    void (*add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes, ptrdiff_t first,
+                ptrdiff_t n, ptrdiff_t adds, int job);
+    /* Both ends of the intervals of n quick sums, rounded; the error of a sum is at most
+     * |bound| * unit + tiny. Returns whether all are finite and equal. */
+    int (*round)(const prelu_sums *sums, ptrdiff_t n, double unit, double tiny, void *below,
+                 void *above);
 } prelu_loops;
 
-typedef prelu_loops prelu_loop_table[PRELU_DTYPES][2]; /* [dtype of x][alpha is float64] */
+typedef prelu_loops prelu_loop_table[PRELU_DTYPES];
 
 extern const prelu_loop_table prelu_loops_baseline, prelu_loops_avx2, prelu_loops_avx512;
 

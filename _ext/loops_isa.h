@@ -3,9 +3,13 @@
 #include "dot.h"
 #include "loops.h"
 
-#if defined(__clang__) || defined(__GNUC__)
+#if defined(__clang__)
 #define PRELU_FN static inline __attribute__((always_inline))
 #define PRELU_ASIDE static __attribute__((noinline))
+#elif defined(__GNUC__)
+#define PRELU_FN static inline __attribute__((always_inline))
+/* gcc 12 loses stores to what a clone's pointers point to */
+#define PRELU_ASIDE static __attribute__((noinline, noclone))
 #else
 #define PRELU_FN static __forceinline
 #define PRELU_ASIDE static __declspec(noinline)
@@ -30,17 +34,17 @@
 #define PRELU_UNROLL
 #endif
 
-/* Whether a group writes `out`, and how: around the caches by STREAM or, where sums are to stay in
- * registers, by STREAM_APART. To gcc the intrinsic might change any number in memory, and it
- * would store and load every sum around it; so this is an instruction that is said to change
- * none. No loop reads again what it has written. With two outputs (the second order) the intrinsic
- * was faster in memory; why is not known. */
+/* Whether a group writes `out`, and how: by the non-temporal stores of the compiler, STREAM, or of
+ * this file, STREAM_APART. To gcc the former might change any number in memory, and it would store
+ * and load every sum around it; so the latter is an instruction that is said to change none. No loop
+ * reads again what it has written. With two outputs (the second order) the former was faster in
+ * memory; why is not known. */
 enum { NO_OUT, STORE, STREAM, STREAM_APART };
 
 /* ---- groups of LANES stored elements to and from float or double ---- */
 
 /* Only what gcc 12 does not vectorise by itself: the float16 conversions, 16-bit integers to and
- * from whole vectors of 32-bit ones, and stores around the caches. */
+ * from whole vectors of 32-bit ones, and non-temporal stores. */
 #if defined(PRELU_USE_AVX512)
 enum { STREAMED = 64 };
 PRELU_FN void load_f16(const f16 *p, float *v) {
@@ -147,7 +151,7 @@ PRELU_FN void store_f64(f64 *p, const double *v) {
     for (int i = 0; i < LANES; i++) p[i] = v[i];
 }
 
-/* A group around the caches, to an address where a line begins; 16 bits are half a line, which
+/* A group by non-temporal stores, to an address where a line begins; 16 bits are half a line, which
  * takes longer so. */
 PRELU_FN void stream_f16(f16 *p, const float *v, const int put) {
     (void)put;
@@ -197,124 +201,54 @@ PRELU_FN void stream_f64(f64 *p, const f64 *v, const int put) {
 static const float edge_float[2] = {0.0f, -0x1p-149f};
 static const double edge_double[2] = {0.0, -0x1p-1074};
 
-/* ---- exact slices, for every dtype ---- */
+/* ---- what a loop does ---- */
 
-PRELU_FN void split_group(double *v, double *upper, double *lower, const double *ruler,
-                          double *left) {
-    PRELU_VECTOR
-    for (int l = 0; l < LANES; l++) {
-        /* adding and subtracting 1.5 * 2^(52 + e) rounds to a multiple of 2^e */
-        const double high = (v[l] + ruler[0]) - ruler[0], rest = v[l] - high;
-        const double low = (rest + ruler[1]) - ruler[1];
-        upper[l] += high;
-        lower[l] += low;
-        v[l] = rest - low;
-        left[l] = v[l] != 0 ? 1.0 : left[l];
-    }
-}
+/* Beside the jobs of loops.h: SCALE where g is x, which is widened once; JVP again, for `out` alone,
+ * with the slow sums of two products. */
+enum { FORWARD = JOBS, SLOW };
+#define SUMMING(job) ((job) == SUMS || (job) == EXACT || (job) == DOUBLE)
+#define SECOND(job) ((job) == JVP || (job) == DOUBLE || (job) == SLOW)
 
-static int split(double *v, size_t n, size_t period, int exponent, double *upper, double *lower) {
-    const double ruler[2] = {ldexp(1.5, 52 + exponent),
-                             ldexp(1.5, 52 + exponent - EXACT_SLICE_BITS)};
-    double left[LANES] = {0};
-    if (period == LANES) { /* one group of lanes: in registers */
-        double up[LANES], low[LANES];
-        for (int l = 0; l < LANES; l++) up[l] = upper[l];
-        for (int l = 0; l < LANES; l++) low[l] = lower[l];
-        for (size_t i = 0; i < n; i += LANES) split_group(v + i, up, low, ruler, left);
-        for (int l = 0; l < LANES; l++) upper[l] = up[l];
-        for (int l = 0; l < LANES; l++) lower[l] = low[l];
-    } else {
-        for (size_t row = 0; row < n; row += period) {
-            const size_t end = n - row < period ? n - row : period;
-            size_t i = 0;
-            for (; i + LANES <= end; i += LANES)
-                split_group(v + row + i, upper + i, lower + i, ruler, left);
-            if (i < end) {
-                double last[LANES] = {0};
-                memcpy(last, v + row + i, (end - i) * sizeof *v);
-                split_group(last, upper + i, lower + i, ruler, left);
-                memcpy(v + row + i, last, (end - i) * sizeof *v);
-            }
-        }
-    }
-    for (int l = 1; l < LANES; l++) left[0] += left[l];
-    return left[0] > 0;
-}
+/* From the sum of |term| of 16 bits, that a float holds to 2^-15, the bound after `adds` additions to
+ * a lane, and those that add up the lanes. */
+enum { GROUP_ADDS_MOST = ADDS_MOST + 3 };
+PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 + 0x1p-14); }
 
-/* What a group does besides `out`: nothing; adds to sums, with the sum of |partial sum| or, from
- * 16 bits, of |term|; leaves its terms in `sum` and, where x is float64, their errors in
- * `correction`. */
-enum { GROUP_SCALE, GROUP_SUMS, GROUP_SHORT, GROUP_TERMS };
-
-/* What a group of the second order does besides the derivative along a direction: nothing; the
- * cotangent of x, and adds to sums; or that, and leaves the factors of the sums. */
-enum { SECOND_JVP, SECOND_SUMS, SECOND_FACTORS };
-
-/* The sum of a group of lanes, into the first of `to`. */
-PRELU_FN void add_lanes(double *sum, double *correction, double *partials, prelu_lanes to) {
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) {
-            const double s = sum[l] + sum[l + half], z = s - sum[l];
-            correction[l] += correction[l + half] + ((sum[l] - (s - z)) + (sum[l + half] - z));
-            sum[l] = s;
-            partials[l] += partials[l + half];
-        }
-    *to.sum = sum[0];
-    *to.correction = correction[0];
-    *to.partials = partials[0];
-}
-
-enum { GROUPS_MOST = 4 };
-
-/* How alpha lies in a loop of the second order: one number; along; along, and wide beside it, which
- * takes at least so many rows, and as many alphas at most. */
-enum { ALPHA_ONE, ALPHA_ALONG, ALPHA_WIDE, WIDE_ROWS = 3, WIDE_MOST = 256 };
-
-/* What the sum of |partial sum| cannot exceed after so many additions, from the sum of |term|, that
- * a float holds to 2^-15 after ADDS_MOST of them, and the first partial sum. */
-PRELU_FN double partials_most(float size, size_t adds, double first) {
-    return (fabs(first) + size * (1 + 0x1p-15)) * (double)adds;
-}
-
-/* ---- one inclusion per dtype of x (WIDE: alpha is float64) ---- */
+/* ---- one inclusion per dtype of x ---- */
 
 #define PASTE3(a, b, c) a##_##b##_##c
 #define JOIN3(a, b, c) PASTE3(a, b, c)
 #define PASTE2(a, b) a##_##b
 #define JOIN2(a, b) PASTE2(a, b)
 
-#define BFLOAT 0
+#define PRELU_FLOAT 1
+#define PRELU_BFLOAT 0
 #define X f16
-#define NATIVE float
+#define REAL float
 #include "loops_of_dtype.h"
 #undef X
-#undef BFLOAT
-#define BFLOAT 1
+#undef PRELU_BFLOAT
+#define PRELU_BFLOAT 1
 #define X bf16
 #include "loops_of_dtype.h"
 #undef X
-#undef BFLOAT
-#define BFLOAT 0
+#undef PRELU_BFLOAT
+#define PRELU_BFLOAT 0
 #define X f32
 #include "loops_of_dtype.h"
 #undef X
-#undef NATIVE
+#undef REAL
 #define X f64
-#define NATIVE double
+#define REAL double
 #include "loops_of_dtype.h"
 #undef X
-#undef NATIVE
+#undef REAL
 
-#define ENTRY(x, wide) \
-    { scale_##x##_##wide, backward_run_##x##_##wide, backward_along_##x##_##wide, \
-      scale_runs_##x##_##wide, backward_runs_##x##_##wide, \
-      backward_terms_##x##_##wide, scale_each_##x##_##wide, backward_each_##x##_##wide, \
-      second_order_##x##_##wide, \
-      terms_##x, widen_##x##_##wide, narrow_##x, split }
+#define ENTRY(x) \
+    {{segments_scale_##x, segments_sums_##x, segments_exact_##x, segments_jvp_##x, \
+      segments_double_##x}, \
+     {lanes_scale_##x, lanes_sums_##x, lanes_exact_##x, lanes_jvp_##x, lanes_double_##x}, \
+     each_##x, widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
 const prelu_loop_table ISA_TABLE = {
-    [PRELU_F16] = {ENTRY(f16, 0), ENTRY(f16, 1)},
-    [PRELU_BF16] = {ENTRY(bf16, 0), ENTRY(bf16, 1)},
-    [PRELU_F32] = {ENTRY(f32, 0), ENTRY(f32, 1)},
-    [PRELU_F64] = {ENTRY(f64, 0), ENTRY(f64, 1)},
-};
+    [PRELU_F16] = ENTRY(f16), [PRELU_BF16] = ENTRY(bf16), [PRELU_F32] = ENTRY(f32),
+    [PRELU_F64] = ENTRY(f64)};

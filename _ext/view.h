@@ -28,6 +28,11 @@ typedef struct {
     char *data[VIEW_OPERANDS];                   /* NULL: this call has no such operand */
 } prelu_view;
 
+/* Has an operand x's shape, not alpha's? */
+static inline int view_has_shape_of_x(int operand) {
+    return operand != VIEW_ALPHA && operand != VIEW_DALPHA && operand != VIEW_ALPHA_DOT;
+}
+
 /* For each axis of alpha the axis of x it lies along, or -1 where its length is 1. `axis` holds
  * `n_axis` axes of x, each in range; n_axis -1 means NumPy broadcasting. Returns 0 if alpha does
  * not fit. */

@@ -1,239 +1,357 @@
-/* Design:
- * (a) A view is walked in tiles that fit the first cache, of at most TILE elements but for the
- *     first of a run, which may have twice as many where it needs no buffer. A tile is a
- *     piece of the innermost three axes; an operand whose piece is one run of memory is used in
- *     place, any other is gathered first. So there are contiguous loops only.
- * (b) Where alpha stays the same along the innermost axis for RUN_LEAST elements a tile has one
- *     alpha and its sums stay in registers; otherwise alpha is laid out beside the tile and each
- *     lane has its own sums, which are added to those of their alphas when the lanes change. But
- *     what runs_fit() finds is walked in tiles of many runs, both shorter and longer ones.
- * (c) Large outputs are written around the caches, which saves reading their lines first; only
- *     whole lines can be.
+/* A call in memory order.
+ *
+ * Design:
+ * (a) The innermost axes of a view are the nest: up to three in which alphas are a pattern, and in
+ *     front of them one of rows that repeat it. Further axes are loops around it, those along which
+ *     alpha varies outermost, so the alphas of a pattern are laid out once.
+ * (b) Where each alpha is for many elements in a row they are its segment, and its sums stay in
+ *     registers. Otherwise the pattern is laid out in lanes. Short runs of one alpha (small images)
+ *     are lanes that are alike.
+ * (c) At most LANES_MOST lanes at once, so that their sums stay in the first cache: a wider pattern
+ *     is walked in bands. A narrow pattern is repeated until it has some hundred lanes, and walked
+ *     as one stream over all its rows. Of a wide one several rows are walked at once, so that its
+ *     lanes are loaded and stored once for all of them.
+ * (d) Whatever is one block of memory for all operands is walked in place. Anything else, and what
+ *     is computed in double because alpha is float64, is gathered a tile at a time and walked the
+ *     same way.
  */
-#include "walk.h"
-
 #include "float_mode.h"
-#include "tile.h"
-
-#include <stdlib.h>
+#include "lanes.h"
 
 enum {
-    LANES_SUMS = 48,   /* fewer would wait for their own last sum */
-    LANES_SCALE = 192, /* without sums; fewer take longer, since each row has its beginning */
-    RUN_LEAST = 192    /* shorter runs of one alpha are laid out instead */
+    TILE = LANES_MOST,   /* elements that are gathered at once */
+    ROWS = 8,            /* of a wide pattern that are walked at once */
+    SEGMENT_LEAST = 128, /* shorter ones are lanes, if rows repeat them so often: */
+    REPEATS_LEAST = 8,
+    UNIT_LEAST = 1024,    /* elements of rows and pattern; less, and the next axis joins these */
+    IN_PLACE_LEAST = 64,  /* elements; shorter blocks are gathered */
+    PATTERN_IN_PLACE = 256 /* lanes; narrower patterns with gaps after them are gathered */
 };
 
-int is_flat(const work *w, char *const from[VIEW_OPERANDS], const piece *p) {
-    static const int operands[] = {VIEW_OUT, VIEW_X, VIEW_G, VIEW_DY, VIEW_OF_X};
-    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
-    for (size_t i = 0; i < sizeof operands / sizeof *operands; i++)
-        if (from[operands[i]] && !is_one_run(p, w->stride[operands[i]], item)) return 0;
-    return 1;
-}
+typedef struct {
+    const prelu_call *call;
+    const prelu_loops *loops;
+    int job, dtype; /* that is computed in */
+    int segments, each;
+    int operands, operand[VIEW_OPERANDS]; /* those of x's shape that the call has */
+    ptrdiff_t n[BLOCK_AXES], stride[VIEW_OPERANDS][BLOCK_AXES];
+    int outer, axis[VIEW_MAX_AXES]; /* axes around the nest, the `varying` ones first */
+    int varying;
+    ptrdiff_t index_stride[VIEW_MAX_AXES]; /* among the sums */
+    lanes_state lanes;
+    _Alignas(LINE) char buffer[VIEW_OPERANDS][TILE * sizeof(double)], raw[TILE * sizeof(double)];
+} work;
 
-ptrdiff_t ahead_of_line(const work *w, char *const from[VIEW_OPERANDS], ptrdiff_t n) {
-    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype];
-    const int around = w->call->stream && from[VIEW_OUT], first = around ? VIEW_OUT : VIEW_X;
-    if (n * item < (around ? RUN_LEAST * item : 4 * TILE_BYTES)) return 0;
-    if (w->stride[first][2] != item) return 0;
-    return (ptrdiff_t)(-(uintptr_t)from[first] & (LINE - 1)) / item;
-}
+typedef char *addresses[VIEW_OPERANDS];
 
-/* How long the first tile of a run shall be, where it needs no buffer. The next ones begin one line
- * after a page does: the processor has then seen that page, and fetches it, before a tile ends. */
-static ptrdiff_t first_tile(const work *w, char *const from[VIEW_OPERANDS]) {
-    const ptrdiff_t item = (ptrdiff_t)item_size[w->call->x_dtype], most = tile_most(w);
-    const char *first = from[w->call->stream && from[VIEW_OUT] ? VIEW_OUT : VIEW_X];
-    const piece run = {{1, 1, w->n[2]}};
-    if (w->n[2] <= most || w->mode == EXACT || !is_flat(w, from, &run)) return most;
-    if (w->n[2] < 2 * most) return w->n[2];
-    const ptrdiff_t n = (ptrdiff_t)((LINE - (uintptr_t)first) & (PAGE - 1)) / item;
-    return n < most / 2 ? n + most : n;
-}
+/* How a tile is used: by way of buffers; in place; in place, with rows that do not follow each
+ * other. */
+enum { GATHERED, IN_PLACE, IN_PLACE_ROWS };
 
-/* A run of one alpha. */
-static void walk_run(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
-    const ptrdiff_t most = tile_most(w);
-    lanes_one(w, from);
-#if PRELU_SSE2
-    if (w->call->stream && from[VIEW_OUT]) /* the line that this run shares with the next */
-        _mm_prefetch(from[VIEW_OUT] + w->n[2] * w->stride[VIEW_OUT][2], _MM_HINT_T0);
-#endif
-    for (ptrdiff_t c = 0, length = first_tile(w, from); c < w->n[2]; c += length, length = most) {
-        const piece p = {{1, 1, w->n[2] - c < length ? w->n[2] - c : length}};
-        char *at[VIEW_OPERANDS];
-        step(at, from, w, 0, 0, c);
-        tile(w, at, &p, 0, 0, index);
+/* ---- one tile ---- */
+
+static const void *input(work *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
+    const int x_dtype = w->call->x_dtype;
+    const ptrdiff_t item = item_size[x_dtype];
+    char *to = w->buffer[operand];
+    ptrdiff_t dense[BLOCK_AXES];
+    if (in_place) return at[operand];
+    if (contiguous_from(n, w->stride[operand], item) == 0) {
+        if (w->dtype == x_dtype) return at[operand];
+        prelu_loops_of(x_dtype)->widen_double(at[operand], (double *)to, block_size(n));
+        return to;
     }
+    contiguous_strides(dense, n, item);
+    copy_block(w->dtype == x_dtype ? to : w->raw, dense, at[operand], w->stride[operand], n, item);
+    if (w->dtype != x_dtype)
+        prelu_loops_of(x_dtype)->widen_double(w->raw, (double *)to, block_size(n));
+    return to;
 }
 
-/* How many rows are laid out side by side: whole groups if that is possible, but not too few. */
-static ptrdiff_t rows_side_by_side(ptrdiff_t row, ptrdiff_t rows, ptrdiff_t least) {
-    const ptrdiff_t most = rows < LANES_FEW / row ? rows : LANES_FEW / row;
-    for (ptrdiff_t r = 1; r <= most; r++)
-        if (r * row % LANES == 0 && r * row >= least) return r;
-    return most > 1 ? most : 1;
+static void *target(work *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
+    if (!at[operand]) return NULL;
+    const int direct = w->dtype == w->call->x_dtype &&
+                       contiguous_from(n, w->stride[operand], item_size[w->dtype]) == 0;
+    return in_place || direct ? at[operand] : w->buffer[operand];
 }
 
-/* A band that is one run and does not begin with a line: tiles that do, their lanes rotated by
- * what lies ahead. */
-static void walk_flat(work *w, char *const from[VIEW_OPERANDS], const piece *band,
-                      ptrdiff_t repeat, ptrdiff_t ahead, ptrdiff_t index) {
-    const ptrdiff_t most = tile_most(w), n = piece_size(band);
-    const ptrdiff_t period = repeat * band->n[1] * band->n[2];
-    const ptrdiff_t whole = period <= most ? most / period * period : 0;
-    char *at[VIEW_OPERANDS];
-    lanes_lay_out(w, from, &(piece){{repeat, band->n[1], band->n[2]}}, ahead, index);
-    for (ptrdiff_t i = 0, length = ahead; i < n; i += length) {
-        const ptrdiff_t lane = (i + period - ahead) % period;
-        if (i > 0) length = whole ? whole : period - lane < most ? period - lane : most;
-        if (n - i < length) length = n - i;
-        if (w->mode == SUMS) lanes_expect(w, (length + period - 1) / period);
-        step(at, from, w, 0, 0, i);
-        tile(w, at, &(piece){{1, 1, length}}, lane, length < period ? length : period, index);
+static void output(work *w, int operand, char *const *at, const ptrdiff_t *n, const void *from) {
+    const int x_dtype = w->call->x_dtype;
+    const ptrdiff_t item = item_size[x_dtype];
+    ptrdiff_t dense[BLOCK_AXES];
+    if (!from || from == at[operand]) return;
+    if (w->dtype != x_dtype) {
+        prelu_loops_of(x_dtype)->narrow(from, w->raw, block_size(n));
+        from = w->raw;
     }
+    contiguous_strides(dense, n, item);
+    copy_block(at[operand], w->stride[operand], from, dense, n, item);
 }
 
-/* A band: all rows over as many alphas that run along as there are lanes. */
-static void walk_band(work *w, char *const from[VIEW_OPERANDS], const piece *band,
-                      ptrdiff_t index) {
-    const ptrdiff_t most = tile_most(w), row = band->n[1] * band->n[2];
-    const ptrdiff_t least = w->mode == SCALE ? LANES_SCALE : LANES_SUMS;
-    const ptrdiff_t repeat = rows_side_by_side(row, band->n[0], least);
-    const ptrdiff_t ahead = ahead_of_line(w, from, piece_size(band));
-    char *at[VIEW_OPERANDS];
-    if (band->n[0] > 1 && ahead > 0 && ahead < repeat * row && is_flat(w, from, band)) {
-        walk_flat(w, from, band, repeat, ahead, index);
-        return;
-    }
-    lanes_lay_out(w, from, &(piece){{repeat, band->n[1], band->n[2]}}, 0, index);
-    if (row <= most) { /* whole rows in a tile */
-        const ptrdiff_t rows = most / row / repeat * repeat, step_ = rows ? rows : 1;
-        for (ptrdiff_t a = 0; a < band->n[0]; a += step_) {
-            const ptrdiff_t n = band->n[0] - a < step_ ? band->n[0] - a : step_;
-            if (w->mode == SUMS) lanes_expect(w, (n + repeat - 1) / repeat);
-            step(at, from, w, a, 0, 0);
-            tile(w, at, &(piece){{n, band->n[1], band->n[2]}}, 0,
-                 (n < repeat ? n : repeat) * row, index);
-        }
-        return;
-    }
-    const ptrdiff_t n2 = band->n[2] < most ? band->n[2] : most, n1 = most / n2;
-    for (ptrdiff_t a = 0; a < band->n[0]; a++) { /* a row in several tiles */
-        if (w->mode == SUMS) lanes_expect(w, 1);
-        for (ptrdiff_t b = 0; b < band->n[1]; b += n1)
-            for (ptrdiff_t c = 0; c < band->n[2]; c += n2) {
-                const piece p = {{1, band->n[1] - b < n1 ? band->n[1] - b : n1,
-                                  band->n[2] - c < n2 ? band->n[2] - c : n2}};
-                step(at, from, w, a, b, c);
-                tile(w, at, &p, b * band->n[2] + c, piece_size(&p), index);
+/* Can what a tile writes be written by non-temporal stores? Lines of two outputs, and of several
+ * rows, must begin together. */
+static int streams(const work *w, const prelu_tile *t) {
+    const ptrdiff_t item = item_size[w->dtype];
+    if (!w->call->stream || !t->out || w->dtype != w->call->x_dtype) return 0;
+    if (t->of_x && ((uintptr_t)t->out ^ (uintptr_t)t->of_x) % LINE) return 0;
+    return t->rows == 1 || t->row[4] * item % LINE == 0;
+}
+
+/* n elements of each axis of the nest, `first` the first alpha's number in the band. */
+static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, int in_place) {
+    const prelu_call *call = w->call;
+    prelu_tile t = {0};
+    t.x = input(w, VIEW_X, at, n, in_place);
+    t.g = at[VIEW_G] ? input(w, VIEW_G, at, n, in_place) : t.x;
+    t.u = at[VIEW_DY] ? t.g : t.x;
+    t.w = at[VIEW_DY] ? input(w, VIEW_DY, at, n, in_place) : t.g;
+    t.out = target(w, VIEW_OUT, at, n, in_place);
+    t.of_x = target(w, VIEW_OF_X, at, n, in_place);
+    t.n = block_size(n);
+    t.at_one = call->at_one;
+    t.rows = 1;
+    if (w->each) {
+        void *dalpha = target(w, VIEW_DALPHA, at, n, in_place);
+        t.alpha = input(w, VIEW_ALPHA, at, n, in_place);
+        t.stream = streams(w, &t) && (uintptr_t)t.out % LINE == 0 && (uintptr_t)dalpha % LINE == 0;
+        w->loops->each(&t, dalpha);
+        output(w, VIEW_DALPHA, at, n, dalpha);
+    } else if (w->segments) {
+        const int one = n[1] == 1;
+        lanes_of_segments(&w->lanes, &t, first);
+        t.stream = streams(w, &t);
+        t.alphas = n[1];
+        t.left = t.length = one ? PTRDIFF_MAX : n[2] * n[3];
+        w->loops->segments[w->job](&t);
+    } else {
+        const ptrdiff_t pattern = n[1] * n[2] * n[3];
+        if (in_place == IN_PLACE_ROWS) {
+            static const int order[6] = {VIEW_X, VIEW_G, VIEW_X, VIEW_G, VIEW_OUT, VIEW_OF_X};
+            static const int second[2] = {VIEW_G, VIEW_DY};
+            for (int k = 0; k < 6; k++) {
+                int o = at[VIEW_DY] && (k == 2 || k == 3) ? second[k - 2] : order[k];
+                if (!at[o] && k < 4) o = VIEW_X;
+                if (at[o]) t.row[k] = w->stride[o][0] / item_size[w->dtype];
             }
+            t.rows = n[0];
+            t.n = pattern;
+        }
+        t.stream = streams(w, &t);
+        lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
+    }
+    output(w, VIEW_OUT, at, n, t.out);
+    output(w, VIEW_OF_X, at, n, t.of_x);
+}
+
+/* ---- a band: all rows of some alphas ---- */
+
+/* The outermost axis of a block from which on all operands are contiguous. */
+static int all_contiguous_from(const work *w, const ptrdiff_t *n) {
+    int axis = 0;
+    for (int i = 0; i < w->operands; i++) {
+        const int own = contiguous_from(n, w->stride[w->operand[i]], item_size[w->call->x_dtype]);
+        if (own > axis) axis = own;
+    }
+    return axis;
+}
+
+/* How much of a band is a tile, and whether that can be used in place. */
+static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
+    const int second = w->job == JVP || w->job == DOUBLE; /* that look twice at what is in doubt */
+    const ptrdiff_t most = second ? TILE : PTRDIFF_MAX, pattern = n[1] * n[2] * n[3];
+    int axis = all_contiguous_from(w, n);
+    const int rows = axis == 1 && n[0] > 1 && !second && !w->segments && !w->each;
+    ptrdiff_t size = 1;
+    for (int k = axis; k < BLOCK_AXES; k++) size *= n[k];
+    int in_place = w->dtype == w->call->x_dtype && (size >= IN_PLACE_LEAST || axis == 0);
+    if (in_place && !w->segments && !w->each)
+        in_place = axis == 0 || (axis == 1 && (pattern >= PATTERN_IN_PLACE || pattern % LANES == 0 ||
+                                               n[0] == 1));
+    ptrdiff_t left = in_place ? most : TILE;
+    for (int k = BLOCK_AXES - 1; k >= 0; k--) {
+        extent[k] = in_place && k < axis ? 1 : n[k] < left ? n[k] : left;
+        left = extent[k] == n[k] ? left / extent[k] : 1;
+    }
+    if (!in_place || !rows) return in_place ? IN_PLACE : GATHERED;
+    extent[0] = n[0] < ROWS ? n[0] : ROWS;
+    return IN_PLACE_ROWS;
+}
+
+static void step(const work *w, char **to, char *const *from, const ptrdiff_t *by) {
+    memcpy(to, from, sizeof(addresses));
+    for (int i = 0; i < w->operands; i++) {
+        const int o = w->operand[i];
+        for (int k = 0; k < BLOCK_AXES; k++) to[o] += by[k] * w->stride[o][k];
     }
 }
 
-static void walk_bands(work *w, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
-    const ptrdiff_t *n = w->n, *steps = w->tile_index_stride, most = w->lanes_most;
-    const ptrdiff_t n2 = n[2] < most ? n[2] : most;
-    const ptrdiff_t n1 = n[1] < most / n2 ? n[1] : most / n2;
-    const ptrdiff_t ahead = n[0] == 1 && n1 == 1 ? ahead_of_line(w, from, n[2]) : 0;
-    for (ptrdiff_t b = 0; b < n[1]; b += n1)
-        for (ptrdiff_t c = 0, length = ahead ? ahead : n2; c < n[2]; c += length, length = n2) {
-            const piece band = {
-                {n[0], n[1] - b < n1 ? n[1] - b : n1, n[2] - c < length ? n[2] - c : length}};
-            char *at[VIEW_OPERANDS];
-            step(at, from, w, 0, b, c);
-            walk_band(w, at, &band, index + b * steps[1] + c * steps[2]);
-        }
+static void walk_tiles(work *w, char *const *from, const ptrdiff_t *n) {
+    ptrdiff_t extent[BLOCK_AXES], i[BLOCK_AXES], m[BLOCK_AXES];
+    const int in_place = tile_extent(w, n, extent);
+    addresses at;
+#define EACH_PART(k)                                    \
+    for (i[k] = 0; i[k] < n[k]; i[k] += extent[k])      \
+        if (m[k] = n[k] - i[k] < extent[k] ? n[k] - i[k] : extent[k], 1)
+    EACH_PART(0) EACH_PART(1) EACH_PART(2) EACH_PART(3) {
+        step(w, at, from, i);
+        tile(w, at, m, i[1], in_place);
+    }
+#undef EACH_PART
 }
 
-static void walk(work *w, int axis, char *const from[VIEW_OPERANDS], ptrdiff_t index) {
-    if (axis == w->outer_axes) {
-        if (w->has_runs) runs_walk(w, from, index);
-        else if (w->along) walk_bands(w, from, index);
-        else walk_run(w, from, index);
+/* The outer axes along which alpha stays the same. */
+static void walk_shared(work *w, int k, char *const *from, const ptrdiff_t *n) {
+    if (k == w->outer) {
+        walk_tiles(w, from, n);
         return;
     }
     const prelu_view *v = &w->call->view;
-    char *at[VIEW_OPERANDS];
+    addresses at;
+    memcpy(at, from, sizeof at);
+    for (ptrdiff_t i = 0; i < v->shape[w->axis[k]]; i++) {
+        walk_shared(w, k + 1, at, n);
+        for (int j = 0; j < w->operands; j++)
+            at[w->operand[j]] += v->stride[w->operand[j]][w->axis[k]];
+    }
+}
+
+/* The pattern in bands. */
+static void walk_bands(work *w, char *const *from, ptrdiff_t index) {
+    const ptrdiff_t *n = w->n, item = item_size[w->call->x_dtype];
+    ptrdiff_t most[BLOCK_AXES] = {n[0], n[1], n[2], n[3]};
+    if (w->segments) {
+        most[1] = n[1] < LANES_MOST ? n[1] : LANES_MOST;
+    } else if (!w->each) {
+        ptrdiff_t left = LANES_MOST;
+        for (int k = BLOCK_AXES - 1; k > 0; k--) {
+            most[k] = n[k] < left ? n[k] : left;
+            left /= most[k];
+        }
+    }
+    /* the second band begins with a line */
+    const char *first = from[w->call->stream && from[VIEW_OUT] ? VIEW_OUT : VIEW_X];
+    const ptrdiff_t ahead = (ptrdiff_t)(-(uintptr_t)first & (LINE - 1)) / item;
+    ptrdiff_t at[BLOCK_AXES] = {0}, band[BLOCK_AXES] = {n[0], 0, 0, 0};
+    addresses band_at;
+    for (at[1] = 0; at[1] < n[1]; at[1] += band[1])
+        for (at[2] = 0; at[2] < n[2]; at[2] += band[2])
+            for (at[3] = 0; at[3] < n[3]; at[3] += band[3]) {
+                ptrdiff_t of_sums = index;
+                for (int k = 1; k < BLOCK_AXES; k++) {
+                    const ptrdiff_t left = n[k] - at[k];
+                    band[k] = left < most[k] ? left : most[k];
+                    of_sums += at[k] * w->lanes.index_stride[k];
+                }
+                if (most[3] < n[3] && at[3] == 0 && ahead) band[3] -= LINE / item - ahead;
+                step(w, band_at, from, at);
+                if (!w->each)
+                    lanes_begin(&w->lanes, w->call, w->job, w->dtype, w->segments, band, at,
+                                from[VIEW_ALPHA], from[VIEW_ALPHA_DOT], of_sums);
+                walk_shared(w, w->varying, band_at, band);
+                if (!w->each) lanes_end(&w->lanes);
+            }
+}
+
+/* The outer axes along which alpha varies. */
+static void walk_varying(work *w, int k, char *const *from, ptrdiff_t index) {
+    if (k == w->varying) {
+        walk_bands(w, from, index);
+        return;
+    }
+    const prelu_view *v = &w->call->view;
+    const int axis = w->axis[k];
+    addresses at;
     memcpy(at, from, sizeof at);
     for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
-        walk(w, axis + 1, at, index);
-        for (int k = 0; k < w->operands; k++) at[w->operand[k]] += v->stride[w->operand[k]][axis];
-        index += w->index_stride[axis];
+        walk_varying(w, k + 1, at, index + i * w->index_stride[axis]);
+        for (int o = 0; o < VIEW_OPERANDS; o++)
+            if (at[o]) at[o] += v->stride[o][axis];
     }
 }
 
-/* Tile axis 2 is the view's last one; where alphas run along, 1 belongs to the same pattern of
- * alphas, and 0 repeats the pattern. */
-static void choose_axes(work *w, int along) {
+/* ---- the nest ---- */
+
+/* Which axes of the view are the nest's; -1 for none, an axis of length 1. Returns the next one. */
+static int choose_nest(work *w, int *nest) {
     const prelu_view *v = &w->call->view;
-    int axis[3] = {-1, -1, v->axes - 1}, next = v->axes - 2;
-    if (along) {
-        if (next >= 0 && (!view_varies(v, axis[2]) || view_varies(v, next))) axis[1] = next--;
-        if (next >= 0 && !view_varies(v, next)) axis[0] = next--;
+    int k = v->axes - 1, at = BLOCK_AXES - 1;
+    for (int i = 0; i < BLOCK_AXES; i++) nest[i] = -1;
+    nest[at--] = k--;
+    if (w->each) {
+        while (at >= 0 && k >= 0) nest[at--] = k--;
+        return k;
     }
-    w->along = along;
-    w->outer_axes = next + 1;
-    for (int i = 0; i < 3; i++) {
-        w->n[i] = axis[i] < 0 ? 1 : v->shape[axis[i]];
-        w->tile_index_stride[i] = axis[i] < 0 ? 0 : w->index_stride[axis[i]];
-        for (int k = 0; k < w->operands; k++)
-            w->stride[w->operand[k]][i] = axis[i] < 0 ? 0 : v->stride[w->operand[k]][axis[i]];
+    if (!view_varies(v, nest[3])) { /* a run of one alpha, of two axes at most */
+        if (k >= 0 && !view_varies(v, k)) nest[at--] = k--;
+        if (k >= 0 && view_varies(v, k)) nest[1] = k--;
+    } else if (k >= 0 && view_varies(v, k)) {
+        nest[at--] = k--;
+        if (k >= 0 && view_varies(v, k)) nest[at--] = k--;
+    } else if (k >= 1 && view_varies(v, k - 1) && v->shape[k] * v->shape[k + 1] < UNIT_LEAST) {
+        nest[2] = k--;
+        nest[1] = k--;
     }
+    if (k >= 0 && !view_varies(v, k)) nest[0] = k--;
+    return k;
 }
 
-void prelu_walk(const prelu_call *call, int mode, prelu_sums *sums, exact_work *exact) {
+static void begin(work *w, const prelu_call *call, int job, const prelu_sums *sums) {
     const prelu_view *v = &call->view;
-    const int last = v->axes - 1;
-    work w;
-    w.call = call;
-    w.mode = mode;
-    w.sums = sums;
-    w.exact = exact;
-    w.wide = call->x_dtype == PRELU_F64 || call->alpha_dtype == PRELU_F64;
-    w.loops = loops_of(call->x_dtype, call->alpha_dtype == PRELU_F64);
-    w.lanes = (lane_state){0, 0, 0};
-    w.laid_out = (piece){{0, 0, 0}};
-    w.laid_out_for[0] = w.laid_out_for[1] = NULL;
-    w.rotation = w.runs.alphas = 0;
-
-    w.operands = 0;
+    w->call = call;
+    w->job = job;
+    w->dtype = call->alpha_dtype == PRELU_F64 ? PRELU_F64 : call->x_dtype;
+    w->loops = prelu_loops_of(w->dtype);
+    w->lanes.sums = sums;
+    w->operands = 0;
     for (int o = 0; o < VIEW_OPERANDS; o++)
-        if (v->data[o]) w.operand[w.operands++] = o;
+        if (v->data[o] && (w->each || view_has_shape_of_x(o))) w->operand[w->operands++] = o;
 
     ptrdiff_t count = 1;
-    for (int k = last; k >= 0; k--) {
-        w.index_stride[k] = view_varies(v, k) ? count : 0;
+    for (int k = v->axes - 1; k >= 0; k--) {
+        w->index_stride[k] = view_varies(v, k) ? count : 0;
         if (view_varies(v, k)) count *= v->shape[k];
     }
-    const int along = view_varies(v, last) || (v->shape[last] < RUN_LEAST && last > 0);
-    choose_axes(&w, 1); /* as runs have them, too */
-    w.has_runs = runs_fit(&w);
-    if (!w.has_runs && !along) choose_axes(&w, 0);
+    int nest[BLOCK_AXES];
+    const int next = choose_nest(w, nest);
+    for (int i = 0; i < BLOCK_AXES; i++) {
+        const int k = nest[i];
+        w->n[i] = k < 0 ? 1 : v->shape[k];
+        w->lanes.index_stride[i] = k < 0 ? 0 : w->index_stride[k];
+        for (int o = 0; o < VIEW_OPERANDS; o++)
+            if (v->data[o]) w->stride[o][i] = k < 0 ? 0 : v->stride[o][k];
+        for (int d = 0; d < 2; d++) {
+            const int o = d ? VIEW_ALPHA_DOT : VIEW_ALPHA;
+            w->lanes.stride[d][i] = k < 0 || !v->data[o] ? 0 : v->stride[o][k];
+        }
+    }
+    w->outer = w->varying = 0;
+    for (int k = 0; k <= next; k++)
+        if (view_varies(v, k)) w->axis[w->outer++] = k;
+    w->varying = w->outer;
+    for (int k = 0; k <= next; k++)
+        if (!view_varies(v, k)) w->axis[w->outer++] = k;
 
-    /* more lanes if a row has more and there are rows to share them, and memory */
-    const ptrdiff_t row = w.has_runs ? w.n[1] * LANES : w.n[1] * w.n[2];
-    const ptrdiff_t lanes = row < LANES_MOST ? row : LANES_MOST;
-    const ptrdiff_t room = (lanes + 2 * LANES) / LANES * LANES;
-    void *allocated = w.along && w.n[0] > 1 && lanes > LANES_FEW && mode != TERMS
-                          ? malloc((size_t)room * 5 * sizeof(double) + LINE)
-                          : NULL;
-    double *many = at_line(allocated);
-    w.each = w.along && w.n[0] == 1 && view_varies(v, last) && !v->data[VIEW_ALPHA_DOT] &&
-             call->alpha_dtype == call->x_dtype && (mode == SCALE || mode == TERMS);
-    w.lanes_most = allocated || w.each ? lanes : LANES_FEW;
-    w.sum = allocated ? many : w.few[0];
-    w.correction = allocated ? many + room : w.few[1];
-    w.partials = allocated ? many + 2 * room : w.few[2];
-    w.alpha_lanes[0] = allocated ? many + 3 * room : w.few[3];
-    w.alpha_lanes[1] = allocated ? many + 4 * room : w.few[4];
+    const ptrdiff_t run = view_varies(v, v->axes - 1) ? 1 : w->n[2] * w->n[3];
+    const ptrdiff_t repeats = view_size(v) / (count * run);
+    w->segments = count == 1 || run >= SEGMENT_LEAST || (run >= LANES && repeats < REPEATS_LEAST);
+}
 
-    if (exact) exact_clear(exact, 0);
-    walk(&w, 0, v->data, 0);
-    if (mode == SUMS && w.along) lanes_flush(&w);
-    if (mode == EXACT) exact_flush(&w);
+void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
+    work w;
+    w.each = 0;
+    begin(&w, call, job, sums);
+    walk_varying(&w, 0, call->view.data, 0);
 #if PRELU_SSE2
     if (call->stream) _mm_sfence();
 #endif
-    free(allocated);
+}
+
+void prelu_walk_each(const prelu_call *call) {
+    work w;
+    w.each = 1;
+    begin(&w, call, SCALE, NULL);
+    walk_varying(&w, 0, call->view.data, 0);
+#if PRELU_SSE2
+    if (call->stream) _mm_sfence();
+#endif
 }

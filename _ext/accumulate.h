@@ -1,0 +1,52 @@
+/* Sums of doubles, with what their roundings lose.
+ *
+ * Design:
+ * (a) A quick sum is a number with a bound: the sum of |partial sum|, for each addition errs by at
+ *     most half a unit in the last place of its result. With random signs that is sharper by sqrt(n)
+ *     than n times the sum of |term|. Where a term is a float64 product `low` gathers what additions
+ *     and products lost.
+ * (b) An exact sum is PARTS doubles whose sum it is: what an addition to one loses is added to the
+ *     next. What the last one loses makes it NaN, so such a sum knows whether it is exact; so do
+ *     infinities and NaN among the terms.
+ */
+#ifndef PRELU_ACCUMULATE_H
+#define PRELU_ACCUMULATE_H
+
+#include <math.h>
+#include <stddef.h>
+
+enum { PARTS = 4, SUM = 0, BOUND = 1, LOW = 2 };
+
+/* A number for each lane, or each alpha: quick sums use the first three arrays as SUM, BOUND and
+ * LOW, exact sums all of them. */
+typedef struct {
+    double *part[PARTS];
+} prelu_sums;
+
+static inline double two_sum_error(double a, double b, double sum) {
+    const double z = sum - a;
+    return (a - (sum - z)) + (b - z);
+}
+
+/* An exact sum of `levels` parts += term, beginning at part `first`. */
+static inline void exact_sum_add(double *const *part, ptrdiff_t i, double term, const int first,
+                                 const int levels) {
+    for (int k = first; k < levels; k++) {
+        const double before = part[k][i], after = before + term;
+        term = two_sum_error(before, term, after);
+        part[k][i] = after;
+    }
+    part[levels - 1][i] = term == 0 ? part[levels - 1][i] : NAN;
+}
+
+/* A quick sum += another one, of which it becomes a pair that does not overlap. */
+static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, double bound,
+                                 double low) {
+    const double before = to->part[SUM][i], high = before + sum;
+    const double rest = to->part[LOW][i] + (two_sum_error(before, sum, high) + low);
+    to->part[SUM][i] = high + rest;
+    to->part[LOW][i] = rest - (to->part[SUM][i] - high);
+    to->part[BOUND][i] += bound;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* What a call is. */
+#ifndef PRELU_CALL_H
+#define PRELU_CALL_H
+
+#include "loops.h"
+#include "view.h"
+
+static const ptrdiff_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
+
+typedef struct {
+    prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */
+    int x_dtype, alpha_dtype, at_one;
+    int stream;      /* non-temporal stores */
+    int in_place;    /* dx is written over x or dy, which then cannot be read a second time */
+    int partial;     /* VIEW_DALPHA gets exact states, carried: an int64 each limb of an alpha */
+    int threads;     /* that may work on it */
+} prelu_call;
+
+static inline void prelu_call_copy(prelu_call *to, const prelu_call *from) {
+    view_copy(&to->view, &from->view);
+    to->x_dtype = from->x_dtype;
+    to->alpha_dtype = from->alpha_dtype;
+    to->at_one = from->at_one;
+    to->stream = from->stream;
+    to->in_place = from->in_place;
+    to->partial = from->partial;
+    to->threads = from->threads;
+}
+
+/* ---- dispatch.c: the instruction set ---- */
+
+const char *prelu_instruction_set(void);
+int prelu_select_instruction_set(const char *name); /* for tests; 0 if it cannot run here */
+const prelu_loops *prelu_loops_of(int dtype);
+
+/* ---- walk.c ---- */
+
+enum { ALPHAS_MOST = 1024 }; /* that a call with sums may have: all their sums are at hand */
+
+/* Has each element an alpha of its own, of x's dtype? Then prelu_walk_each() is faster. */
+static inline int prelu_is_each(const prelu_call *call) {
+    const prelu_view *v = &call->view;
+    return call->alpha_dtype == call->x_dtype && !v->data[VIEW_ALPHA_DOT] && !call->partial &&
+           view_alphas(v) == view_size(v);
+}
+
+/* Walks a call: y or dx, with quick or exact sums added to those of its alphas, in their order. */
+void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums);
+
+/* One alpha for each element: y, or dx and the rounded terms. For dtypes that are the same. */
+void prelu_walk_each(const prelu_call *call);
+
+#endif

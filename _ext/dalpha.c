@@ -1,0 +1,315 @@
+/* Design: dalpha is the exact sum, rounded once, in three steps of which most alphas need the first.
+ * (a) Quick sums with a bound on their error, in the pass that writes dx. If both ends of the
+ *     interval round to the same number that is the answer.
+ * (b) The others are summed again as exact sums of four doubles: all alphas of a block in one walk
+ *     if many are in doubt, else each for itself. That settles ties, sums that cancel, and zeros.
+ * (c) What leaves the range of those, or is not finite, is summed in integers (exact_sum.h).
+ * Where dx is written over x or dy the sums come first, and dx in a walk of its own.
+ */
+#include "dalpha.h"
+
+#include "dot.h"
+#include "float_mode.h"
+#include "gather.h"
+#include "parallel.h"
+
+#define PRELU_FN static inline
+#define PRELU_GT(a, b) ((a) > (b))
+#define PRELU_MUL(a, b) ((a) * (b))
+#define PRELU_DOT dot_double
+#define PRELU_ALPHA double
+#define real double
+#define PRELU(name) prelu_##name##_double
+#include "prelu_scalar.h"
+
+typedef struct {
+    double part[PARTS][ALPHAS_MOST];
+} sums_room;
+
+static prelu_sums sums_in(sums_room *room, ptrdiff_t n) {
+    prelu_sums sums;
+    for (int k = 0; k < PARTS; k++) {
+        memset(room->part[k], 0, (size_t)n * sizeof(double));
+        sums.part[k] = room->part[k];
+    }
+    return sums;
+}
+
+/* Narrows a call to the alpha with this index among its alphas. */
+static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
+    for (int k = v->axes - 1; k >= 0; k--) {
+        if (!view_varies(v, k)) continue;
+        const ptrdiff_t length = v->shape[k];
+        view_narrow(v, k, index % length, 1);
+        index /= length;
+    }
+}
+
+/* Writes rounded dalpha for n alphas from this index on. */
+static void put_dalpha(const prelu_call *call, ptrdiff_t index, ptrdiff_t n, const void *from) {
+    const ptrdiff_t item = item_size[call->alpha_dtype];
+    prelu_view one;
+    int last = call->view.axes - 1;
+    while (last >= 0 && !view_varies(&call->view, last)) last--;
+    while (n > 0) { /* a row of dalpha at a time */
+        view_copy(&one, &call->view);
+        narrow_to_alpha(&one, index);
+        const ptrdiff_t length = last < 0 ? 1 : call->view.shape[last];
+        const ptrdiff_t left = length - index % length, row = n < left ? n : left;
+        copy_row(one.data[VIEW_DALPHA], last < 0 ? 0 : call->view.stride[VIEW_DALPHA][last], from,
+                 item, row, item);
+        from = (const char *)from + row * item;
+        index += row;
+        n -= row;
+    }
+}
+
+/* ---- (c) integers ---- */
+
+/* Adds the terms of a row of n elements to a state. */
+static void add_row_as_integers(const prelu_call *call, char *const *at, int axis, ptrdiff_t n,
+                                int64_t *state) {
+    enum { ROW = 256 };
+    static const int first[3] = {VIEW_X, VIEW_X, VIEW_G}, second[3] = {VIEW_X, VIEW_G, VIEW_DY};
+    const int *factor = call->view.data[VIEW_DY] ? second : first;
+    const ptrdiff_t item = item_size[call->x_dtype];
+    const double edge = call->at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
+    double v[3][ROW];
+    for (ptrdiff_t i = 0; i < n; i += ROW) {
+        const ptrdiff_t m = n - i < ROW ? n - i : ROW;
+        for (int k = 0; k < 3; k++) {
+            const ptrdiff_t stride = call->view.stride[factor[k]][axis];
+            double raw[ROW];
+            copy_row((char *)raw, item, at[factor[k]] + i * stride, stride, m, item);
+            prelu_loops_of(call->x_dtype)->widen_double(raw, v[k], m);
+        }
+        for (ptrdiff_t l = 0; l < m; l++)
+            if (!prelu_identity_double(v[0][l], edge))
+                exact_add_product(state, exact_formats[call->x_dtype], v[1][l], v[2][l]);
+    }
+}
+
+/* Adds the terms of a call of one alpha to a state. */
+static void add_as_integers(const prelu_call *call, char *const *from, int axis, int64_t *state,
+                            int64_t *adds) {
+    const prelu_view *v = &call->view;
+    if (axis == v->axes - 1) {
+        add_row_as_integers(call, from, axis, v->shape[axis], state);
+        if ((*adds += v->shape[axis]) < 1 << 29) return;
+        exact_carry(state, exact_formats[call->x_dtype]);
+        *adds = 0;
+        return;
+    }
+    char *at[VIEW_OPERANDS];
+    memcpy(at, from, sizeof at);
+    for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
+        add_as_integers(call, at, axis + 1, state, adds);
+        for (int o = 0; o < VIEW_OPERANDS; o++)
+            if (v->data[o]) at[o] += v->stride[o][axis];
+    }
+}
+
+/* ---- (b) exact sums ---- */
+
+/* The sum of four doubles, to nearest or rounded to odd. */
+static double round_parts(const double *part, int odd) {
+    double p[PARTS];
+    int n = 0;
+    for (int k = 0; k < PARTS; k++) { /* p: doubles that do not overlap, the smallest first */
+        double term = part[k];
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+            const double sum = term + p[i], error = two_sum_error(term, p[i], sum);
+            if (error != 0) p[kept++] = error;
+            term = sum;
+        }
+        p[kept++] = term;
+        n = kept;
+    }
+    double high = n ? p[--n] : 0.0, low = 0.0;
+    while (n > 0 && low == 0) {
+        const double sum = high + p[--n];
+        low = two_sum_error(high, p[n], sum);
+        high = sum;
+    }
+    if (odd) return to_odd(high, low);
+    if (n > 0 && (low > 0) == (p[n - 1] > 0)) { /* a tie that what is left decides */
+        const double twice = low * 2, other = high + twice;
+        if (low != 0 && twice == other - high) high = other;
+    }
+    return high + 0.0;
+}
+
+/* Writes dalpha, or the state, of one alpha from its exact sum. */
+static void put_exact(const prelu_call *call, ptrdiff_t index, const prelu_sums *sums, ptrdiff_t i) {
+    const exact_format f = exact_formats[call->x_dtype];
+    const double part[PARTS] = {sums->part[0][i], sums->part[1][i], sums->part[2][i],
+                                sums->part[3][i]};
+    const int exact = part[0] + part[1] + part[2] + part[3] - part[0] <= DBL_MAX;
+    int64_t state[PRELU_LIMBS_MOST], adds = 0;
+    double value, item;
+    prelu_call one;
+    prelu_call_copy(&one, call);
+    narrow_to_alpha(&one.view, index);
+    if (exact && !call->partial) {
+        value = round_parts(part, call->alpha_dtype != PRELU_F64);
+    } else {
+        memset(state, 0, (size_t)exact_limbs(f) * sizeof *state);
+        for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], 0);
+        if (!exact) add_as_integers(&one, one.view.data, 0, state, &adds);
+        if (call->partial) {
+            exact_carry(state, f);
+            memcpy(one.view.data[VIEW_DALPHA], state, (size_t)exact_limbs(f) * sizeof *state);
+            return;
+        }
+        value = exact_round(state, f, call->alpha_dtype);
+    }
+    prelu_loops_of(call->alpha_dtype)->narrow(&value, &item, 1);
+    put_dalpha(call, index, 1, &item);
+}
+
+/* Sums these n alphas exactly, or with `doubts` NULL all n. */
+static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n) {
+    sums_room room;
+    const ptrdiff_t alphas = view_alphas(&call->view);
+    prelu_call sums_only;
+    prelu_call_copy(&sums_only, call);
+    sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
+    if (!doubts || n * 16 > alphas) {
+        const prelu_sums sums = sums_in(&room, alphas);
+        prelu_walk_in_threads(&sums_only, EXACT, &sums);
+        for (ptrdiff_t i = 0; i < n; i++)
+            put_exact(call, doubts ? doubts[i] : i, &sums, doubts ? doubts[i] : i);
+        return;
+    }
+    prelu_view all;
+    view_copy(&all, &sums_only.view);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const prelu_sums sums = sums_in(&room, 1);
+        view_copy(&sums_only.view, &all);
+        narrow_to_alpha(&sums_only.view, doubts[i]);
+        view_canonical(&sums_only.view);
+        prelu_walk_in_threads(&sums_only, EXACT, &sums);
+        put_exact(call, doubts[i], &sums, 0);
+    }
+}
+
+/* ---- (a) quick sums ---- */
+
+static void round_sums(const prelu_call *call, const prelu_sums *sums) {
+    enum { CHUNK = 256 };
+    const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
+    const double terms = (double)(view_size(&call->view) / alphas);
+    const prelu_loops *loops = prelu_loops_of(call->alpha_dtype);
+    /* The error of a sum is at most |bound| * unit + tiny: one rounding for each addition into a lane,
+     * or of lanes. Where x is float64 or alpha is, the sums are compensated, and err where these
+     * errors are added up. Adding sums to those of an alpha is compensated everywhere. `tiny` is
+     * for products that underflow. */
+    const int wide = call->x_dtype == PRELU_F64 || call->alpha_dtype == PRELU_F64;
+    const double half = DBL_EPSILON / 2;
+    const double unit = 8.0 * terms * half * half +
+                        (wide ? 8.0 * (ADDS_MOST + 2 * LANES) * half * half : half * (1 + 0x1p-20));
+    const double tiny = terms * (wide                          ? 0x1p-1073
+                                 : call->x_dtype == PRELU_BF16 ? 0x1p-149
+                                                               : 0.0);
+    ptrdiff_t doubts[ALPHAS_MOST], doubtful = 0;
+    for (ptrdiff_t first = 0; first < alphas; first += CHUNK) {
+        const ptrdiff_t n = alphas - first < CHUNK ? alphas - first : CHUNK;
+        char below[CHUNK * sizeof(double)], above[CHUNK * sizeof(double)];
+        const prelu_sums from = {{sums->part[SUM] + first, sums->part[BOUND] + first,
+                                  sums->part[LOW] + first, NULL}};
+        const int sure = loops->round(&from, n, unit, tiny, below, above);
+        put_dalpha(call, first, n, below);
+        for (ptrdiff_t i = 0; i < n && !sure; i++)
+            if (memcmp(below + i * item, above + i * item, (size_t)item) != 0 ||
+                !(from.part[BOUND][i] <= DBL_MAX))
+                doubts[doubtful++] = first + i;
+    }
+    if (doubtful) sum_exactly(call, doubts, doubtful);
+}
+
+/* ---- blocks of alphas ---- */
+
+static void scale(const prelu_call *call) {
+    if (prelu_is_each(call)) prelu_walk_each(call);
+    else prelu_walk(call, call->view.data[VIEW_ALPHA_DOT] ? JVP : SCALE, NULL);
+}
+
+static void backward_block(const prelu_call *call) {
+    const ptrdiff_t alphas = view_alphas(&call->view);
+    if (call->partial) {
+        sum_exactly(call, NULL, alphas);
+    } else {
+        sums_room room;
+        const prelu_sums sums = sums_in(&room, alphas);
+        prelu_call quick;
+        prelu_call_copy(&quick, call);
+        if (call->in_place) quick.view.data[VIEW_OUT] = NULL;
+        prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : SUMS, &sums);
+        round_sums(call, &sums);
+    }
+    if (!call->view.data[VIEW_OUT] || !(call->partial || call->in_place)) return;
+    prelu_call dx;
+    prelu_call_copy(&dx, call);
+    dx.view.data[VIEW_DALPHA] = NULL;
+    prelu_in_pieces(&dx, 0, scale);
+}
+
+/* Cuts the outermost axis along which alpha varies until few enough alphas are left. */
+static void backward_blocks(const prelu_call *call, int axis) {
+    const prelu_view *v = &call->view;
+    const ptrdiff_t alphas = view_alphas(v);
+    if (alphas <= ALPHAS_MOST) {
+        backward_block(call);
+        return;
+    }
+    while (!view_varies(v, axis)) axis++;
+    const ptrdiff_t of_one = alphas / v->shape[axis];
+    const ptrdiff_t most = of_one < ALPHAS_MOST ? ALPHAS_MOST / of_one : 1;
+    prelu_call part;
+    prelu_call_copy(&part, call);
+    for (ptrdiff_t first = 0; first < v->shape[axis]; first += most) {
+        view_copy(&part.view, v);
+        view_narrow(&part.view, axis, first,
+                    v->shape[axis] - first < most ? v->shape[axis] - first : most);
+        backward_blocks(&part, axis + 1);
+    }
+}
+
+static void backward(const prelu_call *call) {
+    if (prelu_is_each(call)) prelu_walk_each(call);
+    else backward_blocks(call, 0);
+}
+
+/* ---- the calls ---- */
+
+void prelu_scale(const prelu_call *call) {
+    const fp_state before = fp_enter();
+    prelu_in_pieces(call, 0, scale);
+    fp_leave(before);
+}
+
+void prelu_backward(const prelu_call *call) {
+    const fp_state before = fp_enter();
+    if (view_alphas(&call->view) > ALPHAS_MOST) prelu_in_pieces(call, 1, backward);
+    else backward(call);
+    fp_leave(before);
+}
+
+void prelu_round(double value, int dtype, void *to) {
+    const fp_state before = fp_enter();
+    prelu_loops_of(dtype)->narrow(&value, to, 1);
+    fp_leave(before);
+}
+
+void prelu_round_state(const int64_t *state, int x_dtype, int alpha_dtype, void *to) {
+    const exact_format f = exact_formats[x_dtype];
+    int64_t copy[PRELU_LIMBS_MOST];
+    memcpy(copy, state, (size_t)exact_limbs(f) * sizeof *copy);
+    const fp_state before = fp_enter();
+    const double value = exact_round(copy, f, alpha_dtype);
+    prelu_loops_of(alpha_dtype)->narrow(&value, to, 1);
+    fp_leave(before);
+}
+
+int prelu_state_limbs(int x_dtype) { return exact_limbs(exact_formats[x_dtype]); }

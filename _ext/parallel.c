@@ -1,0 +1,104 @@
+/* Design: a call is cut along its outermost long axis into several pieces for each thread. Where pieces
+ * share alphas each thread has sums of its own; they are added up at the end, in any order, since
+ * what is rounded in the end is the exact sum.
+ */
+#include "parallel.h"
+
+#include "threads.h"
+
+#include <stdlib.h>
+
+enum { PIECES = 4, AXIS_LONG = 64 };
+
+typedef struct {
+    const prelu_call *call;
+    int axis, job;
+    ptrdiff_t each;
+    void (*part)(const prelu_call *);
+    const prelu_sums *sums;
+    double *rooms; /* a worker's sums behind another's, but the caller's */
+    ptrdiff_t alphas;
+} pieces;
+
+/* The outermost axis that is long enough, else the longest. */
+static int cut_axis(const prelu_view *v, int varying) {
+    int best = -1;
+    for (int k = 0; k < v->axes; k++) {
+        if (varying && !view_varies(v, k)) continue;
+        if (best < 0 || v->shape[k] > v->shape[best]) best = k;
+        if (v->shape[k] >= AXIS_LONG) return k;
+    }
+    return best;
+}
+
+static int cut(pieces *p, const prelu_call *call, int varying) {
+    p->call = call;
+    p->axis = cut_axis(&call->view, varying);
+    const ptrdiff_t length = call->view.shape[p->axis], most = PIECES * call->threads;
+    p->each = (length + most - 1) / most;
+    if (length > 1 << 20) p->each = (p->each + 1023) / 1024 * 1024; /* whole lines, and pages */
+    return (int)((length + p->each - 1) / p->each);
+}
+
+static void take_piece(prelu_call *to, const pieces *p, int piece) {
+    const ptrdiff_t first = piece * p->each, left = p->call->view.shape[p->axis] - first;
+    prelu_call_copy(to, p->call);
+    to->threads = 1;
+    view_narrow(&to->view, p->axis, first, left < p->each ? left : p->each);
+}
+
+static void run_part(void *context, int piece, int worker) {
+    (void)worker;
+    const pieces *p = context;
+    prelu_call part;
+    take_piece(&part, p, piece);
+    p->part(&part);
+}
+
+void prelu_in_pieces(const prelu_call *call, int varying, void (*part)(const prelu_call *)) {
+    if (call->threads == 1) {
+        part(call);
+        return;
+    }
+    pieces p = {.part = part};
+    const int n = cut(&p, call, varying);
+    prelu_parallel(call->threads, n, run_part, &p);
+}
+
+static prelu_sums sums_of(const pieces *p, int worker) {
+    prelu_sums sums = *p->sums;
+    for (int k = 0; k < PARTS && worker > 0; k++)
+        sums.part[k] = p->rooms + ((worker - 1) * PARTS + k) * p->alphas;
+    return sums;
+}
+
+static void run_walk(void *context, int piece, int worker) {
+    const pieces *p = context;
+    const prelu_sums sums = sums_of(p, worker);
+    prelu_call part;
+    take_piece(&part, p, piece);
+    prelu_walk(&part, p->job, &sums);
+}
+
+void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *sums) {
+    pieces p = {.job = job, .sums = sums, .alphas = view_alphas(&call->view)};
+    if (call->threads > 1) {
+        p.rooms = calloc((size_t)(call->threads * PARTS * p.alphas), sizeof(double));
+    }
+    if (!p.rooms) { /* one thread, also where there is no memory for the sums of more */
+        prelu_walk(call, job, sums);
+        return;
+    }
+    const int n = cut(&p, call, 0);
+    prelu_parallel(call->threads, n, run_walk, &p);
+    for (int worker = 1; worker < call->threads; worker++) {
+        const prelu_sums from = sums_of(&p, worker);
+        for (ptrdiff_t i = 0; i < p.alphas; i++) {
+            if (job != EXACT)
+                quick_sum_add(sums, i, from.part[SUM][i], from.part[BOUND][i], from.part[LOW][i]);
+            for (int k = 0; k < PARTS && job == EXACT; k++)
+                exact_sum_add(sums->part, i, from.part[k][i], 0, PARTS);
+        }
+    }
+    free(p.rooms);
+}
