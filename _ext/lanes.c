@@ -7,8 +7,7 @@
 /* Alphas of a band, in the compute type: contiguous and in it already, or converted to `to`. */
 static const void *lay_out(lanes_state *s, int which, const char *from, int alpha_dtype, int dtype,
                            double *to) {
-    const int second = s->job == JVP || s->job == DOUBLE;
-    const size_t item = (size_t)item_size[alpha_dtype], wide = second || dtype == PRELU_F64 ? 8 : 4;
+    const size_t item = (size_t)item_size[alpha_dtype], wide = dtype == PRELU_F64 ? 8 : 4;
     const prelu_loops *convert = prelu_loops_of(alpha_dtype);
     const ptrdiff_t n[BLOCK_AXES] = {1, s->band[1], s->segments ? 1 : s->band[2],
                                      s->segments ? 1 : s->band[3]};
@@ -46,9 +45,12 @@ void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int
     s->index = index;
     memcpy(s->band, band, sizeof s->band);
     s->pattern = segments ? band[1] : band[1] * band[2] * band[3];
-    /* repeated as often as there are rows, and as makes enough lanes */
-    ptrdiff_t repeat = segments ? 1 : (LANES_USUAL + s->pattern - 1) / s->pattern;
-    while (repeat > 1 && (repeat - 1) * s->pattern >= LANES && 4 * repeat > band[0]) repeat--;
+    /* repeated until it is 3 or 4 groups, whose sums stay in registers, or enough lanes */
+    ptrdiff_t period = 4 * LANES % s->pattern == 0 ? 4 * LANES : 3 * LANES, repeat = 1;
+    if (period % s->pattern != 0) period = LANES_USUAL;
+    while (!segments && repeat * s->pattern < period &&
+           (repeat * s->pattern < LANES || repeat * 4 < band[0]))
+        repeat++;
     s->period = repeat * s->pattern;
     for (int k = 1; k < BLOCK_AXES; k++) {
         alpha += at[k] * s->stride[0][k];
@@ -64,8 +66,7 @@ void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int
 }
 
 void lanes_of_segments(const lanes_state *s, prelu_tile *t, ptrdiff_t first) {
-    const size_t wide =
-        s->job == JVP || s->job == DOUBLE || s->loops == prelu_loops_of(PRELU_F64) ? 8 : 4;
+    const size_t wide = s->item == 8 ? 8 : 4;
     t->alpha = (const char *)s->alpha + (size_t)first * wide;
     if (s->alpha_dot) t->alpha_dot = (const char *)s->alpha_dot + (size_t)first * wide;
     for (int k = 0; k < PARTS && s->sums; k++)
@@ -88,28 +89,25 @@ void lanes_end(lanes_state *s) {
     clear(s);
 }
 
-void lanes_run(lanes_state *s, prelu_tile *t, void (*loop)(const prelu_tile *)) {
-    t->alpha = s->alpha;
-    t->alpha_dot = s->alpha_dot;
-    t->sums = s->lanes;
-    t->period = s->period;
-    if (!s->sums) {
-        loop(t);
-        return;
-    }
-    const prelu_tile all = *t;
-    const ptrdiff_t item = s->item, most = t->rows > 1 ? t->n : (ADDS_MOST - 2) * s->period;
-    for (ptrdiff_t i = 0; i < all.n; i += t->n) {
-        t->n = all.n - i < most ? all.n - i : most;
-        t->x = (const char *)all.x + i * item;
-        t->g = (const char *)all.g + i * item;
-        t->u = (const char *)all.u + i * item;
-        t->w = (const char *)all.w + i * item;
-        if (all.out) t->out = (char *)all.out + i * item;
-        if (all.of_x) t->of_x = (char *)all.of_x + i * item;
-        const ptrdiff_t adds = t->rows > 1 ? t->rows : (t->n + s->period - 1) / s->period + 1;
+void lanes_run(lanes_state *s, const prelu_tile *tile, void (*loop)(const prelu_tile *)) {
+    const ptrdiff_t item = s->item, period = s->period;
+    const ptrdiff_t most = !s->sums || tile->rows > 1 ? tile->n : (ADDS_MOST - 3) * period;
+    prelu_tile t = *tile;
+    t.alpha = s->alpha;
+    t.alpha_dot = s->alpha_dot;
+    t.sums = s->lanes;
+    t.period = period;
+    for (ptrdiff_t i = 0; i < tile->n; i += t.n) {
+        t.n = tile->n - i < most + LANES ? tile->n - i : most;
+        t.x = (const char *)tile->x + i * item;
+        t.g = (const char *)tile->g + i * item;
+        t.u = (const char *)tile->u + i * item;
+        t.w = (const char *)tile->w + i * item;
+        if (t.out) t.out = (char *)tile->out + i * item;
+        if (t.of_x) t.of_x = (char *)tile->of_x + i * item;
+        const ptrdiff_t adds = t.rows > 1 ? t.rows : (t.n + period - 1) / period + 1;
         if (s->adds + adds > ADDS_MOST) lanes_end(s);
-        loop(t);
+        loop(&t);
         s->adds += adds;
     }
 }

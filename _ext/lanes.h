@@ -36,7 +36,7 @@ void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int
 void lanes_of_segments(const lanes_state *s, prelu_tile *t, ptrdiff_t first);
 
 /* Runs a loop over a tile of whole rows, as often as the sums of lanes allow. */
-void lanes_run(lanes_state *s, prelu_tile *t, void (*loop)(const prelu_tile *));
+void lanes_run(lanes_state *s, const prelu_tile *tile, void (*loop)(const prelu_tile *));
 
 /* Adds the sums of the lanes to those of their alphas. */
 void lanes_end(lanes_state *s);

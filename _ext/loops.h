@@ -46,8 +46,8 @@ typedef struct {
      * are the terms. g may be x, u too; w may be g. */
     const void *x, *g, *u, *w;
     void *out, *of_x;
-    ptrdiff_t n;
-    /* For each segment or lane: in float, or double for float64; in JVP and DOUBLE always double. */
+    ptrdiff_t n; /* LANES or more */
+    /* For each segment or lane: in float, or double for float64. */
     const void *alpha, *alpha_dot;
     prelu_sums sums;
     int at_one; /* x = 0 is on the identity branch */

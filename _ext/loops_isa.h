@@ -170,7 +170,7 @@ PRELU_FN void stream_f64(f64 *p, const f64 *v, const int put) {
 
 /* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
 
-#define PRELU_ALPHA double /* widened once for many rows */
+#define PRELU_ALPHA double
 #define PRELU_GT(a, b) ((a) > (b))
 #define PRELU_MUL(a, b) ((a) * (b))
 #define real float
@@ -211,6 +211,7 @@ enum { FORWARD = JOBS, SLOW };
 
 /* From the sum of |term| of 16 bits, that a float holds to 2^-15, the bound after `adds` additions to
  * a lane, and those that add up the lanes. */
+enum { GROUPS_MOST = 4 };
 enum { GROUP_ADDS_MOST = ADDS_MOST + 3 };
 PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 + 0x1p-14); }
 

@@ -28,16 +28,30 @@ typedef struct {
     REAL doubt[LANES];
 } T(sums);
 
-PRELU_FN void T(clear)(T(sums) *s) {
-    for (int k = 0; k < PARTS; k++)
-        for (int l = 0; l < LANES; l++) s->part[k][l] = 0;
-    for (int l = 0; l < LANES; l++) s->size[l] = 0;
-}
-
 /* Which numbers a job has for each lane. */
 PRELU_FN int T(has)(const int k, const int job) {
     if (job == EXACT) return k < LEVELS;
     return SUMMING(job) && (k == SUM || (k == BOUND && !SHORT) || (k == LOW && WIDE));
+}
+
+/* The sums of a job become other ones or, without any, zeros; doubts remain. */
+PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
+    PRELU_UNROLL
+    for (int k = 0; k < PARTS; k++) {
+        if (!T(has)(k, job)) continue;
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++) s->part[k][l] = from ? from->part[k][l] : 0;
+    }
+    if (SHORT && SUMMING(job) && job != EXACT) {
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++) s->size[l] = from ? from->size[l] : 0;
+    }
+    for (int l = 0; l < LANES && SECOND(job) && from; l++) s->doubt[l] = from->doubt[l];
+}
+
+PRELU_FN void T(start)(T(sums) *s, const int job) {
+    T(set)(s, NULL, job);
+    for (int l = 0; l < LANES && SECOND(job); l++) s->doubt[l] = 0;
 }
 
 PRELU_FN void T(read_lanes)(T(sums) *s, const prelu_sums *from, ptrdiff_t lane, const int job) {
@@ -73,26 +87,22 @@ PRELU_FN void T(write_lanes)(const T(sums) *s, const prelu_sums *to, ptrdiff_t l
 PRELU_FN T(operands) T(step)(T(operands) o, const prelu_tile *t, ptrdiff_t n, ptrdiff_t r,
                              const int put, const int job) {
     o.x += n + r * t->row[0];
-    if (put) o.g += n + r * t->row[1];
-    if (SUMMING(job)) o.u += n + r * t->row[2], o.w += n + r * t->row[3];
+    if (put || job == SUMS || job == DOUBLE) o.g += n + r * t->row[1];
+    if (job == EXACT) o.u += n + r * t->row[2];
+    if (job == EXACT || job == DOUBLE) o.w += n + r * t->row[3];
     if (put) o.out += n + r * t->row[4];
     if (job == DOUBLE) o.of_x += n + r * t->row[5];
     return o;
 }
 
-/* The alphas of a segment or lane; those of the second order are double. */
-PRELU_FN const void *T(alphas)(const void *alpha, ptrdiff_t i, const int job) {
-    return (const char *)alpha + i * (ptrdiff_t)(SECOND(job) ? sizeof(double) : sizeof(REAL));
-}
-
-/* Adds the terms of a group to its lanes. */
-PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const REAL edge, T(sums) *s,
-                           const int job) {
+/* Adds the terms of a group to its lanes, of those from `first` on and before `end`. */
+PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const REAL edge,
+                           const int first, const int end, T(sums) *s, const int job) {
     if (job == EXACT) {
         double *const part[PARTS] = {s->part[0], s->part[1], s->part[2], s->part[3]};
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
-            const int identity = SCALAR(identity)(x[l], edge);
+            const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
             const double p = SCALAR(term)(identity, u[l], w[l]);
             exact_sum_add(part, l, p, 0, LEVELS);
             if (WIDE) { /* fma gives the error of the product, unless that underflows */
@@ -105,8 +115,10 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
     } else if (SHORT) {
         REAL term[LANES];
         PRELU_VECTOR
-        for (int l = 0; l < LANES; l++)
-            term[l] = SCALAR(short_term)(SCALAR(identity)(x[l], edge), u[l], w[l]);
+        for (int l = 0; l < LANES; l++) {
+            const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
+            term[l] = SCALAR(short_term)(identity, u[l], w[l]);
+        }
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
             s->part[SUM][l] += term[l];
@@ -115,7 +127,7 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
     } else {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
-            const int identity = SCALAR(identity)(x[l], edge);
+            const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
             const double p = SCALAR(term)(identity, u[l], w[l]), sum = s->part[SUM][l] + p;
             if (WIDE) {
                 const double error = identity ? 0.0 : fma(u[l], w[l], -p);
@@ -132,89 +144,75 @@ PRELU_FN void T(put)(X *p, const REAL *v, const int put) {
     else JOIN2(store, X)(p, v);
 }
 
-/* One group: its outputs if `put`, its sums if the job has some. */
-PRELU_FN void T(group)(const T(operands) o, const void *alpha, const void *alpha_dot,
-                       const int along, const int put, const REAL edge, T(sums) *s, const int job) {
-    const REAL *a = alpha;
-    const double *a2 = alpha, *dot = alpha_dot;
+/* One group: its outputs if `put`, and the sums over some of its lanes if the job has some. */
+PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
+                               const int along, const int put, const REAL edge, const int first,
+                               const int end, T(sums) *s, const int job) {
     REAL xv[LANES], gv[LANES], uv[LANES], wv[LANES], outv[LANES], of_xv[LANES];
     JOIN2(load, X)(o.x, xv);
-    if (put) JOIN2(load, X)(job == FORWARD ? o.x : o.g, gv);
-    if (SUMMING(job)) JOIN2(load, X)(o.u, uv);
-    if (SUMMING(job)) JOIN2(load, X)(o.w, wv);
+    if (put || job == SUMS || job == DOUBLE) JOIN2(load, X)(job == FORWARD ? o.x : o.g, gv);
+    if (job == EXACT) JOIN2(load, X)(o.u, uv);
+    if (job == EXACT || job == DOUBLE) JOIN2(load, X)(o.w, wv);
     if (put && !SECOND(job)) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
-            outv[l] = SCALAR(scale)(SCALAR(identity)(xv[l], edge), gv[l], a[along ? l : 0]);
+            outv[l] = SCALAR(scale)(SCALAR(identity)(xv[l], edge), gv[l],
+                                     alpha[along ? l : 0]);
     }
 #if PRELU_FLOAT
-    if (SECOND(job)) {
+    if (SECOND(job) && put) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
             const int i = along ? l : 0, identity = SCALAR(identity)(xv[l], edge);
+            const double a = alpha[i], dot = alpha_dot[i];
             if (job == SLOW) {
-                outv[l] = JOIN3(prelu_jvp, slow, REAL)(identity, xv[l], a2[i], gv[l], dot[i]);
+                outv[l] = JOIN3(prelu_jvp, slow, REAL)(identity, xv[l], a, gv[l], dot);
             } else {
-                outv[l] = SCALAR(jvp)(identity, xv[l], a2[i], gv[l], dot[i]);
-                s->doubt[l] =
-                    JOIN2(dot_in_doubt, REAL)(a2[i], gv[l], dot[i], xv[l]) ? 1 : s->doubt[l];
+                outv[l] = SCALAR(jvp)(identity, xv[l], a, gv[l], dot);
+                s->doubt[l] = JOIN2(dot_in_doubt, REAL)(a, gv[l], dot, xv[l]) ? 1 : s->doubt[l];
             }
         }
     }
-    if (job == DOUBLE) {
+    if (job == DOUBLE && put) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
             of_xv[l] = SCALAR(short_term)(SCALAR(identity)(xv[l], edge),
-                                          (REAL)dot[along ? l : 0], wv[l]);
+                                          alpha_dot[along ? l : 0], wv[l]);
     }
 #endif
-    if (SUMMING(job)) T(sum_group)(xv, uv, wv, edge, s, job);
+    if (job == SUMS) T(sum_group)(xv, xv, gv, edge, first, end, s, job);
+    if (job == EXACT) T(sum_group)(xv, uv, wv, edge, first, end, s, job);
+    if (job == DOUBLE) T(sum_group)(xv, gv, wv, edge, first, end, s, job);
     if (put) T(put)(o.out, outv, put);
-    if (job == DOUBLE) T(put)(o.of_x, of_xv, put);
+    if (job == DOUBLE && put) T(put)(o.of_x, of_xv, put);
 }
 
-/* ---- a short group, or one that two segments share ---- */
-
-/* m elements, from `first` to `end`, filled up with `fill`. */
-PRELU_FN void T(take)(X *to, const X *from, int first, int end, X fill) {
-    for (int l = 0; l < LANES; l++) to[l] = fill;
-    memcpy(to + first, from + first, (size_t)(end - first) * sizeof *to);
+PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
+                       const int along, const int put, const REAL edge, T(sums) *s, const int job) {
+    T(some_of_group)(o, alpha, alpha_dot, along, put, edge, 0, LANES, s, job);
 }
 
-/* m elements, of which `left` are one segment's and the others the next one's. */
-PRELU_ASIDE void T(short_group)(T(operands) o, const void *alpha, const void *alpha_dot, int m,
-                                int left, int put, REAL edge, T(sums) *s, T(sums) *next, int job) {
-    X in[4][LANES], out[2][LANES];
-    const T(operands) short_o = {in[0], in[1], in[2], in[3], out[0], out[1]};
-    for (int k = 0; k < 2 && SUMMING(job); k++) {
-        const int first = k ? left : 0, end = k || m < left ? m : left;
-        if (first >= end) continue;
-        T(take)(in[0], o.x, first, end, 0);
-        T(take)(in[2], o.u, first, end, 0);
-        T(take)(in[3], o.w, first, end, 0);
-        T(sums) *to = k ? next : s;
-        if (job == EXACT) T(group)(short_o, NULL, NULL, 0, NO_OUT, edge, to, EXACT);
-        else T(group)(short_o, NULL, NULL, 0, NO_OUT, edge, to, SUMS);
+/* A group of which only the lanes from `first` on and before `last` count, those from `end` on not for
+ * the sums. The others' outputs stay as they are. */
+PRELU_ASIDE void T(part_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
+                                  int first, int last, int end, const int put, REAL edge,
+                                  T(sums) *s, const int job) {
+    X out[2][LANES];
+    T(operands) aside = o;
+    aside.out = out[0], aside.of_x = out[1];
+#define GROUP(put, job) T(some_of_group)(aside, alpha, alpha_dot, 1, put, edge, first, end, s, job)
+    if (job == EXACT) GROUP(NO_OUT, EXACT);
+    else if (!put) GROUP(NO_OUT, SUMS);
+    else if (job == SUMS) GROUP(STORE, SUMS);
+    else if (job == DOUBLE) GROUP(STORE, DOUBLE);
+    else if (job == JVP) GROUP(STORE, JVP);
+    else if (job == SLOW) GROUP(STORE, SLOW);
+    else GROUP(STORE, SCALE);
+#undef GROUP
+    for (int k = 0; k < (!put ? 0 : job == DOUBLE ? 2 : 1); k++) {
+        X *to = k ? o.of_x : o.out;
+        for (int l = 0; l < LANES; l++) to[l] = (l >= first) & (l < last) ? out[k][l] : to[l];
     }
-    if (!put) return;
-    /* filled up with the last element, which is in doubt no more than that */
-    T(take)(in[0], o.x, 0, m, o.x[m - 1]);
-    T(take)(in[1], o.g, 0, m, o.g[m - 1]);
-    if (job == DOUBLE) { /* of_x; the sums are above */
-        REAL xv[LANES], wv[LANES], of_xv[LANES];
-        T(take)(in[3], o.w, 0, m, 0);
-        JOIN2(load, X)(in[0], xv);
-        JOIN2(load, X)(in[3], wv);
-        for (int l = 0; l < LANES; l++)
-            of_xv[l] = SCALAR(short_term)(SCALAR(identity)(xv[l], edge),
-                                          (REAL)((const double *)alpha_dot)[l], wv[l]);
-        JOIN2(store, X)(out[1], of_xv);
-        memcpy(o.of_x, out[1], (size_t)m * sizeof(X));
-    }
-    if (job == SLOW) T(group)(short_o, alpha, alpha_dot, 1, STORE, edge, s, SLOW);
-    else if (SECOND(job)) T(group)(short_o, alpha, alpha_dot, 1, STORE, edge, s, JVP);
-    else T(group)(short_o, alpha, NULL, 1, STORE, edge, s, SCALE);
-    memcpy(o.out, out[0], (size_t)m * sizeof(X));
 }
 
 /* How many of n elements lie before the first that no line cuts: of what is streamed, or of x where
@@ -235,80 +233,96 @@ PRELU_FN int T(any_doubt)(const T(sums) *s, const int job) {
 
 /* ---- segments ---- */
 
-/* Adds a group of lanes, of at most GROUP_ADDS_MOST terms each, to alpha number i. */
-PRELU_FN void T(end_segment)(T(sums) *s, const prelu_sums *to, ptrdiff_t i, const int job) {
-    if (job == EXACT) {
-        for (int l = 0; l < LANES; l++)
-            for (int k = 0; k < LEVELS; k++) exact_sum_add(to->part, i, s->part[k][l], 0, PARTS);
-        return;
-    }
+/* Adds the upper `half` of 2 * half lanes to the lower one. */
+PRELU_FN void T(fold)(T(sums) *s, const int half) {
     double *const sum = s->part[SUM], *const bound = s->part[BOUND], *const low = s->part[LOW];
-    if (SHORT) {
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) bound[l] = s->size[l] * bound_of_size(GROUP_ADDS_MOST);
+    PRELU_VECTOR
+    for (int l = 0; l < half; l++) {
+        const double a = sum[l], b = sum[l + half], both = a + b;
+        if (WIDE) low[l] += low[l + half] + two_sum_error(a, b, both);
+        bound[l] += bound[l + half] + (SHORT ? 0.0 : fabs(both));
+        sum[l] = both;
     }
-    for (int half = LANES / 2; half > 0; half /= 2) {
-        PRELU_VECTOR
-        for (int l = 0; l < half; l++) {
-            const double a = sum[l], b = sum[l + half], both = a + b;
-            if (WIDE) low[l] += low[l + half] + two_sum_error(a, b, both);
-            bound[l] += bound[l + half] + (SHORT ? 0.0 : fabs(both));
-            sum[l] = both;
-        }
-    }
-    quick_sum_add(to, i, sum[0], bound[0], WIDE ? low[0] : 0.0);
 }
 
+/* Adds a group of lanes, of at most GROUP_ADDS_MOST terms each, to alpha number i. */
+PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff_t i,
+                             const int job) {
+    T(sums) s;
+    T(set)(&s, lanes, job);
+    if (job == EXACT) {
+        for (int l = 0; l < LANES; l++)
+            for (int k = 0; k < LEVELS; k++) exact_sum_add(to->part, i, s.part[k][l], 0, PARTS);
+        return;
+    }
+    if (SHORT) {
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++)
+            s.part[BOUND][l] = s.size[l] * bound_of_size(GROUP_ADDS_MOST);
+    }
+    T(fold)(&s, 8);
+    T(fold)(&s, 4);
+    T(fold)(&s, 2);
+    T(fold)(&s, 1);
+    quick_sum_add(to, i, s.part[SUM][0], s.part[BOUND][0], WIDE ? s.part[LOW][0] : 0.0);
+}
+
+/* n is at least LANES. */
 PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int job) {
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
     const T(operands) all = {t->x, t->g, t->u, t->w, t->out, t->of_x};
+    const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
-    const ptrdiff_t n = t->n, ahead = T(ahead)(t->x, t->out, put, n);
+    const ptrdiff_t n = t->n;
+    /* segments of whole groups need not share any */
+    const int apart = put < STREAM && t->length % LANES == 0 && t->length < ADDS_MOST * LANES;
+    const ptrdiff_t ahead = apart ? 0 : T(ahead)(t->x, t->out, put, n);
     ptrdiff_t r = t->first, left = t->left;
-    T(sums) s = {0}, next;
-    for (ptrdiff_t i = 0; i < n;) {
-        const T(operands) o = T(step)(all, t, i, 0, put, job);
-        const void *alpha = T(alphas)(t->alpha, r, job), *dot = T(alphas)(t->alpha_dot, r, job);
+    T(sums) s;
+    T(start)(&s, job);
+    for (ptrdiff_t i = 0, m; i < n; i += m) {
         const ptrdiff_t r_next = r + 1 < t->alphas ? r + 1 : 0;
-        ptrdiff_t m = i < ahead ? ahead : n - i;
+        m = i < ahead ? ahead : n - i;
         if (i >= ahead && m >= LANES && left >= LANES) {
             m = (left < m ? left : m) / LANES * LANES;
             if (m > ADDS_MOST * LANES) m = ADDS_MOST * LANES;
-            T(sums) in_registers = s;
-            const REAL one = SECOND(job) ? 0 : *(const REAL *)alpha;
-            const double both[2] = {SECOND(job) ? *(const double *)alpha : 0,
-                                    SECOND(job) ? *(const double *)dot : 0};
-            for (ptrdiff_t j = 0; j < m; j += LANES)
-                T(group)(T(step)(o, t, j, 0, put, job), SECOND(job) ? (const void *)both : &one,
-                         both + 1, 0, put, edge, &in_registers, job);
-            s = in_registers;
-            i += m, left -= m;
-            if (SUMMING(job) && (left == 0 || m == ADDS_MOST * LANES || i == n)) {
-                T(end_segment)(&s, &t->sums, r, job);
-                T(clear)(&s);
+            const REAL one = alpha[r], one_dot = dot[r];
+            T(sums) own; /* in registers: its address is nobody else's */
+            T(set)(&own, &s, job);
+            for (ptrdiff_t j = i; j < i + m; j += LANES)
+                T(group)(T(step)(all, t, j, 0, put, job), &one, &one_dot, 0, put, edge, &own, job);
+            left -= m;
+            if (SUMMING(job) && (left == 0 || m == ADDS_MOST * LANES || i + m == n)) {
+                T(end_segment)(&own, &t->sums, r, job);
+                T(set)(&own, NULL, job);
             }
-        } else {
-            if (m > LANES) m = LANES;
-            const void *next_alpha = T(alphas)(t->alpha, r_next, job);
-            const void *next_dot = T(alphas)(t->alpha_dot, r_next, job);
-            REAL alphas[LANES] = {0};
-            double wide[2][LANES] = {{0}};
-            for (int l = 0; l < LANES && !SECOND(job); l++)
-                alphas[l] = *(const REAL *)(l < left ? alpha : next_alpha);
-            for (int l = 0; l < LANES && SECOND(job); l++) {
-                wide[0][l] = *(const double *)(l < left ? alpha : next_alpha);
-                wide[1][l] = *(const double *)(l < left ? dot : next_dot);
+            T(set)(&s, &own, job);
+        } else { /* the first or last group, or one of two segments */
+            if (i >= ahead && m > LANES) m = LANES;
+            const int first = i < ahead ? 0 : LANES - (int)m, last = first + (int)m;
+            const int end = left < m ? first + (int)left : last; /* of this segment */
+            const T(operands) o = T(step)(all, t, i - first, 0, put, job);
+            REAL alphas[LANES], dots[LANES];
+            PRELU_VECTOR
+            for (int l = 0; l < LANES; l++) alphas[l] = l < end ? alpha[r] : alpha[r_next];
+            PRELU_VECTOR
+            for (int l = 0; l < LANES; l++) dots[l] = l < end ? dot[r] : dot[r_next];
+            if (m < LANES)
+                T(part_of_group)(o, alphas, dots, first, last, end, put, edge, &s, job);
+            T(sums) own;
+            T(set)(&own, &s, job);
+            if (m == LANES)
+                T(some_of_group)(o, alphas, dots, 1, put, edge, 0, end, &own, job);
+            left -= m;
+            if (SUMMING(job) && (left <= 0 || i + m == n)) {
+                T(end_segment)(&own, &t->sums, r, job);
+                T(set)(&own, NULL, job);
             }
-            T(clear)(&next);
-            T(short_group)(o, SECOND(job) ? (const void *)wide[0] : alphas, wide[1], (int)m,
-                           left < m ? (int)left : (int)m, put, edge, &s, &next, job);
-            i += m, left -= m;
-            if (SUMMING(job) && (left <= 0 || i == n)) {
-                T(end_segment)(&s, &t->sums, r, job);
-                if (left < 0 && i == n) T(end_segment)(&next, &t->sums, r_next, job);
-                memcpy(s.part, next.part, sizeof s.part);
-                memcpy(s.size, next.size, sizeof s.size);
+            if (SUMMING(job) && left < 0) {
+                T(some_of_group)(o, alphas, dots, 1, NO_OUT, edge, end, last, &own, job);
+                if (i + m == n) T(end_segment)(&own, &t->sums, r_next, job);
             }
+            T(set)(&s, &own, job);
         }
         if (left <= 0) r = r_next, left += t->length;
     }
@@ -317,26 +331,81 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
 
 /* ---- lanes ---- */
 
+/* Whole groups of m elements and the same ones of further rows, from element i and `lane` on. */
+PRELU_FN ptrdiff_t T(groups_of_lanes)(const prelu_tile *t, const T(operands) all, ptrdiff_t i,
+                                      ptrdiff_t m, ptrdiff_t lane, const ptrdiff_t rows,
+                                      const int put, const REAL edge, T(sums) *s, const int job) {
+    const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
+    for (const ptrdiff_t end = i + m; i < end; i += LANES, lane += LANES) {
+        T(sums) own; /* in registers: its address is nobody else's */
+        ptrdiff_t r = 0;
+        if (lane >= t->period) lane -= t->period;
+        for (int l = 0; l < LANES && SECOND(job); l++) own.doubt[l] = s->doubt[l];
+        T(read_lanes)(&own, &t->sums, lane, job);
+        do
+            T(group)(T(step)(all, t, i, r, put, job), alpha + lane, dot + lane, 1, put, edge, &own,
+                     job);
+        while (++r < rows);
+        T(write_lanes)(&own, &t->sums, lane, job);
+        for (int l = 0; l < LANES && SECOND(job); l++) s->doubt[l] = own.doubt[l];
+    }
+    return lane;
+}
+
+/* All whole periods of few groups from element i on, in memory order: their sums stay in registers.
+ * Returns where they end. */
+PRELU_FN ptrdiff_t T(lanes_in_registers)(const prelu_tile *t, const T(operands) all, ptrdiff_t i,
+                                         ptrdiff_t lane, const int groups, const int put,
+                                         const REAL edge, const int job) {
+    T(sums) s[GROUPS_MOST];
+    REAL alpha[GROUPS_MOST * LANES];
+    for (int k = 0; k < groups; k++) {
+        const ptrdiff_t from = (lane + k * LANES) % t->period;
+        memcpy(alpha + k * LANES, (const REAL *)t->alpha + from, LANES * sizeof *alpha);
+        T(read_lanes)(s + k, &t->sums, from, job);
+    }
+    for (; i + t->period <= t->n; i += groups * LANES) {
+        PRELU_UNROLL
+        for (int k = 0; k < groups; k++)
+            T(group)(T(step)(all, t, i + k * LANES, 0, put, job), alpha + k * LANES, alpha, 1, put,
+                     edge, s + k, job);
+    }
+    for (int k = 0; k < groups; k++)
+        T(write_lanes)(s + k, &t->sums, (lane + k * LANES) % t->period, job);
+    return i;
+}
+
+/* n is at least LANES. */
 PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job) {
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
     const T(operands) all = {t->x, t->g, t->u, t->w, t->out, t->of_x};
+    const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
-    const ptrdiff_t n = t->n, rows = t->rows, period = t->period;
-    const ptrdiff_t ahead = T(ahead)(t->x, t->out, put, n);
-    ptrdiff_t lane = t->lane;
-    T(sums) s = {0};
-    for (ptrdiff_t i = 0, m; i < n; i += m, lane += m) {
-        m = i < ahead ? ahead : n - i < LANES ? n - i : LANES;
-        if (lane >= period) lane -= period;
-        const void *alpha = T(alphas)(t->alpha, lane, job);
-        const void *dot = T(alphas)(t->alpha_dot, lane, job);
-        T(read_lanes)(&s, &t->sums, lane, job);
-        for (ptrdiff_t r = 0; r < rows; r++) {
-            const T(operands) o = T(step)(all, t, i, r, put, job);
-            if (m == LANES) T(group)(o, alpha, dot, 1, put, edge, &s, job);
-            else T(short_group)(o, alpha, dot, (int)m, (int)m, put, edge, &s, NULL, job);
+    const ptrdiff_t n = t->n, period = t->period, ahead = T(ahead)(t->x, t->out, put, n);
+    const ptrdiff_t few = t->rows == 1 && job == SUMS && period % LANES == 0 ? period / LANES : 0;
+    ptrdiff_t lane = t->lane, i = 0;
+    T(sums) s;
+    T(start)(&s, job);
+    for (int k = 0; k < 2; k++) { /* before and after the whole groups */
+        const ptrdiff_t m = k ? n - i : ahead, first = k ? LANES - m : 0;
+        if (m > 0) {
+            if (lane >= period) lane -= period;
+            const ptrdiff_t from = lane >= first ? lane - first : lane - first + period;
+            T(read_lanes)(&s, &t->sums, from, job);
+            for (ptrdiff_t r = 0; r < t->rows; r++)
+                T(part_of_group)(T(step)(all, t, i - first, r, put, job), alpha + from, dot + from,
+                                 (int)first, (int)(first + m), (int)(first + m), put, edge, &s,
+                                 job);
+            T(write_lanes)(&s, &t->sums, from, job);
+            i += m, lane += m;
         }
-        T(write_lanes)(&s, &t->sums, lane, job);
+        if (k) break;
+        if (few == 3) i = T(lanes_in_registers)(t, all, i, lane, 3, put, edge, job);
+        if (few == 4) i = T(lanes_in_registers)(t, all, i, lane, 4, put, edge, job);
+        const ptrdiff_t whole = (n - i) / LANES * LANES;
+        if (t->rows == 1) lane = T(groups_of_lanes)(t, all, i, whole, lane, 1, put, edge, &s, job);
+        else lane = T(groups_of_lanes)(t, all, i, whole, lane, t->rows, put, edge, &s, job);
+        i += whole;
     }
     return T(any_doubt)(&s, job);
 }

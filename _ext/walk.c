@@ -56,7 +56,8 @@ static const void *input(work *w, int operand, char *const *at, const ptrdiff_t 
     char *to = w->buffer[operand];
     ptrdiff_t dense[BLOCK_AXES];
     if (in_place) return at[operand];
-    if (contiguous_from(n, w->stride[operand], item) == 0) {
+    if (block_size(n) < LANES) memset(to, 0, LANES * sizeof(double));
+    if (block_size(n) >= LANES && contiguous_from(n, w->stride[operand], item) == 0) {
         if (w->dtype == x_dtype) return at[operand];
         prelu_loops_of(x_dtype)->widen_double(at[operand], (double *)to, block_size(n));
         return to;
@@ -70,7 +71,7 @@ static const void *input(work *w, int operand, char *const *at, const ptrdiff_t 
 
 static void *target(work *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
     if (!at[operand]) return NULL;
-    const int direct = w->dtype == w->call->x_dtype &&
+    const int direct = w->dtype == w->call->x_dtype && block_size(n) >= LANES &&
                        contiguous_from(n, w->stride[operand], item_size[w->dtype]) == 0;
     return in_place || direct ? at[operand] : w->buffer[operand];
 }
@@ -101,13 +102,14 @@ static int streams(const work *w, const prelu_tile *t) {
 static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, int in_place) {
     const prelu_call *call = w->call;
     prelu_tile t = {0};
+    if (block_size(n) < LANES) in_place = GATHERED; /* and filled up with zeros, that add nothing */
     t.x = input(w, VIEW_X, at, n, in_place);
     t.g = at[VIEW_G] ? input(w, VIEW_G, at, n, in_place) : t.x;
     t.u = at[VIEW_DY] ? t.g : t.x;
     t.w = at[VIEW_DY] ? input(w, VIEW_DY, at, n, in_place) : t.g;
     t.out = target(w, VIEW_OUT, at, n, in_place);
     t.of_x = target(w, VIEW_OF_X, at, n, in_place);
-    t.n = block_size(n);
+    t.n = block_size(n) < LANES ? LANES : block_size(n);
     t.at_one = call->at_one;
     t.rows = 1;
     if (w->each) {
@@ -164,6 +166,7 @@ static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     ptrdiff_t size = 1;
     for (int k = axis; k < BLOCK_AXES; k++) size *= n[k];
     int in_place = w->dtype == w->call->x_dtype && (size >= IN_PLACE_LEAST || axis == 0);
+    in_place = in_place && size >= LANES;
     if (in_place && !w->segments && !w->each)
         in_place = axis == 0 || (axis == 1 && (pattern >= PATTERN_IN_PLACE || pattern % LANES == 0 ||
                                                n[0] == 1));
