@@ -35,7 +35,7 @@ const prelu_loops *prelu_loops_of(int dtype);
 
 /* ---- walk.c ---- */
 
-enum { ALPHAS_MOST = 1024 }; /* that a call with sums may have: all their sums are at hand */
+enum { ALPHAS_MOST = 4096 }; /* that a call with sums may have: all their sums are at hand */
 
 /* Has each element an alpha of its own, of x's dtype? Then prelu_walk_each() is faster. */
 static inline int prelu_is_each(const prelu_call *call) {

@@ -30,7 +30,8 @@ static const void *lay_out(lanes_state *s, int which, const char *from, int alph
 }
 
 static void clear(lanes_state *s) {
-    for (int k = 0; k < PARTS; k++)
+    const int parts = s->job == EXACT ? PARTS : s->item == 8 ? 3 : 2;
+    for (int k = 0; k < parts; k++)
         memset(s->part[k], 0, (size_t)(s->period + LANES) * sizeof(double));
     s->adds = 0;
 }

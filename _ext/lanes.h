@@ -6,7 +6,7 @@
 #include "gather.h"
 
 enum {
-    LANES_MOST = 1024,  /* of a band: their sums stay in the first cache */
+    LANES_MOST = 4096, /* of a band: their sums stay in the second cache */
     LANES_USUAL = 256,  /* to which a narrow pattern is repeated */
     LANES_ROOM = LANES_MOST + LANES
 };

@@ -233,14 +233,15 @@ PRELU_FN int T(any_doubt)(const T(sums) *s, const int job) {
 
 /* ---- segments ---- */
 
-/* Adds the upper `half` of 2 * half lanes to the lower one. */
+/* Adds the upper `half` of 2 * half lanes to the lower one. A partial sum here is at most the sum of
+ * the lanes' bounds. */
 PRELU_FN void T(fold)(T(sums) *s, const int half) {
     double *const sum = s->part[SUM], *const bound = s->part[BOUND], *const low = s->part[LOW];
     PRELU_VECTOR
     for (int l = 0; l < half; l++) {
         const double a = sum[l], b = sum[l + half], both = a + b;
         if (WIDE) low[l] += low[l + half] + two_sum_error(a, b, both);
-        bound[l] += bound[l + half] + (SHORT ? 0.0 : fabs(both));
+        bound[l] += bound[l + half];
         sum[l] = both;
     }
 }
@@ -264,7 +265,7 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
     T(fold)(&s, 4);
     T(fold)(&s, 2);
     T(fold)(&s, 1);
-    quick_sum_add(to, i, s.part[SUM][0], s.part[BOUND][0], WIDE ? s.part[LOW][0] : 0.0);
+    quick_sum_add(to, i, s.part[SUM][0], 5 * s.part[BOUND][0], WIDE ? s.part[LOW][0] : 0.0);
 }
 
 /* n is at least LANES. */
@@ -278,7 +279,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
     const int apart = put < STREAM && t->length % LANES == 0 && t->length < ADDS_MOST * LANES;
     const ptrdiff_t ahead = apart ? 0 : T(ahead)(t->x, t->out, put, n);
     ptrdiff_t r = t->first, left = t->left;
-    T(sums) s;
+    T(sums) s; /* in registers: its address is nobody else's */
     T(start)(&s, job);
     for (ptrdiff_t i = 0, m; i < n; i += m) {
         const ptrdiff_t r_next = r + 1 < t->alphas ? r + 1 : 0;
@@ -287,16 +288,13 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
             m = (left < m ? left : m) / LANES * LANES;
             if (m > ADDS_MOST * LANES) m = ADDS_MOST * LANES;
             const REAL one = alpha[r], one_dot = dot[r];
-            T(sums) own; /* in registers: its address is nobody else's */
-            T(set)(&own, &s, job);
             for (ptrdiff_t j = i; j < i + m; j += LANES)
-                T(group)(T(step)(all, t, j, 0, put, job), &one, &one_dot, 0, put, edge, &own, job);
+                T(group)(T(step)(all, t, j, 0, put, job), &one, &one_dot, 0, put, edge, &s, job);
             left -= m;
             if (SUMMING(job) && (left == 0 || m == ADDS_MOST * LANES || i + m == n)) {
-                T(end_segment)(&own, &t->sums, r, job);
-                T(set)(&own, NULL, job);
+                T(end_segment)(&s, &t->sums, r, job);
+                T(set)(&s, NULL, job);
             }
-            T(set)(&s, &own, job);
         } else { /* the first or last group, or one of two segments */
             if (i >= ahead && m > LANES) m = LANES;
             const int first = i < ahead ? 0 : LANES - (int)m, last = first + (int)m;
@@ -307,22 +305,23 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
             for (int l = 0; l < LANES; l++) alphas[l] = l < end ? alpha[r] : alpha[r_next];
             PRELU_VECTOR
             for (int l = 0; l < LANES; l++) dots[l] = l < end ? dot[r] : dot[r_next];
-            if (m < LANES)
-                T(part_of_group)(o, alphas, dots, first, last, end, put, edge, &s, job);
-            T(sums) own;
-            T(set)(&own, &s, job);
-            if (m == LANES)
-                T(some_of_group)(o, alphas, dots, 1, put, edge, 0, end, &own, job);
+            if (m == LANES) {
+                T(some_of_group)(o, alphas, dots, 1, put, edge, 0, end, &s, job);
+            } else {
+                T(sums) aside;
+                T(set)(&aside, &s, job);
+                T(part_of_group)(o, alphas, dots, first, last, end, put, edge, &aside, job);
+                T(set)(&s, &aside, job);
+            }
             left -= m;
             if (SUMMING(job) && (left <= 0 || i + m == n)) {
-                T(end_segment)(&own, &t->sums, r, job);
-                T(set)(&own, NULL, job);
+                T(end_segment)(&s, &t->sums, r, job);
+                T(set)(&s, NULL, job);
             }
             if (SUMMING(job) && left < 0) {
-                T(some_of_group)(o, alphas, dots, 1, NO_OUT, edge, end, last, &own, job);
-                if (i + m == n) T(end_segment)(&own, &t->sums, r_next, job);
+                T(some_of_group)(o, alphas, dots, 1, NO_OUT, edge, end, last, &s, job);
+                if (i + m == n) T(end_segment)(&s, &t->sums, r_next, job);
             }
-            T(set)(&s, &own, job);
         }
         if (left <= 0) r = r_next, left += t->length;
     }
@@ -331,48 +330,30 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
 
 /* ---- lanes ---- */
 
-/* Whole groups of m elements and the same ones of further rows, from element i and `lane` on. */
-PRELU_FN ptrdiff_t T(groups_of_lanes)(const prelu_tile *t, const T(operands) all, ptrdiff_t i,
-                                      ptrdiff_t m, ptrdiff_t lane, const ptrdiff_t rows,
-                                      const int put, const REAL edge, T(sums) *s, const int job) {
+/* A few groups of lanes and the same ones of further rows: their sums stay in registers. */
+PRELU_FN void T(lanes_block)(const prelu_tile *t, const T(operands) all, ptrdiff_t i,
+                             ptrdiff_t lane, const int groups, const ptrdiff_t rows, const int put,
+                             const REAL edge, T(sums) *doubts, const int job) {
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
-    for (const ptrdiff_t end = i + m; i < end; i += LANES, lane += LANES) {
-        T(sums) own; /* in registers: its address is nobody else's */
-        ptrdiff_t r = 0;
-        if (lane >= t->period) lane -= t->period;
-        for (int l = 0; l < LANES && SECOND(job); l++) own.doubt[l] = s->doubt[l];
-        T(read_lanes)(&own, &t->sums, lane, job);
-        do
-            T(group)(T(step)(all, t, i, r, put, job), alpha + lane, dot + lane, 1, put, edge, &own,
-                     job);
-        while (++r < rows);
-        T(write_lanes)(&own, &t->sums, lane, job);
-        for (int l = 0; l < LANES && SECOND(job); l++) s->doubt[l] = own.doubt[l];
-    }
-    return lane;
-}
-
-/* All whole periods of few groups from element i on, in memory order: their sums stay in registers.
- * Returns where they end. */
-PRELU_FN ptrdiff_t T(lanes_in_registers)(const prelu_tile *t, const T(operands) all, ptrdiff_t i,
-                                         ptrdiff_t lane, const int groups, const int put,
-                                         const REAL edge, const int job) {
-    T(sums) s[GROUPS_MOST];
-    REAL alpha[GROUPS_MOST * LANES];
+    T(sums) s[GROUPS_MOST]; /* whose address is nobody else's */
+    ptrdiff_t from[GROUPS_MOST], r = 0;
+    PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
-        const ptrdiff_t from = (lane + k * LANES) % t->period;
-        memcpy(alpha + k * LANES, (const REAL *)t->alpha + from, LANES * sizeof *alpha);
-        T(read_lanes)(s + k, &t->sums, from, job);
+        from[k] = lane + k * LANES < t->period ? lane + k * LANES : lane + k * LANES - t->period;
+        for (int l = 0; l < LANES && SECOND(job); l++) s[k].doubt[l] = doubts->doubt[l];
+        T(read_lanes)(s + k, &t->sums, from[k], job);
     }
-    for (; i + t->period <= t->n; i += groups * LANES) {
+    do {
         PRELU_UNROLL
         for (int k = 0; k < groups; k++)
-            T(group)(T(step)(all, t, i + k * LANES, 0, put, job), alpha + k * LANES, alpha, 1, put,
-                     edge, s + k, job);
+            T(group)(T(step)(all, t, i + k * LANES, r, put, job), alpha + from[k], dot + from[k], 1,
+                     put, edge, s + k, job);
+    } while (++r < rows);
+    PRELU_UNROLL
+    for (int k = 0; k < groups; k++) {
+        T(write_lanes)(s + k, &t->sums, from[k], job);
+        for (int l = 0; l < LANES && SECOND(job); l++) doubts->doubt[l] += s[k].doubt[l];
     }
-    for (int k = 0; k < groups; k++)
-        T(write_lanes)(s + k, &t->sums, (lane + k * LANES) % t->period, job);
-    return i;
 }
 
 /* n is at least LANES. */
@@ -383,6 +364,7 @@ PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
     const ptrdiff_t n = t->n, period = t->period, ahead = T(ahead)(t->x, t->out, put, n);
     const ptrdiff_t few = t->rows == 1 && job == SUMS && period % LANES == 0 ? period / LANES : 0;
+    enum { AT_ONCE = 4 * LANES };
     ptrdiff_t lane = t->lane, i = 0;
     T(sums) s;
     T(start)(&s, job);
@@ -400,12 +382,26 @@ PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job
             i += m, lane += m;
         }
         if (k) break;
-        if (few == 3) i = T(lanes_in_registers)(t, all, i, lane, 3, put, edge, job);
-        if (few == 4) i = T(lanes_in_registers)(t, all, i, lane, 4, put, edge, job);
-        const ptrdiff_t whole = (n - i) / LANES * LANES;
-        if (t->rows == 1) lane = T(groups_of_lanes)(t, all, i, whole, lane, 1, put, edge, &s, job);
-        else lane = T(groups_of_lanes)(t, all, i, whole, lane, t->rows, put, edge, &s, job);
-        i += whole;
+        if (few == 3 || few == 4) { /* a period is a row, in memory order */
+            prelu_tile rows = *t;
+            for (int o = 0; o < 6; o++) rows.row[o] = period;
+            const ptrdiff_t whole = (n - i) / period;
+            if (few == 3 && whole)
+                T(lanes_block)(&rows, all, i, lane, 3, whole, put, edge, &s, job);
+            if (few == 4 && whole)
+                T(lanes_block)(&rows, all, i, lane, 4, whole, put, edge, &s, job);
+            i += whole * period;
+        }
+        while (n - i >= LANES) {
+            if (lane >= period) lane -= period;
+            if (job == SUMS && t->rows > 1 && n - i >= AT_ONCE && lane + AT_ONCE <= period + LANES) {
+                T(lanes_block)(t, all, i, lane, 4, t->rows, put, edge, &s, job);
+                i += AT_ONCE, lane += AT_ONCE;
+            } else {
+                T(lanes_block)(t, all, i, lane, 1, t->rows, put, edge, &s, job);
+                i += LANES, lane += LANES;
+            }
+        }
     }
     return T(any_doubt)(&s, job);
 }
@@ -589,33 +585,40 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
 
 /* With alphas narrower than double each end must also lie more than a unit of the sum beyond it:
  * else narrow(), where it is a second rounding, could round it to a tie from the wrong side. */
+PRELU_FN void T(round_group)(const double *high, const double *bound, const double *low,
+                             double unit, double tiny, X *below, X *above, double *doubt) {
+    double ends[2][LANES];
+    PRELU_VECTOR
+    for (int l = 0; l < LANES; l++) {
+        const double slack = (fabs(low[l]) + (WIDE ? 0.0 : fabs(high[l]))) * 0x1p-51;
+        const double error = bound[l] * unit + tiny + slack;
+        ends[0][l] = high[l] + (low[l] - error);
+        ends[1][l] = high[l] + (low[l] + error);
+        doubt[l] = bound[l] <= DBL_MAX ? doubt[l] : 1;
+    }
+    T(narrow_group)(ends[0], below);
+    T(narrow_group)(ends[1], above);
+}
+
 static int T(round)(const prelu_sums *sums, ptrdiff_t n, double unit, double tiny, void *below_,
                     void *above_) {
+    const double *high = sums->part[SUM], *bound = sums->part[BOUND], *low = sums->part[LOW];
     X *below = below_, *above = above_;
-    int sure = 1;
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        const ptrdiff_t m = n - i < LANES ? n - i : LANES;
-        double in[3][LANES] = {{0}}, ends[2][LANES], least[LANES];
-        for (int k = 0; k < 3; k++)
-            memcpy(in[k], sums->part[k] + i, (size_t)m * sizeof(double));
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) {
-            const double high = in[SUM][l], low = in[LOW][l];
-            const double slack = (fabs(low) + (WIDE ? 0.0 : fabs(high))) * 0x1p-51;
-            const double error = in[BOUND][l] * unit + tiny + slack;
-            ends[0][l] = high + (low - error);
-            ends[1][l] = high + (low + error);
-            least[l] = in[BOUND][l] <= DBL_MAX ? 0 : 1;
-        }
-        for (int l = 0; l < LANES; l++) sure &= least[l] == 0;
+    double doubt[LANES] = {0};
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        T(round_group)(high + i, bound + i, low + i, unit, tiny, below + i, above + i, doubt);
+    if (i < n) {
+        double in[3][LANES] = {{0}};
         X both[2][LANES];
-        T(narrow_group)(ends[0], both[0]);
-        T(narrow_group)(ends[1], both[1]);
-        sure &= memcmp(both[0], both[1], sizeof both[0]) == 0;
-        memcpy(below + i, both[0], (size_t)m * sizeof(X));
-        memcpy(above + i, both[1], (size_t)m * sizeof(X));
+        for (int k = 0; k < 3; k++)
+            memcpy(in[k], sums->part[k] + i, (size_t)(n - i) * sizeof(double));
+        T(round_group)(in[SUM], in[BOUND], in[LOW], unit, tiny, both[0], both[1], doubt);
+        memcpy(below + i, both[0], (size_t)(n - i) * sizeof(X));
+        memcpy(above + i, both[1], (size_t)(n - i) * sizeof(X));
     }
-    return sure;
+    for (int l = 1; l < LANES; l++) doubt[0] += doubt[l];
+    return doubt[0] == 0 && memcmp(below, above, (size_t)n * sizeof(X)) == 0;
 }
 #endif
 

@@ -59,7 +59,7 @@ static int start_all(thread_handle *thread, int n, work *w) {
 #else
 static void join(thread_handle thread) { pthread_join(thread, NULL); }
 static int start_all(thread_handle *thread, int n, work *w) {
-    enum { STACK = 1 << 20 }; /* some systems' default is less than a walk takes */
+    enum { STACK = 1 << 22 }; /* some systems' default is less than a walk takes */
     sigset_t all, before;
     pthread_attr_t attributes;
     int started = 0;

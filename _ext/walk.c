@@ -19,12 +19,13 @@
 #include "lanes.h"
 
 enum {
-    TILE = LANES_MOST,   /* elements that are gathered at once */
-    ROWS = 8,            /* of a wide pattern that are walked at once */
+    TILE = 1024,   /* elements that are gathered at once */
+    ROWS = 4,            /* of a wide pattern that are walked at once */
     SEGMENT_LEAST = 128, /* shorter ones are lanes, if rows repeat them so often: */
     REPEATS_LEAST = 8,
     UNIT_LEAST = 1024,    /* elements of rows and pattern; less, and the next axis joins these */
     IN_PLACE_LEAST = 64,  /* elements; shorter blocks are gathered */
+    PATTERN_WIDE = 1025,   /* lanes, whose rows are walked several at once */
     PATTERN_IN_PLACE = 256 /* lanes; narrower patterns with gaps after them are gathered */
 };
 
@@ -162,7 +163,8 @@ static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     const int second = w->job == JVP || w->job == DOUBLE; /* that look twice at what is in doubt */
     const ptrdiff_t most = second ? TILE : PTRDIFF_MAX, pattern = n[1] * n[2] * n[3];
     int axis = all_contiguous_from(w, n);
-    const int rows = axis == 1 && n[0] > 1 && !second && !w->segments && !w->each;
+    const int rows = n[0] > 1 && !second && !w->segments && !w->each &&
+                     (axis == 1 || (axis == 0 && pattern >= PATTERN_WIDE));
     ptrdiff_t size = 1;
     for (int k = axis; k < BLOCK_AXES; k++) size *= n[k];
     int in_place = w->dtype == w->call->x_dtype && (size >= IN_PLACE_LEAST || axis == 0);
@@ -225,7 +227,9 @@ static void walk_bands(work *w, char *const *from, ptrdiff_t index) {
     if (w->segments) {
         most[1] = n[1] < LANES_MOST ? n[1] : LANES_MOST;
     } else if (!w->each) {
-        ptrdiff_t left = LANES_MOST;
+        /* where it cannot be used in place a band is one tile's */
+        const int in_place = w->dtype == w->call->x_dtype && all_contiguous_from(w, n) <= 1;
+        ptrdiff_t left = in_place && w->job != JVP && w->job != DOUBLE ? LANES_MOST : TILE;
         for (int k = BLOCK_AXES - 1; k > 0; k--) {
             most[k] = n[k] < left ? n[k] : left;
             left /= most[k];
