@@ -39,6 +39,13 @@ static inline void exact_sum_add(double *const *part, ptrdiff_t i, double term, 
     part[levels - 1][i] = term == 0 ? part[levels - 1][i] : NAN;
 }
 
+/* An exact sum += u * w. fma gives the error of the product, unless that underflows. */
+static inline void exact_sum_add_product(double *const *part, ptrdiff_t i, double u, double w) {
+    const double p = u * w, error = fma(u, w, -p);
+    exact_sum_add(part, i, p, 0, PARTS);
+    if (u != 0 && w != 0) exact_sum_add(part, i, fabs(p) >= 0x1p-900 ? error : NAN, 1, PARTS);
+}
+
 /* A quick sum += another one, of which it becomes a pair that does not overlap. */
 static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, double bound,
                                  double low) {

@@ -22,6 +22,8 @@
 #define PRELU(name) prelu_##name##_double
 #include "prelu_scalar.h"
 
+enum { TERMS_FEW = 256 }; /* of an alpha: they are not worth a walk */
+
 typedef struct {
     double part[PARTS][ALPHAS_MOST];
 } sums_room;
@@ -45,67 +47,56 @@ static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
     }
 }
 
-/* Writes rounded dalpha for n alphas from this index on. */
-static void put_dalpha(const prelu_call *call, ptrdiff_t index, ptrdiff_t n, const void *from) {
+/* Writes dalpha, that is rounded, of all n alphas of a call. */
+static void put_dalpha(const prelu_call *call, ptrdiff_t n, const char *from) {
     const ptrdiff_t item = item_size[call->alpha_dtype];
     prelu_view one;
     int last = call->view.axes - 1;
     while (last >= 0 && !view_varies(&call->view, last)) last--;
-    while (n > 0) { /* a row of dalpha at a time */
+    const ptrdiff_t row = last < 0 ? 1 : call->view.shape[last];
+    const ptrdiff_t stride = last < 0 ? 0 : call->view.stride[VIEW_DALPHA][last];
+    for (ptrdiff_t index = 0; index < n; index += row) {
         view_copy(&one, &call->view);
         narrow_to_alpha(&one, index);
-        const ptrdiff_t length = last < 0 ? 1 : call->view.shape[last];
-        const ptrdiff_t left = length - index % length, row = n < left ? n : left;
-        copy_row(one.data[VIEW_DALPHA], last < 0 ? 0 : call->view.stride[VIEW_DALPHA][last], from,
-                 item, row, item);
-        from = (const char *)from + row * item;
-        index += row;
-        n -= row;
+        copy_row(one.data[VIEW_DALPHA], stride, from + index * item, item, row, item);
     }
 }
 
 /* ---- (c) integers ---- */
 
-/* Adds the terms of a row of n elements to a state. */
-static void add_row_as_integers(const prelu_call *call, char *const *at, int axis, ptrdiff_t n,
-                                int64_t *state) {
+/* Adds the terms of a call of one alpha to an exact sum, or if there is a `state` to that. */
+static void add_terms(const prelu_call *call, char *const *from, int axis, const prelu_sums *sum,
+                      int64_t *state) {
     enum { ROW = 256 };
     static const int first[3] = {VIEW_X, VIEW_X, VIEW_G}, second[3] = {VIEW_X, VIEW_G, VIEW_DY};
     const int *factor = call->view.data[VIEW_DY] ? second : first;
-    const ptrdiff_t item = item_size[call->x_dtype];
-    const double edge = call->at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
-    double v[3][ROW];
-    for (ptrdiff_t i = 0; i < n; i += ROW) {
-        const ptrdiff_t m = n - i < ROW ? n - i : ROW;
-        for (int k = 0; k < 3; k++) {
-            const ptrdiff_t stride = call->view.stride[factor[k]][axis];
-            double raw[ROW];
-            copy_row((char *)raw, item, at[factor[k]] + i * stride, stride, m, item);
-            prelu_loops_of(call->x_dtype)->widen_double(raw, v[k], m);
-        }
-        for (ptrdiff_t l = 0; l < m; l++)
-            if (!prelu_identity_double(v[0][l], edge))
-                exact_add_product(state, exact_formats[call->x_dtype], v[1][l], v[2][l]);
-    }
-}
-
-/* Adds the terms of a call of one alpha to a state. */
-static void add_as_integers(const prelu_call *call, char *const *from, int axis, int64_t *state,
-                            int64_t *adds) {
     const prelu_view *v = &call->view;
-    if (axis == v->axes - 1) {
-        add_row_as_integers(call, from, axis, v->shape[axis], state);
-        if ((*adds += v->shape[axis]) < 1 << 29) return;
-        exact_carry(state, exact_formats[call->x_dtype]);
-        *adds = 0;
-        return;
-    }
-    char *at[VIEW_OPERANDS];
-    memcpy(at, from, sizeof at);
-    for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
-        add_as_integers(call, at, axis + 1, state, adds);
+    const exact_format f = exact_formats[call->x_dtype];
+    const ptrdiff_t item = item_size[call->x_dtype], most = axis == v->axes - 1 ? ROW : 1;
+    const double edge = call->at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
+    for (ptrdiff_t i = 0, n; i < v->shape[axis]; i += n) {
+        char *at[VIEW_OPERANDS];
+        double v3[3][ROW], raw[ROW];
+        n = v->shape[axis] - i < most ? v->shape[axis] - i : most;
         for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (v->data[o]) at[o] += v->stride[o][axis];
+            at[o] = v->data[o] ? from[o] + i * v->stride[o][axis] : NULL;
+        if (axis < v->axes - 1) {
+            add_terms(call, at, axis + 1, sum, state);
+            continue;
+        }
+        for (int k = 0; k < 3; k++) {
+            copy_row((char *)raw, item, at[factor[k]], v->stride[factor[k]][axis], n, item);
+            prelu_loops_of(call->x_dtype)->widen_double(raw, v3[k], n);
+        }
+        for (ptrdiff_t l = 0; l < n; l++) {
+            if (prelu_identity_double(v3[0][l], edge)) continue;
+            if (state) exact_add_product(state, f, v3[1][l], v3[2][l]);
+            else exact_sum_add_product(sum->part, 0, v3[1][l], v3[2][l]);
+        }
+        if (state && (state[f.digits + EXACT_COUNTS] += n) > 1 << 29) {
+            exact_carry(state, f);
+            state[f.digits + EXACT_COUNTS] = 0;
+        }
     }
 }
 
@@ -113,24 +104,29 @@ static void add_as_integers(const prelu_call *call, char *const *from, int axis,
 
 /* The sum of four doubles, to nearest or rounded to odd. */
 static double round_parts(const double *part, int odd) {
-    double p[PARTS];
-    int n = 0;
-    for (int k = 0; k < PARTS; k++) { /* p: doubles that do not overlap, the smallest first */
-        double term = part[k];
-        int kept = 0;
-        for (int i = 0; i < n; i++) {
-            const double sum = term + p[i], error = two_sum_error(term, p[i], sum);
-            if (error != 0) p[kept++] = error;
-            term = sum;
+    double p[PARTS] = {part[3], part[2], part[1], part[0]}, high, low;
+    int n = 2;
+    if (part[2] == 0 && part[3] == 0) {
+        high = p[3] + p[2], low = two_sum_error(p[3], p[2], high), n = 0;
+    } else {
+        n = 0;
+        for (int k = 0; k < PARTS; k++) { /* p: doubles that do not overlap, the smallest first */
+            double term = part[k];
+            int kept = 0;
+            for (int i = 0; i < n; i++) {
+                const double sum = term + p[i], error = two_sum_error(term, p[i], sum);
+                if (error != 0) p[kept++] = error;
+                term = sum;
+            }
+            p[kept++] = term;
+            n = kept;
         }
-        p[kept++] = term;
-        n = kept;
-    }
-    double high = n ? p[--n] : 0.0, low = 0.0;
-    while (n > 0 && low == 0) {
-        const double sum = high + p[--n];
-        low = two_sum_error(high, p[n], sum);
-        high = sum;
+        high = p[--n], low = 0;
+        while (n > 0 && low == 0) {
+            const double sum = high + p[--n];
+            low = two_sum_error(high, p[n], sum);
+            high = sum;
+        }
     }
     if (odd) return to_odd(high, low);
     if (n > 0 && (low > 0) == (p[n - 1] > 0)) { /* a tie that what is left decides */
@@ -140,61 +136,70 @@ static double round_parts(const double *part, int odd) {
     return high + 0.0;
 }
 
-/* Writes dalpha, or the state, of one alpha from its exact sum. */
-static void put_exact(const prelu_call *call, ptrdiff_t index, const prelu_sums *sums, ptrdiff_t i) {
+/* The number of one alpha's exact sum, as a double that narrow() rounds once; with call->partial its
+ * state. */
+static double finish_exact(const prelu_call *call, ptrdiff_t index, const double *part) {
     const exact_format f = exact_formats[call->x_dtype];
-    const double part[PARTS] = {sums->part[0][i], sums->part[1][i], sums->part[2][i],
-                                sums->part[3][i]};
     const int exact = part[0] + part[1] + part[2] + part[3] - part[0] <= DBL_MAX;
-    int64_t state[PRELU_LIMBS_MOST], adds = 0;
-    double value, item;
+    if (exact && !call->partial) return round_parts(part, call->alpha_dtype != PRELU_F64);
+    int64_t state[PRELU_LIMBS_MOST + 1];
+    memset(state, 0, (size_t)(exact_limbs(f) + 1) * sizeof *state);
     prelu_call one;
     prelu_call_copy(&one, call);
     narrow_to_alpha(&one.view, index);
-    if (exact && !call->partial) {
-        value = round_parts(part, call->alpha_dtype != PRELU_F64);
-    } else {
-        memset(state, 0, (size_t)exact_limbs(f) * sizeof *state);
-        for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], 0);
-        if (!exact) add_as_integers(&one, one.view.data, 0, state, &adds);
-        if (call->partial) {
-            exact_carry(state, f);
-            memcpy(one.view.data[VIEW_DALPHA], state, (size_t)exact_limbs(f) * sizeof *state);
-            return;
-        }
-        value = exact_round(state, f, call->alpha_dtype);
-    }
-    prelu_loops_of(call->alpha_dtype)->narrow(&value, &item, 1);
-    put_dalpha(call, index, 1, &item);
+    for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], 0);
+    if (!exact) add_terms(&one, one.view.data, 0, NULL, state);
+    if (!call->partial) return exact_round(state, f, call->alpha_dtype);
+    exact_carry(state, f);
+    memcpy(one.view.data[VIEW_DALPHA], state, (size_t)exact_limbs(f) * sizeof *state);
+    return 0;
 }
 
-/* Sums these n alphas exactly, or with `doubts` NULL all n. */
-static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n) {
+/* Sums these n alphas exactly, or with `doubts` NULL all n, to `rounded`. */
+static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n,
+                        char *rounded) {
     sums_room room;
-    const ptrdiff_t alphas = view_alphas(&call->view);
+    double value[ALPHAS_MOST];
+    const ptrdiff_t alphas = view_alphas(&call->view), terms = view_size(&call->view) / alphas;
+    const int all = !doubts || n * 16 > alphas;
+    const prelu_sums sums = sums_in(&room, all ? alphas : 1);
     prelu_call sums_only;
     prelu_call_copy(&sums_only, call);
     sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
-    if (!doubts || n * 16 > alphas) {
-        const prelu_sums sums = sums_in(&room, alphas);
-        prelu_walk_in_threads(&sums_only, EXACT, &sums);
-        for (ptrdiff_t i = 0; i < n; i++)
-            put_exact(call, doubts ? doubts[i] : i, &sums, doubts ? doubts[i] : i);
-        return;
-    }
-    prelu_view all;
-    view_copy(&all, &sums_only.view);
+    if (all) prelu_walk_in_threads(&sums_only, EXACT, &sums);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const prelu_sums sums = sums_in(&room, 1);
-        view_copy(&sums_only.view, &all);
-        narrow_to_alpha(&sums_only.view, doubts[i]);
-        view_canonical(&sums_only.view);
-        prelu_walk_in_threads(&sums_only, EXACT, &sums);
-        put_exact(call, doubts[i], &sums, 0);
+        const ptrdiff_t index = doubts ? doubts[i] : i, at = all ? index : 0;
+        if (!all) {
+            for (int k = 0; k < PARTS; k++) sums.part[k][0] = 0;
+            view_copy(&sums_only.view, &call->view);
+            sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
+            narrow_to_alpha(&sums_only.view, index);
+            if (terms > TERMS_FEW) {
+                view_canonical(&sums_only.view);
+                prelu_walk_in_threads(&sums_only, EXACT, &sums);
+            } else {
+                add_terms(&sums_only, sums_only.view.data, 0, &sums, NULL);
+            }
+        }
+        const double part[PARTS] = {sums.part[0][at], sums.part[1][at], sums.part[2][at],
+                                    sums.part[3][at]};
+        value[i] = finish_exact(call, index, part);
     }
+    if (call->partial) return;
+    char items[ALPHAS_MOST * sizeof(double)];
+    const ptrdiff_t item = item_size[call->alpha_dtype];
+    prelu_loops_of(call->alpha_dtype)->narrow(value, items, n);
+    for (ptrdiff_t i = 0; i < n; i++)
+        memcpy(rounded + (doubts ? doubts[i] : i) * item, items + i * item, (size_t)item);
 }
 
 /* ---- (a) quick sums ---- */
+
+static int differ(const char *a, const char *b, ptrdiff_t i, ptrdiff_t item) {
+    if (item == 2) return memcmp(a + 2 * i, b + 2 * i, 2) != 0;
+    if (item == 4) return memcmp(a + 4 * i, b + 4 * i, 4) != 0;
+    return memcmp(a + 8 * i, b + 8 * i, 8) != 0;
+}
 
 static void round_sums(const prelu_call *call, const prelu_sums *sums) {
     enum { CHUNK = 256 };
@@ -212,20 +217,20 @@ static void round_sums(const prelu_call *call, const prelu_sums *sums) {
     const double tiny = terms * (wide                          ? 0x1p-1073
                                  : call->x_dtype == PRELU_BF16 ? 0x1p-149
                                                                : 0.0);
+    char rounded[ALPHAS_MOST * sizeof(double)];
     ptrdiff_t doubts[ALPHAS_MOST], doubtful = 0;
     for (ptrdiff_t first = 0; first < alphas; first += CHUNK) {
         const ptrdiff_t n = alphas - first < CHUNK ? alphas - first : CHUNK;
-        char below[CHUNK * sizeof(double)], above[CHUNK * sizeof(double)];
+        char above[CHUNK * sizeof(double)], *below = rounded + first * item;
         const prelu_sums from = {{sums->part[SUM] + first, sums->part[BOUND] + first,
                                   sums->part[LOW] + first, NULL}};
         const int sure = loops->round(&from, n, unit, tiny, below, above);
-        put_dalpha(call, first, n, below);
         for (ptrdiff_t i = 0; i < n && !sure; i++)
-            if (memcmp(below + i * item, above + i * item, (size_t)item) != 0 ||
-                !(from.part[BOUND][i] <= DBL_MAX))
+            if (differ(below, above, i, item) || !(from.part[BOUND][i] <= DBL_MAX))
                 doubts[doubtful++] = first + i;
     }
-    if (doubtful) sum_exactly(call, doubts, doubtful);
+    if (doubtful) sum_exactly(call, doubts, doubtful, rounded);
+    put_dalpha(call, alphas, rounded);
 }
 
 /* ---- blocks of alphas ---- */
@@ -238,7 +243,7 @@ static void scale(const prelu_call *call) {
 static void backward_block(const prelu_call *call) {
     const ptrdiff_t alphas = view_alphas(&call->view);
     if (call->partial) {
-        sum_exactly(call, NULL, alphas);
+        sum_exactly(call, NULL, alphas, NULL);
     } else {
         sums_room room;
         const prelu_sums sums = sums_in(&room, alphas);

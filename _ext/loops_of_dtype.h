@@ -235,14 +235,30 @@ PRELU_FN int T(any_doubt)(const T(sums) *s, const int job) {
 
 /* Adds the upper `half` of 2 * half lanes to the lower one. A partial sum here is at most the sum of
  * the lanes' bounds. */
-PRELU_FN void T(fold)(T(sums) *s, const int half) {
-    double *const sum = s->part[SUM], *const bound = s->part[BOUND], *const low = s->part[LOW];
+PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
+    double *const part[PARTS] = {s->part[0], s->part[1], s->part[2], s->part[3]};
+    for (int k = LEVELS - 1; k >= 0 && job == EXACT; k--) {
+        double term[LANES / 2];
+        int lost = 1;
+        for (int l = 0; l < half; l++) term[l] = part[k][l + half];
+        for (int level = k; level < LEVELS && lost; level++) { /* mostly the last ones add zeros */
+            lost = 0;
+            PRELU_VECTOR
+            for (int l = 0; l < half; l++) {
+                const double sum = part[level][l] + term[l];
+                term[l] = two_sum_error(part[level][l], term[l], sum);
+                part[level][l] = sum;
+                lost |= !(term[l] == 0);
+            }
+        }
+        for (int l = 0; l < half && lost; l++) part[LEVELS - 1][l] = NAN;
+    }
     PRELU_VECTOR
-    for (int l = 0; l < half; l++) {
-        const double a = sum[l], b = sum[l + half], both = a + b;
-        if (WIDE) low[l] += low[l + half] + two_sum_error(a, b, both);
-        bound[l] += bound[l + half];
-        sum[l] = both;
+    for (int l = 0; l < half && job != EXACT; l++) {
+        const double a = part[SUM][l], b = part[SUM][l + half], both = a + b;
+        if (WIDE) part[LOW][l] += part[LOW][l + half] + two_sum_error(a, b, both);
+        part[BOUND][l] += part[BOUND][l + half];
+        part[SUM][l] = both;
     }
 }
 
@@ -251,21 +267,19 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
                              const int job) {
     T(sums) s;
     T(set)(&s, lanes, job);
-    if (job == EXACT) {
-        for (int l = 0; l < LANES; l++)
-            for (int k = 0; k < LEVELS; k++) exact_sum_add(to->part, i, s.part[k][l], 0, PARTS);
-        return;
-    }
-    if (SHORT) {
+    if (SHORT && job != EXACT) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
             s.part[BOUND][l] = s.size[l] * bound_of_size(GROUP_ADDS_MOST);
     }
-    T(fold)(&s, 8);
-    T(fold)(&s, 4);
-    T(fold)(&s, 2);
-    T(fold)(&s, 1);
-    quick_sum_add(to, i, s.part[SUM][0], 5 * s.part[BOUND][0], WIDE ? s.part[LOW][0] : 0.0);
+    T(fold)(&s, 8, job);
+    T(fold)(&s, 4, job);
+    T(fold)(&s, 2, job);
+    T(fold)(&s, 1, job);
+    if (job != EXACT)
+        quick_sum_add(to, i, s.part[SUM][0], 5 * s.part[BOUND][0], WIDE ? s.part[LOW][0] : 0.0);
+    for (int k = 0; k < LEVELS && job == EXACT; k++)
+        exact_sum_add(to->part, i, s.part[k][0], k, PARTS);
 }
 
 /* n is at least LANES. */
@@ -555,12 +569,19 @@ static void T(narrow)(const double *from, void *to_, ptrdiff_t n) {
 
 static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes, ptrdiff_t first,
                    ptrdiff_t n, ptrdiff_t adds, int job) {
-    if (job == EXACT) {
-        for (ptrdiff_t i = 0; i < n; i++)
-            for (int k = 0; k < LEVELS; k++)
-                exact_sum_add(to->part, i * step, lanes->part[k][first + i], 0, PARTS);
-        return;
+    for (int k = 0; k < LEVELS && job == EXACT; k++) {
+        double *const part[PARTS] = {to->part[0], to->part[1], to->part[2], to->part[3]};
+        const double *from = lanes->part[k] + first;
+        int any = 0;
+        for (ptrdiff_t i = 0; i < n; i++) any |= from[i] != 0;
+        if (!any) continue;
+        if (step) {
+            PRELU_VECTOR
+            for (ptrdiff_t i = 0; i < n; i++) exact_sum_add(part, i, from[i], k, PARTS);
+        }
+        for (ptrdiff_t i = 0; i < n && !step; i++) exact_sum_add(part, 0, from[i], k, PARTS);
     }
+    if (job == EXACT) return;
     const double *s = lanes->part[SUM] + first, *b = lanes->part[BOUND] + first;
     const double *l = lanes->part[LOW] + first;
     const float *size = (const float *)lanes->part[BOUND] + first;
