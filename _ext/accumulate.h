@@ -39,21 +39,24 @@ static inline void exact_sum_add(double *const *part, ptrdiff_t i, double term, 
     part[levels - 1][i] = term == 0 ? part[levels - 1][i] : NAN;
 }
 
-/* An exact sum += u * w. fma gives the error of the product, unless that underflows. */
-static inline void exact_sum_add_product(double *const *part, ptrdiff_t i, double u, double w) {
-    const double p = u * w, error = fma(u, w, -p);
-    exact_sum_add(part, i, p, 0, PARTS);
-    if (u != 0 && w != 0) exact_sum_add(part, i, fabs(p) >= 0x1p-900 ? error : NAN, 1, PARTS);
+/* The error of p = u * w, NaN if that underflows. */
+static inline double product_error(int identity, double u, double w, double p) {
+    const int zero = identity | (u == 0) | (w == 0);
+    const double error = fma(u, w, -p), known = fabs(p) >= 0x1p-900 ? error : NAN;
+    return zero ? 0.0 : known;
 }
 
-/* A quick sum += another one, of which it becomes a pair that does not overlap. */
+/* A quick sum += another one; a careful one also notes what that loses. */
 static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, double bound,
-                                 double low) {
+                                 double low, const int careful) {
     const double before = to->part[SUM][i], high = before + sum;
-    const double rest = to->part[LOW][i] + (two_sum_error(before, sum, high) + low);
-    to->part[SUM][i] = high + rest;
-    to->part[LOW][i] = rest - (to->part[SUM][i] - high);
-    to->part[BOUND][i] += bound;
+    const double error = two_sum_error(before, sum, high), old = to->part[LOW][i];
+    const double a = old + error, b = a + low;
+    to->part[SUM][i] = high;
+    to->part[LOW][i] = b;
+    to->part[BOUND][i] += bound + (careful ? fabs(two_sum_error(old, error, a)) +
+                                              fabs(two_sum_error(a, low, b))
+                                        : 0.0);
 }
 
 #endif

@@ -37,6 +37,11 @@ const prelu_loops *prelu_loops_of(int dtype);
 
 enum { ALPHAS_MOST = 4096 }; /* that a call with sums may have: all their sums are at hand */
 
+/* Are sums float64 products', with their errors? */
+static inline int prelu_is_wide(const prelu_call *call) {
+    return call->x_dtype == PRELU_F64 || call->alpha_dtype == PRELU_F64;
+}
+
 /* Has each element an alpha of its own, of x's dtype? Then prelu_walk_each() is faster. */
 static inline int prelu_is_each(const prelu_call *call) {
     const prelu_view *v = &call->view;

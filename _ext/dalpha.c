@@ -22,7 +22,10 @@
 #define PRELU(name) prelu_##name##_double
 #include "prelu_scalar.h"
 
-enum { TERMS_FEW = 256 }; /* of an alpha: they are not worth a walk */
+enum {
+    TERMS_FEW = 256,    /* of an alpha: they are not worth a walk */
+    CAREFUL_MOST = 4096 /* terms of an alpha; sums of more are ties less often than careful ones cost */
+};
 
 typedef struct {
     double part[PARTS][ALPHAS_MOST];
@@ -64,6 +67,12 @@ static void put_dalpha(const prelu_call *call, ptrdiff_t n, const char *from) {
 
 /* ---- (c) integers ---- */
 
+static void add_product(double *const *part, double u, double w) {
+    const double p = u * w;
+    exact_sum_add(part, 0, p, 0, PARTS);
+    exact_sum_add(part, 0, product_error(0, u, w, p), 1, PARTS);
+}
+
 /* Adds the terms of a call of one alpha to an exact sum, or if there is a `state` to that. */
 static void add_terms(const prelu_call *call, char *const *from, int axis, const prelu_sums *sum,
                       int64_t *state) {
@@ -91,7 +100,7 @@ static void add_terms(const prelu_call *call, char *const *from, int axis, const
         for (ptrdiff_t l = 0; l < n; l++) {
             if (prelu_identity_double(v3[0][l], edge)) continue;
             if (state) exact_add_product(state, f, v3[1][l], v3[2][l]);
-            else exact_sum_add_product(sum->part, 0, v3[1][l], v3[2][l]);
+            else add_product(sum->part, v3[1][l], v3[2][l]);
         }
         if (state && (state[f.digits + EXACT_COUNTS] += n) > 1 << 29) {
             exact_carry(state, f);
@@ -201,22 +210,24 @@ static int differ(const char *a, const char *b, ptrdiff_t i, ptrdiff_t item) {
     return memcmp(a + 8 * i, b + 8 * i, 8) != 0;
 }
 
-static void round_sums(const prelu_call *call, const prelu_sums *sums) {
+static void round_sums(const prelu_call *call, const prelu_sums *sums, int careful) {
     enum { CHUNK = 256 };
     const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
     const double terms = (double)(view_size(&call->view) / alphas);
     const prelu_loops *loops = prelu_loops_of(call->alpha_dtype);
-    /* The error of a sum is at most |bound| * unit + tiny: one rounding for each addition into a lane,
-     * or of lanes. Where x is float64 or alpha is, the sums are compensated, and err where these
-     * errors are added up. Adding sums to those of an alpha is compensated everywhere. `tiny` is
-     * for products that underflow. */
-    const int wide = call->x_dtype == PRELU_F64 || call->alpha_dtype == PRELU_F64;
-    const double half = DBL_EPSILON / 2;
-    const double unit = 8.0 * terms * half * half +
-                        (wide ? 8.0 * (ADDS_MOST + 2 * LANES) * half * half : half * (1 + 0x1p-20));
-    const double tiny = terms * (wide                          ? 0x1p-1073
-                                 : call->x_dtype == PRELU_BF16 ? 0x1p-149
-                                                               : 0.0);
+    /* The error of a sum is at most bound * unit + tiny. A careful sum's bound is what it lost itself.
+     * Else there is one rounding for each addition into a lane, or of lanes, or with float64, where
+     * these are compensated, of what compensates; what sums of lanes lose is in the small part.
+     * `tiny` is for products that underflow. */
+    const double half = DBL_EPSILON / 2, pairs = 8 * terms * half * half;
+    const double wide = 8.0 * (ADDS_MOST + 2 * LANES) * half * half;
+    const double unit = careful              ? 1 + 0x1p-20
+                        : prelu_is_wide(call) ? pairs + wide
+                                              : pairs + half * (1 + 0x1p-20);
+    const double tiny = careful                       ? 0.0
+                        : prelu_is_wide(call)          ? terms * 0x1p-1073
+                        : call->x_dtype == PRELU_BF16 ? terms * 0x1p-149
+                                                      : 0.0;
     char rounded[ALPHAS_MOST * sizeof(double)];
     ptrdiff_t doubts[ALPHAS_MOST], doubtful = 0;
     for (ptrdiff_t first = 0; first < alphas; first += CHUNK) {
@@ -250,8 +261,11 @@ static void backward_block(const prelu_call *call) {
         prelu_call quick;
         prelu_call_copy(&quick, call);
         if (call->in_place) quick.view.data[VIEW_OUT] = NULL;
-        prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : SUMS, &sums);
-        round_sums(call, &sums);
+        const int careful = prelu_is_wide(call) && !call->view.data[VIEW_DY] &&
+                            view_size(&call->view) < CAREFUL_MOST * alphas;
+        prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : careful ? CAREFUL : SUMS,
+                              &sums);
+        round_sums(call, &sums, careful);
     }
     if (!call->view.data[VIEW_OUT] || !(call->partial || call->in_place)) return;
     prelu_call dx;

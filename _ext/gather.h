@@ -21,9 +21,21 @@ static inline void copy_strided(char *to, ptrdiff_t to_stride, const char *from,
     for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * to_stride, from + i * from_stride, item);
 }
 
+/* A call of memcpy() takes longer than a short row. */
+static inline void copy_contiguous(char *to, const char *from, size_t bytes) {
+    if (bytes > 256) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    for (; bytes >= 16; to += 16, from += 16, bytes -= 16) memcpy(to, from, 16);
+    if (bytes & 8) memcpy(to, from, 8), to += 8, from += 8;
+    if (bytes & 4) memcpy(to, from, 4), to += 4, from += 4;
+    if (bytes & 2) memcpy(to, from, 2);
+}
+
 static inline void copy_row(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_stride,
                             ptrdiff_t n, ptrdiff_t item) {
-    if (to_stride == item && from_stride == item) memcpy(to, from, (size_t)(n * item));
+    if (to_stride == item && from_stride == item) copy_contiguous(to, from, (size_t)(n * item));
     else if (item == 2) copy_strided(to, to_stride, from, from_stride, n, 2);
     else if (item == 4) copy_strided(to, to_stride, from, from_stride, n, 4);
     else copy_strided(to, to_stride, from, from_stride, n, 8);

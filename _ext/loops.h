@@ -30,6 +30,7 @@
 enum {
     SCALE,  /* out = identity ? g : alpha * g */
     SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
+    CAREFUL, /* the same with sums that know what they lost; float64 alone */
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */

@@ -206,7 +206,8 @@ static const double edge_double[2] = {0.0, -0x1p-1074};
 /* Beside the jobs of loops.h: SCALE where g is x, which is widened once; JVP again, for `out` alone,
  * with the slow sums of two products. */
 enum { FORWARD = JOBS, SLOW };
-#define SUMMING(job) ((job) == SUMS || (job) == EXACT || (job) == DOUBLE)
+#define IS_SUMS(job) ((job) == SUMS || (job) == CAREFUL)
+#define SUMMING(job) (IS_SUMS(job) || (job) == EXACT || (job) == DOUBLE)
 #define SECOND(job) ((job) == JVP || (job) == DOUBLE || (job) == SLOW)
 
 /* From the sum of |term| of 16 bits, that a float holds to 2^-15, the bound after `adds` additions to
@@ -223,6 +224,7 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
 #define JOIN2(a, b) PASTE2(a, b)
 
 #define PRELU_FLOAT 1
+#define PRELU_WIDE 0
 #define PRELU_BFLOAT 0
 #define X f16
 #define REAL float
@@ -239,17 +241,20 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
 #include "loops_of_dtype.h"
 #undef X
 #undef REAL
+#undef PRELU_WIDE
+#define PRELU_WIDE 1
 #define X f64
 #define REAL double
 #include "loops_of_dtype.h"
 #undef X
 #undef REAL
 
-#define ENTRY(x) \
-    {{segments_scale_##x, segments_sums_##x, segments_exact_##x, segments_jvp_##x, \
-      segments_double_##x}, \
-     {lanes_scale_##x, lanes_sums_##x, lanes_exact_##x, lanes_jvp_##x, lanes_double_##x}, \
+#define ENTRY(x, careful) \
+    {{segments_scale_##x, segments_sums_##x, segments_##careful##_##x, segments_exact_##x, \
+      segments_jvp_##x, segments_double_##x}, \
+     {lanes_scale_##x, lanes_sums_##x, lanes_##careful##_##x, lanes_exact_##x, lanes_jvp_##x, \
+      lanes_double_##x}, \
      each_##x, widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
 const prelu_loop_table ISA_TABLE = {
-    [PRELU_F16] = ENTRY(f16), [PRELU_BF16] = ENTRY(bf16), [PRELU_F32] = ENTRY(f32),
-    [PRELU_F64] = ENTRY(f64)};
+    [PRELU_F16] = ENTRY(f16, sums), [PRELU_BF16] = ENTRY(bf16, sums),
+    [PRELU_F32] = ENTRY(f32, sums), [PRELU_F64] = ENTRY(f64, careful)};

@@ -87,7 +87,7 @@ PRELU_FN void T(write_lanes)(const T(sums) *s, const prelu_sums *to, ptrdiff_t l
 PRELU_FN T(operands) T(step)(T(operands) o, const prelu_tile *t, ptrdiff_t n, ptrdiff_t r,
                              const int put, const int job) {
     o.x += n + r * t->row[0];
-    if (put || job == SUMS || job == DOUBLE) o.g += n + r * t->row[1];
+    if (put || IS_SUMS(job) || job == DOUBLE) o.g += n + r * t->row[1];
     if (job == EXACT) o.u += n + r * t->row[2];
     if (job == EXACT || job == DOUBLE) o.w += n + r * t->row[3];
     if (put) o.out += n + r * t->row[4];
@@ -105,12 +105,8 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
             const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
             const double p = SCALAR(term)(identity, u[l], w[l]);
             exact_sum_add(part, l, p, 0, LEVELS);
-            if (WIDE) { /* fma gives the error of the product, unless that underflows */
-                const int zero = identity | (u[l] == 0) | (w[l] == 0);
-                const double error = fma(u[l], w[l], -p);
-                const double known = fabs(p) >= 0x1p-900 ? error : NAN;
-                exact_sum_add(part, l, zero ? 0.0 : known, 1, LEVELS);
-            }
+            if (WIDE)
+                exact_sum_add(part, l, product_error(identity, u[l], w[l], p), 1, LEVELS);
         }
     } else if (SHORT) {
         REAL term[LANES];
@@ -129,12 +125,20 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
         for (int l = 0; l < LANES; l++) {
             const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
             const double p = SCALAR(term)(identity, u[l], w[l]), sum = s->part[SUM][l] + p;
-            if (WIDE) {
+            if (WIDE && job != CAREFUL) {
                 const double error = identity ? 0.0 : fma(u[l], w[l], -p);
                 s->part[LOW][l] += two_sum_error(s->part[SUM][l], p, sum) + error;
             }
+            if (job == CAREFUL) {
+                const double a = two_sum_error(s->part[SUM][l], p, sum), low = s->part[LOW][l] + a;
+                const double b = product_error(identity, u[l], w[l], p), both = low + b;
+                s->part[BOUND][l] += fabs(two_sum_error(s->part[LOW][l], a, low)) +
+                                     fabs(two_sum_error(low, b, both));
+                s->part[LOW][l] = both;
+            } else {
+                s->part[BOUND][l] += fabs(sum);
+            }
             s->part[SUM][l] = sum;
-            s->part[BOUND][l] += fabs(sum);
         }
     }
 }
@@ -150,7 +154,7 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
                                const int end, T(sums) *s, const int job) {
     REAL xv[LANES], gv[LANES], uv[LANES], wv[LANES], outv[LANES], of_xv[LANES];
     JOIN2(load, X)(o.x, xv);
-    if (put || job == SUMS || job == DOUBLE) JOIN2(load, X)(job == FORWARD ? o.x : o.g, gv);
+    if (put || IS_SUMS(job) || job == DOUBLE) JOIN2(load, X)(job == FORWARD ? o.x : o.g, gv);
     if (job == EXACT) JOIN2(load, X)(o.u, uv);
     if (job == EXACT || job == DOUBLE) JOIN2(load, X)(o.w, wv);
     if (put && !SECOND(job)) {
@@ -180,7 +184,7 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
                                           alpha_dot[along ? l : 0], wv[l]);
     }
 #endif
-    if (job == SUMS) T(sum_group)(xv, xv, gv, edge, first, end, s, job);
+    if (IS_SUMS(job)) T(sum_group)(xv, xv, gv, edge, first, end, s, job);
     if (job == EXACT) T(sum_group)(xv, uv, wv, edge, first, end, s, job);
     if (job == DOUBLE) T(sum_group)(xv, gv, wv, edge, first, end, s, job);
     if (put) T(put)(o.out, outv, put);
@@ -202,6 +206,8 @@ PRELU_ASIDE void T(part_of_group)(const T(operands) o, const REAL *alpha, const 
     aside.out = out[0], aside.of_x = out[1];
 #define GROUP(put, job) T(some_of_group)(aside, alpha, alpha_dot, 1, put, edge, first, end, s, job)
     if (job == EXACT) GROUP(NO_OUT, EXACT);
+    else if (job == CAREFUL && !put) GROUP(NO_OUT, CAREFUL);
+    else if (job == CAREFUL) GROUP(STORE, CAREFUL);
     else if (!put) GROUP(NO_OUT, SUMS);
     else if (job == SUMS) GROUP(STORE, SUMS);
     else if (job == DOUBLE) GROUP(STORE, DOUBLE);
@@ -256,8 +262,15 @@ PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
     PRELU_VECTOR
     for (int l = 0; l < half && job != EXACT; l++) {
         const double a = part[SUM][l], b = part[SUM][l + half], both = a + b;
-        if (WIDE) part[LOW][l] += part[LOW][l + half] + two_sum_error(a, b, both);
         part[BOUND][l] += part[BOUND][l + half];
+        if (WIDE && job != CAREFUL) part[LOW][l] += part[LOW][l + half] + two_sum_error(a, b, both);
+        if (job == CAREFUL) {
+            const double low = part[LOW][l], c = low + part[LOW][l + half];
+            const double error = two_sum_error(a, b, both), d = c + error;
+            part[BOUND][l] += fabs(two_sum_error(low, part[LOW][l + half], c)) +
+                              fabs(two_sum_error(c, error, d));
+            part[LOW][l] = d;
+        }
         part[SUM][l] = both;
     }
 }
@@ -277,7 +290,8 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
     T(fold)(&s, 2, job);
     T(fold)(&s, 1, job);
     if (job != EXACT)
-        quick_sum_add(to, i, s.part[SUM][0], 5 * s.part[BOUND][0], WIDE ? s.part[LOW][0] : 0.0);
+        quick_sum_add(to, i, s.part[SUM][0], (job == CAREFUL ? 1 : 5) * s.part[BOUND][0],
+                      WIDE ? s.part[LOW][0] : 0.0, job == CAREFUL);
     for (int k = 0; k < LEVELS && job == EXACT; k++)
         exact_sum_add(to->part, i, s.part[k][0], k, PARTS);
 }
@@ -377,7 +391,7 @@ PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
     const ptrdiff_t n = t->n, period = t->period, ahead = T(ahead)(t->x, t->out, put, n);
-    const ptrdiff_t few = t->rows == 1 && job == SUMS && period % LANES == 0 ? period / LANES : 0;
+    const ptrdiff_t few = t->rows == 1 && IS_SUMS(job) && period % LANES == 0 ? period / LANES : 0;
     enum { AT_ONCE = 4 * LANES };
     ptrdiff_t lane = t->lane, i = 0;
     T(sums) s;
@@ -408,7 +422,7 @@ PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job
         }
         while (n - i >= LANES) {
             if (lane >= period) lane -= period;
-            if (job == SUMS && t->rows > 1 && n - i >= AT_ONCE && lane + AT_ONCE <= period + LANES) {
+            if (IS_SUMS(job) && t->rows > 1 && n - i >= AT_ONCE && lane + AT_ONCE <= period + LANES) {
                 T(lanes_block)(t, all, i, lane, 4, t->rows, put, edge, &s, job);
                 i += AT_ONCE, lane += AT_ONCE;
             } else {
@@ -517,12 +531,14 @@ static void T(lanes_scale)(const prelu_tile *t) {
     else T(lanes_loop)(t, STORE, SCALE);
 }
 #if PRELU_FLOAT
+#define SUMS_ENTRY(shape, name, job)                                            \
+    static void T(shape##_##name)(const prelu_tile *t) {                        \
+        if (!t->out) T(shape##_loop)(t, NO_OUT, job);                           \
+        else if (t->stream && !SHORT) T(shape##_loop)(t, STREAM_APART, job);    \
+        else T(shape##_loop)(t, STORE, job);                                    \
+    }
 #define ENTRIES(shape)                                                          \
-    static void T(shape##_sums)(const prelu_tile *t) {                          \
-        if (!t->out) T(shape##_loop)(t, NO_OUT, SUMS);                          \
-        else if (t->stream && !SHORT) T(shape##_loop)(t, STREAM_APART, SUMS);   \
-        else T(shape##_loop)(t, STORE, SUMS);                                   \
-    }                                                                           \
+    SUMS_ENTRY(shape, sums, SUMS)                                               \
     static void T(shape##_exact)(const prelu_tile *t) { T(shape##_loop)(t, NO_OUT, EXACT); } \
     static void T(shape##_jvp)(const prelu_tile *t) {                           \
         const int doubt = t->stream && !SHORT ? T(shape##_loop)(t, STREAM, JVP) \
@@ -536,7 +552,12 @@ static void T(lanes_scale)(const prelu_tile *t) {
     }
 ENTRIES(segments)
 ENTRIES(lanes)
+#if PRELU_WIDE
+SUMS_ENTRY(segments, careful, CAREFUL)
+SUMS_ENTRY(lanes, careful, CAREFUL)
+#endif
 #undef ENTRIES
+#undef SUMS_ENTRY
 
 static void T(widen_double)(const void *from_, double *to, ptrdiff_t n) {
     REAL v[LANES];
@@ -591,17 +612,19 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
         const prelu_sums sums = {{sum, bound, low, NULL}};
         PRELU_VECTOR
         for (ptrdiff_t i = 0; i < n; i++)
-            quick_sum_add(&sums, i, s[i], SHORT ? size[i] * factor : b[i], WIDE ? l[i] : 0.0);
+            quick_sum_add(&sums, i, s[i], SHORT ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
+                          job == CAREFUL);
         return;
     }
-    double sum = 0, bound = 0, low = 0;
+    for (ptrdiff_t i = 0; i < n && WIDE; i++)
+        quick_sum_add(to, 0, s[i], b[i], l[i], job == CAREFUL);
+    if (WIDE) return;
+    double sum = 0, bound = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
-        const double both = sum + s[i];
-        if (WIDE) low += two_sum_error(sum, s[i], both) + l[i];
-        bound += (SHORT ? size[i] * factor : b[i]) + fabs(both);
-        sum = both;
+        sum += s[i];
+        bound += (SHORT ? size[i] * factor : b[i]) + fabs(sum);
     }
-    quick_sum_add(to, 0, sum, bound, low);
+    quick_sum_add(to, 0, sum, bound, 0, 0);
 }
 
 /* With alphas narrower than double each end must also lie more than a unit of the sum beyond it:
@@ -612,9 +635,11 @@ PRELU_FN void T(round_group)(const double *high, const double *bound, const doub
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
         const double slack = (fabs(low[l]) + (WIDE ? 0.0 : fabs(high[l]))) * 0x1p-51;
-        const double error = bound[l] * unit + tiny + slack;
-        ends[0][l] = high[l] + (low[l] - error);
-        ends[1][l] = high[l] + (low[l] + error);
+        const double error = bound[l] * unit + tiny, sum = high[l] + low[l];
+        const double odd = to_odd(sum, two_sum_error(high[l], low[l], sum));
+        const double exact = WIDE ? sum : odd;
+        ends[0][l] = error == 0 ? exact : high[l] + (low[l] - (error + slack));
+        ends[1][l] = error == 0 ? exact : high[l] + (low[l] + (error + slack));
         doubt[l] = bound[l] <= DBL_MAX ? doubt[l] : 1;
     }
     T(narrow_group)(ends[0], below);

@@ -95,7 +95,8 @@ void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *su
         const prelu_sums from = sums_of(&p, worker);
         for (ptrdiff_t i = 0; i < p.alphas; i++) {
             if (job != EXACT)
-                quick_sum_add(sums, i, from.part[SUM][i], from.part[BOUND][i], from.part[LOW][i]);
+                quick_sum_add(sums, i, from.part[SUM][i], from.part[BOUND][i], from.part[LOW][i],
+                              job == CAREFUL);
             for (int k = 0; k < PARTS && job == EXACT; k++)
                 exact_sum_add(sums->part, i, from.part[k][i], 0, PARTS);
         }
