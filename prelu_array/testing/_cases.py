@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._numbers import format_of
+from ._mode import ieee_mode
+from ._numbers import FORMATS, format_of
 from ._placement import Axis, place_channel
 
 Array = NDArray[Any]
@@ -55,11 +56,14 @@ class Case:
 
 def dtype_named(dtype: DTypeLike) -> np.dtype[Any]:
     """`numpy.dtype`, where "bfloat16" needs `ml_dtypes`."""
-    if dtype == "bfloat16":
+    if isinstance(dtype, str) and dtype == "bfloat16":
         import ml_dtypes
 
         dtype = ml_dtypes.bfloat16
-    found: np.dtype[Any] = np.dtype(dtype)
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype must be one of {', '.join(FORMATS)}, got {dtype!r}") from None
     format_of(found)
     return found
 
@@ -77,6 +81,7 @@ def specials(dtype: DTypeLike) -> Array:
     return np.concatenate([np.array(bits, dtype=fmt.bits_dtype).view(named), ordinary])
 
 
+@ieee_mode()
 def cases(
     *,
     dtype: DTypeLike = "float32",
@@ -113,7 +118,7 @@ def cases(
     Raises
     ------
     ValueError
-        If a kind or a layout is unknown.
+        If a kind or a layout is unknown, or none is named.
     TypeError
         If a dtype is none of the four.
 
@@ -133,6 +138,9 @@ def cases(
     for each in chosen:
         if each not in LAYOUTS:
             raise ValueError(f"layouts must be among {', '.join(LAYOUTS)}, got {each!r}")
+    for name, given, allowed in (("kind", wanted, _MAKERS), ("layouts", chosen, LAYOUTS)):
+        if not given:
+            raise ValueError(f"{name} must be among {', '.join(allowed)}, got none")
     named = dtype_named(dtype)
     alpha_named = named if alpha_dtype is None else dtype_named(alpha_dtype)
     found: list[Case] = []
@@ -194,6 +202,13 @@ class _Maker:
             # x.shape[1:] is NumPy's trailing alignment
             None if self.layout == "element" else self.axis,
         )
+
+    def columns(self, values: Array) -> Array:
+        """Arrange a row of values for each channel; a shared alpha has one row."""
+        channels, n = values.shape
+        shape = self.shape((n,), channels)
+        first = self.layout == "channel" and self.axis % len(shape) == 0
+        return (values if first else values.T).reshape(shape)
 
     def integers(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """Small integers, whose sums are exact in any order; the last x are 0 and -3."""
@@ -341,6 +356,56 @@ def _overflow(make: _Maker) -> Iterator[Case]:
     yield make.case("terms", np.full(shape, -root), root * signs)
 
 
+def powers(exponents: Array, signs: Any) -> tuple[Array, Array]:
+    """Return (dy, x) with the products signs * 2**exponents and x < 0; a sign may be 0."""
+    x = -np.ldexp(1.0, exponents // 2)
+    return -np.ldexp(np.asarray(signs, dtype=float), exponents - exponents // 2), x
+
+
+def gap_terms(gap: int) -> tuple[Array, Array]:
+    """Terms that cancel and small ones, 2**gap apart, the last of which are the sum."""
+    top = min(gap, 30)  # within float16's range, as is the bottom
+    return np.repeat([top, top, top - gap], 64), np.repeat([1, -1, 1], 64)
+
+
+# Each gap is wider than the format's precision and well within that of the next.
+GAPS = {"bfloat16": 15, "float16": 15, "float32": 28, "float64": 58}
+
+
+def _sums(make: _Maker) -> Iterator[Case]:
+    """Sums that tell one accumulator from the next, in whatever order it adds."""
+    fmt, final = format_of(make.dtype), format_of(make.alpha_dtype)
+    for gap in sorted(set(GAPS.values())):
+        yield from _shuffled(make, f"gap-{gap}", [gap_terms(gap)] * 3)
+    # Levels 60 bits apart, which no expansion of a few float64 holds together.
+    top = {11: 30, 24: 240, 8: 240, 53: 600}[fmt.precision]
+    apart = 54 if fmt.precision == 11 else 60
+    levels = np.arange(top, -60, -apart)
+    exponents = np.append(np.repeat(levels, 2), levels[-1])
+    yield from _shuffled(make, "levels", [(exponents, np.resize([1, -1], exponents.size))] * 3)
+    # Beside a tie of alpha's dtype, so near that only an exact sum sees on which side.
+    high, low = 12, final.precision
+    near = max(high - low - 64, 2 * fmt.last_exponent)
+    ties = np.array([high, high - low + 1, high - low, near])
+    signs = [np.array([1, odd, 1, 1 - 2 * odd]) for odd in (0, 1)]
+    yield from _shuffled(make, "tie", [(ties, sign * up) for sign in signs for up in (1, -1)])
+    # (1 + e)**2 is no number of the format: e**2 is left when the rest has gone.
+    e = 2.0 ** (1 - fmt.precision)
+    x = make.columns(np.array([[-1 - e, -1.0]] * (1 if make.layout == "shared" else 3)))
+    yield make.case("products", x, np.where(x == -1, -1 - 2 * e, 1 + e))
+
+
+def _shuffled(
+    make: _Maker, name: str, sums: list[tuple[Array, Array]]
+) -> Iterator[Case]:
+    """One case with a sum for each channel, or a case for each sum; terms in random order."""
+    rows = [powers(*(part[order] for part in one)) for one in sums
+            for order in [make.rng.permutation(one[0].size)]]
+    for i, group in enumerate([[row] for row in rows] if make.layout == "shared" else [rows]):
+        dy, x = (make.columns(np.array(part)) for part in zip(*group, strict=True))
+        yield make.case(f"{name}-{i}" if make.layout == "shared" else name, x, dy)
+
+
 def _subnormals(make: _Maker) -> Iterator[Case]:
     fmt = format_of(make.dtype)
     shape = make.shape((3, 7), 5)
@@ -362,6 +427,22 @@ def _large(make: _Maker) -> Iterator[Case]:
         yield make.case("ones", -np.ones(ones), np.ones(ones))
         shape = make.shape((3, 599), 7)
         yield make.case("normal", make.rng.standard_normal(shape), make.rng.standard_normal(shape))
+
+
+def _size(make: _Maker) -> Iterator[Case]:
+    """Longer than an index of 16 bits, or a grid limit of 65535, and no multiple of a block."""
+    channels = 1 if make.layout == "shared" else 3
+    shapes = [(channels, 196_613 // channels)]
+    if make.layout != "shared":
+        shapes.append((65_541, 2))
+    for count, n in shapes:
+        half = (count, n // 2)
+        x, dy = make.rng.choice([-2, -1, -1, 1], half), make.rng.choice([-1, 1, 3], half)
+        # The second half takes the first away: any part left out shows, though no sum is large.
+        middle = -np.ones((count, n % 2))
+        x = np.concatenate([x, middle, x[:, ::-1]], axis=1)
+        dy = np.concatenate([dy, -middle, -dy[:, ::-1]], axis=1)
+        yield make.case("rows" if n > count else "channels", make.columns(x), make.columns(dy))
 
 
 def _random(make: _Maker) -> Iterator[Case]:
@@ -413,8 +494,10 @@ _MAKERS: dict[str, Callable[[_Maker], Iterator[Case]]] = {
     "ties": _ties,
     "cancellation": _cancellation,
     "overflow": _overflow,
+    "sums": _sums,
     "subnormals": _subnormals,
     "large": _large,
+    "size": _size,
     "random": _random,
     "empty": _empty,
     "reported": _reported,
