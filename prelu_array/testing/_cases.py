@@ -431,18 +431,18 @@ def _large(make: _Maker) -> Iterator[Case]:
 
 def _size(make: _Maker) -> Iterator[Case]:
     """Longer than an index of 16 bits, or a grid limit of 65535, and no multiple of a block."""
+    def draw(*shape: int) -> tuple[Array, Array]:
+        return make.rng.choice([-2, -1, -1, 1], shape), make.rng.choice([-1, 1, 3], shape)
+
     channels = 1 if make.layout == "shared" else 3
-    shapes = [(channels, 196_613 // channels)]
+    x, dy = draw(channels, 98_308 // channels)
+    # The second half takes the first away: any part left out shows, though no sum is large.
+    middle = -np.ones((channels, 1))
+    x = np.concatenate([x, middle, x[:, ::-1]], axis=1)
+    dy = np.concatenate([dy, -middle, -dy[:, ::-1]], axis=1)
+    yield make.case("rows", make.columns(x), make.columns(dy))
     if make.layout != "shared":
-        shapes.append((65_541, 2))
-    for count, n in shapes:
-        half = (count, n // 2)
-        x, dy = make.rng.choice([-2, -1, -1, 1], half), make.rng.choice([-1, 1, 3], half)
-        # The second half takes the first away: any part left out shows, though no sum is large.
-        middle = -np.ones((count, n % 2))
-        x = np.concatenate([x, middle, x[:, ::-1]], axis=1)
-        dy = np.concatenate([dy, -middle, -dy[:, ::-1]], axis=1)
-        yield make.case("rows" if n > count else "channels", make.columns(x), make.columns(dy))
+        yield make.case("channels", *map(make.columns, draw(65_541, 2)))
 
 
 def _random(make: _Maker) -> Iterator[Case]:

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._cases import CASE_KINDS, LAYOUTS, Case, cases, dtype_named
-from ._check import convention
 from ._judge import ACCUMULATORS, ORDERS, Rules, check_accumulator
 from ._numbers import FORMATS, bits_of
 from ._placement import Axis
 from ._reference import reference_prelu, reference_prelu_backward
 from ._report import Report, count, describe_failures, wrong_in
 from ._suspect import Observation, suspicions
+from ._trial import convention
 from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward
 
 Array = NDArray[Any]
