@@ -61,33 +61,44 @@ class Caller:
         self, case: str, forward: Callable[..., Any], x: Array, alpha: Array
     ) -> Array | NoArray | None:
         """Return a copy of y, or None if the kernel raised."""
-        raised, result = self._call(case, forward, {"x": x, "alpha": alpha})
-        return None if raised else to_numpy(result, x.dtype)
+
+        def own(result: Any) -> Array | NoArray:
+            return to_numpy(result, x.dtype)
+
+        found: Array | NoArray | None = self._call(case, forward, {"x": x, "alpha": alpha}, own)
+        return found
 
     def pair(
         self, case: str, backward: Callable[..., Any], dy: Array, x: Array, alpha: Array
     ) -> tuple[Array | NoArray, Array | NoArray] | None:
         """Return copies of dx and dalpha, or None if the kernel raised or returned no pair."""
-        raised, result = self._call(case, backward, {"dy": dy, "x": x, "alpha": alpha})
-        if raised:
-            return None
-        if result is None:
-            result = None, None
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            what = type(result).__name__
-            if isinstance(result, tuple | list):
-                what += f" of {len(result)}"
-            self.errors.append(f"{case}: backward must return (dx, dalpha), got {what}")
-            return None
-        return to_numpy(result[0], x.dtype), to_numpy(result[1], alpha.dtype)
+
+        def own(result: Any) -> tuple[Array | NoArray, Array | NoArray] | None:
+            if result is None:
+                result = None, None
+            if not isinstance(result, tuple | list) or len(result) != 2:
+                what = type(result).__name__
+                if isinstance(result, tuple | list):
+                    what += f" of {len(result)}"
+                self.errors.append(f"{case}: backward must return (dx, dalpha), got {what}")
+                return None
+            return to_numpy(result[0], x.dtype), to_numpy(result[1], alpha.dtype)
+
+        found: tuple[Array | NoArray, Array | NoArray] | None
+        found = self._call(case, backward, {"dy": dy, "x": x, "alpha": alpha}, own)
+        return found
 
     def _call(
-        self, case: str, kernel: Callable[..., Any], arrays: dict[str, Array]
-    ) -> tuple[bool, Any]:
-        """Whether the kernel raised, and its result; what it wrote into its inputs is undone."""
+        self,
+        case: str,
+        kernel: Callable[..., Any],
+        arrays: dict[str, Array],
+        own: Callable[[Any], Any],
+    ) -> Any:
+        """Return what `own` makes of the result, or None; undo what is written into the inputs."""
         saved = {name: bits_of(array).copy() for name, array in arrays.items()}
         before = len(self.errors)
-        given, result = [], None
+        given, found = [], None
         with Caught(self.errors, f"{case}: as_input"):
             given = [self.as_input(a) if self.as_input else a for a in arrays.values()]
         if len(self.errors) > before:
@@ -99,11 +110,12 @@ class Caller:
         else:
             with Caught(self.errors, case):
                 result = kernel(*given)
+                found = own(result)  # a copy: it may be a view of an input
         for name, array in arrays.items():
             if (bits_of(array) != saved[name]).any():
                 self.written[name] = self.written.get(name, 0) + 1
                 np.copyto(array, saved[name].view(array.dtype))
-        return len(self.errors) > before, result
+        return found
 
 
 def _named(error: Exception) -> str:

@@ -208,7 +208,7 @@ class _Maker:
         channels, n = values.shape
         shape = self.shape((n,), channels)
         first = self.layout == "channel" and self.axis % len(shape) == 0
-        return (values if first else values.T).reshape(shape)
+        return np.ascontiguousarray((values if first else values.T).reshape(shape))
 
     def integers(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """Small integers, whose sums are exact in any order; the last x are 0 and -3."""

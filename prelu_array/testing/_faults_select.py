@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ class Hypothesis(NamedTuple):
     """A known fault held against one output."""
 
     text: str
-    agrees: Array  # bool, where the output is as the fault would make it
+    agrees: Callable[[], Array]  # bool, where the output is as the fault would make it
     predicts: bool = True  # False if only wrong elements can be told to agree
     loose: bool = False  # whether the sign of zero is left aside
 
@@ -66,7 +67,7 @@ def fixed_slopes(verdicts: Sequence[Verdict]) -> list[Any]:
         telling &= verdict.inputs.x.astype(np.float64) < 0
         if not telling.any():
             continue
-        slope = float((got / exact)[telling][0])
+        slope = float(got[telling][0] / exact[telling][0])
         for digits in (17, 3, 2, 1):
             rounded = float(f"{slope:.{digits}g}")
             for dtype in (v.dtype, np.dtype(np.float32), np.dtype(np.float64)):
@@ -82,16 +83,21 @@ def hypotheses(
     """Hold every known fault against y or dx."""
     unsigned = replace(rules, signed_zeros=False)
     for text, value in _predictions(verdict, at_zero, slopes):
-        yield Hypothesis(text, equal(verdict.got, value, rules))
+        yield Hypothesis(text, partial(_agrees, verdict, value, rules))
         if any(word in text for word in LOOSE):
-            yield Hypothesis(text, equal(verdict.got, value, unsigned), loose=True)
+            yield Hypothesis(text, partial(_agrees, verdict, value, unsigned), loose=True)
     for text, mark in _patterns(verdict):
-        yield Hypothesis(text, verdict.wrong & mark, predicts=False)
+        yield Hypothesis(text, partial(np.logical_and, verdict.wrong, mark), predicts=False)
+
+
+def _agrees(verdict: Verdict, value: Callable[[], Array], rules: Rules) -> Array:
+    with np.errstate(all="ignore"):
+        return equal(verdict.got, np.asarray(value()).astype(verdict.got.dtype), rules)
 
 
 def _predictions(
     verdict: Verdict, at_zero: str, slopes: Sequence[Any]
-) -> Iterator[tuple[str, Array]]:
+) -> Iterator[tuple[str, Callable[[], Array]]]:
     """What each known fault would have returned."""
     inputs, forward = verdict.inputs, verdict.output == "y"
     x, dtype = inputs.x, inputs.x.dtype
@@ -103,34 +109,37 @@ def _predictions(
     if not forward and at_zero == "one":
         up |= x.astype(compute) == 0
     for slope in slopes:
-        held = np.promote_types(compute, slope.dtype)
-        value = np.where(up, v.astype(held), slope.astype(held) * v.astype(held)).astype(dtype)
-        if slope.dtype == dtype:  # each step is rounded where the kernel computes in its dtype
-            value = np.where(up, v, (slope.astype(compute) * v.astype(compute)).astype(dtype))
-        yield f"alpha has no effect: a fixed slope of {_short(slope)}", value
+        # each step is rounded where the kernel computes in its dtype
+        held = compute if slope.dtype == dtype else np.promote_types(compute, slope.dtype)
+        below = slope.astype(held) * v.astype(held)
+        text = f"alpha has no effect: a fixed slope of {_short(slope)}"
+        yield text, partial(_copied, up, v, below)
     models = FORWARD if forward else BACKWARD
     for held in dict.fromkeys((compute, dtype)):
-        xc, ac, vc = (part.astype(held) for part in (x, alpha, v))
+        parts = *(part.astype(held) for part in (x, alpha, v)), up
         for text, variants in models.items():
             for model in variants:
-                yield text, np.asarray(model(xc, ac, vc, up)).astype(dtype)
-    xc, ac, vc = (part.astype(compute) for part in (x, alpha, v))
-    kept = up
+                yield text, partial(model, *parts)
+    ac, vc = (part.astype(compute) for part in (alpha, v))
     for name, narrow in _narrower(compute):
-        rounded = ac.astype(narrow).astype(compute)
-        yield f"alpha rounded to {name} first", np.where(kept, vc, rounded * vc).astype(dtype)
-        product = (ac * vc).astype(narrow).astype(compute)
-        yield f"product rounded to {name}", np.where(kept, vc, product).astype(dtype)
-        rounded = vc.astype(narrow).astype(compute)
-        both = np.where(kept, rounded, ac * rounded).astype(narrow)
-        yield f"computed in {name}", both.astype(dtype)
-        small = ac.astype(narrow).astype(compute)
-        both = np.where(kept, rounded, small * rounded).astype(narrow)
-        yield f"computed in {name}", both.astype(dtype)
-        yield f"identity branch rounded to {name}", np.where(kept, rounded, ac * vc).astype(dtype)
+
+        def cut(part: Array, narrow: Any = narrow) -> Array:
+            return part.astype(narrow).astype(compute)
+
+        yield f"alpha rounded to {name} first", partial(np.where, up, vc, cut(ac) * vc)
+        yield f"product rounded to {name}", partial(np.where, up, vc, cut(ac * vc))
+        for a in (ac, cut(ac)):
+            for side in (up, cut(x.astype(compute)) > 0):
+                both = cut(np.where(side, cut(vc), a * cut(vc)))
+                yield f"computed in {name}", partial(np.asarray, both)
+        yield f"identity branch rounded to {name}", partial(np.where, up, cut(vc), ac * vc)
     for text, index in other_places(inputs):
         other = inputs.alpha.reshape(-1)[index].astype(compute)
-        yield text, np.where(kept, vc, other * vc).astype(dtype)
+        yield text, partial(np.where, up, vc, other * vc)
+
+
+def _copied(up: Array, v: Array, below: Array) -> Array:
+    return np.where(up, v.astype(below.dtype), below)
 
 
 def _short(slope: Any) -> str:

@@ -66,8 +66,8 @@ _BOTH: dict[str, list[Model]] = {
     "branches swapped": [lambda x, a, v, up: np.where(up, a * v, v)],
     "alpha applied on both branches": [lambda x, a, v, up: a * v],
     "alpha clamped to [0, 1]": [
-        lambda x, a, v, up: np.where(up, v, np.minimum(np.maximum(a, _zero(a)), a * 0 + 1) * v),
-        lambda x, a, v, up: np.where(up, v, np.fmin(np.fmax(a, _zero(a)), _zero(a) + 1) * v),
+        lambda x, a, v, up: np.where(up, v, np.minimum(np.maximum(a, 0), 1) * v),
+        lambda x, a, v, up: np.where(up, v, np.fmin(np.fmax(a, 0), 1) * v),
     ],
     "negative alpha taken as 0": [
         lambda x, a, v, up: np.where(up, v, np.maximum(a, _zero(a)) * v),
@@ -191,7 +191,7 @@ _BACKWARD: dict[str, list[Model]] = {
     "dx is (1 + alpha) * dy at x == 0, 0 at NaN": _masked(_FROM, _UP_TO),
 }
 # How formulas of arithmetic alone treat the sign of zero depends on the order of operands.
-LOOSE = ("leak", "max(", "relu(", "fmax(", "sum of two")
+LOOSE = ("leak", "max(", "relu(", "fmax(", "sum of two", "clamped", "taken as 0")
 
 FORWARD = _EVERYDAY_FORWARD | _FORWARD | _BOTH
 BACKWARD = _EVERYDAY_BACKWARD | _BOTH | _BACKWARD

@@ -123,7 +123,7 @@ def reference_prelu_backward(
     if reduced:
         return dx, only_dalpha(dy, x, alpha, axis, at_zero)
     terms = round_to(multiply(take_apart(x), take_apart(dy)), FORMATS["float64"]).view(np.float64)
-    return dx, _select(above(x, at_zero), np.zeroslike(terms), terms)
+    return dx, _select(above(x, at_zero), np.zeros_like(terms), terms)
 
 
 def only_dx(dy: Array, x: Array, alpha: Array, axis: Axis, at_zero: str) -> Array:
@@ -249,7 +249,7 @@ def reference_prelu_double_backward(
     of_x = multiply(ddalpha_parts, dy_parts)
     return (
         _select(identity, ddx, _round_twice(of_dy, x, alpha)),
-        _select(identity, np.zeroslike(x), _round_twice(of_x, x, alpha)),
+        _select(identity, np.zeros_like(x), _round_twice(of_x, x, alpha)),
         _sum_per_alpha(multiply(ddx_parts, dy_parts), ~identity, index, alpha),
     )
 

@@ -124,12 +124,10 @@ def places(right: list[Observation], failed: list[Observation]) -> list[str]:
         found.append("only where arrays are not C-contiguous: strides ignored")
     if kinds == {"empty"}:
         found.append("only for empty arrays")
-    if kinds == {"size"}:
-        found.append(_beyond(failed))
-    elif kinds <= {"large", "size"}:
-        found.append("only in large arrays")
+    large = [_beyond(failed)] if kinds == {"size"} else []
+    large = large or (["only in large arrays"] if kinds <= {"large", "size"} else [])
     if found or failed[0].verdict.output == "dalpha":
-        return found
+        return found + large
     for row in (False, True):
         for width in WIDTHS:
             # a tail that is the whole array says nothing
@@ -146,16 +144,11 @@ def places(right: list[Observation], failed: list[Observation]) -> list[str]:
         found.append(f"only from element {start} on")
     elif start >= 64:
         found.append(f"only from element {start} on: the rest was never computed")
-    return found
+    return found or large
 
 
 def _beyond(failed: list[Observation]) -> str:
     """Say which length of an index of 16 bits the failed cases have in common."""
-    start = min(
-        (one.verdict.first() for one in failed if one.verdict.output != "dalpha"), default=0
-    )
-    if start >= 2**15:
-        return f"only from element {start} on, in arrays of more than 2**16"
     common = {one.name.rpartition("-")[2] for one in failed}
     what = {"rows": "elements or rows", "channels": "channels"}
     return f"only in arrays of more than 2**16 {' or '.join(what[each] for each in sorted(common))}"
@@ -223,24 +216,28 @@ class _Evidence:
         self.wrong = np.concatenate([np.ravel(verdict.wrong) for verdict in verdicts])
         self.total = int(self.wrong.sum())
         scores: dict[tuple[str, int], _Score] = {}
-        start = 0
-        for verdict in [*verdicts, *(one.verdict for one in passed)]:
+        # passed calls first: what they refute need not be held against the failed ones
+        start = -sum(one.verdict.wrong.size for one in passed)
+        for verdict in [*(one.verdict for one in passed), *verdicts]:
             times: dict[str, int] = {}
             with np.errstate(all="ignore"):
-                held = list(
+                for text, agrees, predicts, loose in (
                     sum_hypotheses(verdict, at_zero, accumulator, rules)
                     if self.sums
                     else hypotheses(verdict, rules, at_zero, slopes)
-                )
-            for text, agrees, predicts, loose in held:
-                key = text, times.setdefault(text, 0)
-                times[text] += 1
-                score = scores.setdefault(key, _Score(np.zeros_like(self.wrong), predicts, loose))
-                flat = np.ravel(agrees)
-                if start < self.wrong.size:
-                    score.explained[start : start + flat.size] = flat
-                if predicts:
-                    score.against += int((~flat & ~np.ravel(verdict.wrong)).sum())
+                ):
+                    key = text, times.setdefault(text, 0)
+                    times[text] += 1
+                    score = scores.setdefault(
+                        key, _Score(np.zeros_like(self.wrong), predicts, loose)
+                    )
+                    if score.against or (not predicts and start < 0):
+                        continue
+                    flat = np.ravel(agrees())
+                    if start >= 0:
+                        score.explained[start : start + flat.size] = flat
+                    if predicts:
+                        score.against += int((~flat & ~np.ravel(verdict.wrong)).sum())
             start += verdict.wrong.size
         names = [one.name for one in right if one.kind == "sums"]
         self.scores: dict[str, _Score] = {}

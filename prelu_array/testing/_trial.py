@@ -95,14 +95,17 @@ def asked_for(results: Iterable[Result]) -> tuple[bool, bool]:
 
 
 def convention(pairs: Iterable[tuple[Inputs, Got | None]], rules: Rules) -> str:
-    """Return the derivative at 0 by which fewer elements of the dx given are wrong."""
-    wrong = dict.fromkeys(("alpha", "one"), 0)
+    """Return the derivative at 0 that most of the dx given show, of those that tell the two."""
+    votes = {"alpha": 0, "one": 0, "neither": 0}
     for inputs, dx in pairs:
         zero = take_apart(inputs.x).zero
         if dx is None or isinstance(dx, NoArray) or dx.shape != zero.shape or not zero.any():
             continue
-        alpha, dy = inputs.alpha_at[zero], inputs.gradient[zero]
-        only = Inputs(inputs.x[zero], alpha, None, dy)
-        for each in wrong:
-            wrong[each] += judge_dx(dx[zero], only, each, rules).failures
-    return min(wrong, key=lambda each: wrong[each])
+        if dx.dtype != inputs.x.dtype:
+            continue
+        only = Inputs(inputs.x[zero], inputs.alpha_at[zero], None, inputs.gradient[zero])
+        wrong = {each: judge_dx(dx[zero], only, each, rules).wrong for each in ("alpha", "one")}
+        for each, other in (("alpha", "one"), ("one", "alpha")):
+            votes[each] += int((~wrong[each] & wrong[other]).sum())
+        votes["neither"] += int((wrong["alpha"] & wrong["one"]).sum())
+    return "one" if votes["one"] > votes["alpha"] + votes["neither"] else "alpha"
