@@ -136,8 +136,8 @@ def to_numpy(result: Any, dtype: np.dtype[Any]) -> Array | NoArray:
     except Exception as error:  # whatever foreign conversions raise
         reason = " ".join(_named(error).split())
         return NoArray(f"must be an array, got {what}: {reason}; {_cure(result)}")
-    if array.dtype == object:
-        return NoArray(f"must be an array of numbers, got {what} of Python objects")
+    if array.dtype.kind in "OSU":
+        return NoArray(f"must be an array of numbers, got {what} of {array.dtype.type.__name__}")
     return array
 
 

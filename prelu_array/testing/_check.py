@@ -13,7 +13,7 @@ from ._judge import ORDERS, Rules, check_accumulator, require
 from ._misuse import misuse
 from ._mode import ieee_mode
 from ._report import Report, count, describe_failures, wrong_in
-from ._state import keeps_state
+from ._state import sequences, state_of
 from ._suspect import UNKNOWN, suspicions
 from ._trial import Backward, Forward, Judge, Kernel, asked_for, convention
 
@@ -112,13 +112,18 @@ def check_kernel(
     todo = make(chosen, layouts, axis)
     kernel, again = (Kernel(forward, backward, as_input) for _ in range(2))
     with np.errstate(all="ignore"):
+        # first, while nothing is left of calls with NaN
+        repeated = [[again.call(case) for case in sequence] for sequence in sequences(todo)]
         results = [kernel.call(case) for case in todo]
         if at_zero == "any":
             at_zero = convention([(r.inputs, r.pair and r.pair[0]) for r in results], rules)
         judge = Judge(at_zero, rules, accumulate, order, asked_for(results))
         seen = [one for result in results for one in judge.observe(result)]
-        state, failed_again = keeps_state(todo, lambda case: judge.observe(again.call(case)))
-        seen += failed_again
+        state: dict[str, str] = {}
+        for sequence in repeated:
+            texts, failed = state_of([one for each in sequence for one in judge.observe(each)])
+            state |= texts
+            seen += failed
         errors = kernel.caller.errors = kernel.caller.errors or again.caller.errors
         misused: dict[str, str] = {}
         if errors or not all(one.verdict.ok for one in seen):
@@ -133,10 +138,9 @@ def check_kernel(
         if output in state:
             found.append(state[output])
         elif output not in misused:
-            texts = suspicions(seen, output, at_zero, accumulator, rules)
-            if written:  # which may be the reason for anything
-                texts = [text for text in texts if not text.endswith(UNKNOWN)]
-            found += texts
+            named_faults = suspicions(seen, output, at_zero, accumulator, rules)
+            # what is written into an input may be the reason for anything
+            found += [text for text in named_faults if not (written and text.endswith(UNKNOWN))]
     settings = {"dtype": named.name, "alpha": dtype_named(alpha_dtype or named).name}
     if backward is not None:
         settings["accumulate"] = accumulator.name if accumulator else "exact"

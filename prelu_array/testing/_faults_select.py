@@ -68,7 +68,7 @@ def fixed_slopes(verdicts: Sequence[Verdict]) -> list[Any]:
         if not telling.any():
             continue
         slope = float(got[telling][0] / exact[telling][0])
-        for digits in (17, 3, 2, 1):
+        for digits in (1, 2, 3, 17):  # round ones are likelier
             rounded = float(f"{slope:.{digits}g}")
             for dtype in (v.dtype, np.dtype(np.float32), np.dtype(np.float64)):
                 number = np.array(rounded, dtype=dtype)
@@ -143,7 +143,7 @@ def _copied(up: Array, v: Array, below: Array) -> Array:
 
 
 def _short(slope: Any) -> str:
-    return f"{float(slope):.4g}"
+    return f"{float(slope):.3g}"
 
 
 # Patterns that say less than any fault which explains as much.

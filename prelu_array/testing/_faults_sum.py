@@ -61,6 +61,11 @@ def sum_hypotheses(
     yield Hypothesis(OTHER_SIDE, partial(explains, other))
     for text, mark in _specials(verdict, terms, active):
         yield Hypothesis(text, partial(_itself, verdict.wrong & mark), predicts=False)
+    if exact:
+        near = dalpha_interval(chosen, got.dtype, FORMATS["float64"])
+        mark = verdict.wrong & ~near.wrong(got, rules, exact=False)
+        text = "not an exact sum: small terms are lost beside large ones"
+        yield Hypothesis(text, partial(_itself, mark), predicts=False)
     for text, agrees in _predictions(verdict, active, accumulator, rules):
         yield Hypothesis(text, agrees, predicts=text not in SINGLE)
 
@@ -244,7 +249,7 @@ def _stretches(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
         yield f"every other element{where} dropped", (position + 1) % 2
         yield f"only the last element{where} kept: overwritten, not added", last * 1
         yield f"only the first element{where} kept", first * 1
-    if len(shape) > 1 and shape[0] > 1:
+    if len(shape) > 1:
         sample = flat // (n // shape[0])
         yield "only the first sample summed", (sample == 0) * 1
         last = sample == shape[0] - 1
