@@ -145,6 +145,4 @@ def check_kernel(
     if backward is not None:
         settings["accumulate"] = accumulator.name if accumulator else "exact"
         settings["at_zero"] = at_zero
-    return Report(
-        found, settings, count(seen), wrong_in(seen), describe_failures(seen), errors
-    )
+    return Report(found, settings, count(seen), wrong_in(seen), describe_failures(seen), errors)

@@ -20,6 +20,7 @@ Array = NDArray[Any]
 # Vector widths and block sizes, by which a loop may miss its last elements.
 WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 
+
 class Hypothesis(NamedTuple):
     """A known fault held against one output."""
 
@@ -113,7 +114,7 @@ def _predictions(
         held = compute if slope.dtype == dtype else np.promote_types(compute, slope.dtype)
         below = slope.astype(held) * v.astype(held)
         text = f"alpha has no effect: a fixed slope of {_short(slope)}"
-        yield text, partial(_copied, up, v, below)
+        yield text, partial(_select, up, v.astype(held), below)
     models = FORWARD if forward else BACKWARD
     for held in dict.fromkeys((compute, dtype)):
         parts = *(part.astype(held) for part in (x, alpha, v)), up
@@ -126,20 +127,20 @@ def _predictions(
         def cut(part: Array, narrow: Any = narrow) -> Array:
             return part.astype(narrow).astype(compute)
 
-        yield f"alpha rounded to {name} first", partial(np.where, up, vc, cut(ac) * vc)
-        yield f"product rounded to {name}", partial(np.where, up, vc, cut(ac * vc))
+        yield f"alpha rounded to {name} first", partial(_select, up, vc, cut(ac) * vc)
+        yield f"product rounded to {name}", partial(_select, up, vc, cut(ac * vc))
         for a in (ac, cut(ac)):
             for side in (up, cut(x.astype(compute)) > 0):
                 both = cut(np.where(side, cut(vc), a * cut(vc)))
-                yield f"computed in {name}", partial(np.asarray, both)
-        yield f"identity branch rounded to {name}", partial(np.where, up, cut(vc), ac * vc)
+                yield f"computed in {name}", partial(_select, True, both, both)
+        yield f"identity branch rounded to {name}", partial(_select, up, cut(vc), ac * vc)
     for text, index in other_places(inputs):
         other = inputs.alpha.reshape(-1)[index].astype(compute)
-        yield text, partial(np.where, up, vc, other * vc)
+        yield text, partial(_select, up, vc, other * vc)
 
 
-def _copied(up: Array, v: Array, below: Array) -> Array:
-    return np.where(up, v.astype(below.dtype), below)
+def _select(up: Any, kept: Array, other: Array) -> Array:
+    return np.where(up, kept, other)
 
 
 def _short(slope: Any) -> str:

@@ -53,7 +53,10 @@ def sum_hypotheses(
         swapped = terms.pick(~np.ravel(above(inputs.gradient, side)))
         yield Hypothesis("inputs swapped: dy and x", partial(explains, swapped))
     chosen = terms.pick(active)
-    for text, part in (("dy has no effect: sums x", chosen.x), ("x is missing: sums dy", chosen.dy)):
+    for text, part in (
+        ("dy has no effect: sums x", chosen.x),
+        ("x is missing: sums dy", chosen.dy),
+    ):
         alone = chosen._replace(values=take_apart(part))
         yield Hypothesis(text, partial(explains, alone))
     other = terms.pick(active ^ np.ravel(take_apart(inputs.x).zero))
@@ -141,7 +144,7 @@ def _itself(agrees: Array) -> Array:
 
 
 def _factors(inputs: Inputs, terms: Terms, active: Array) -> Iterator[Exact]:
-    """Terms alpha * x * dy by the ways to round them; the identity branch gives 0, or 0 * alpha."""
+    """Terms alpha * x * dy by the ways to round them; the identity branch gives 0 or 0 * alpha."""
     compute = FORMATS["float64" if inputs.x.dtype.name == "float64" else "float32"]
     alphas = take_apart(inputs.alpha.reshape(-1)[terms.group])
     x, dy = take_apart(terms.x), take_apart(terms.dy)

@@ -31,10 +31,14 @@ def _masked(first: Model, second: Model) -> list[Model]:
 def _selected(first: Model, second: Model) -> list[Model]:
     """The ways to write a sum of two selects."""
     return [
-        lambda x, a, v, up: np.where(first(x, a, v, up) > 0, v, _zero(v))
-        + np.where(second(x, a, v, up) > 0, a * v, _zero(v)),
-        lambda x, a, v, up: np.where(first(x, a, v, up) > 0, v, _zero(v))
-        + a * np.where(second(x, a, v, up) > 0, v, _zero(v)),
+        lambda x, a, v, up: (
+            np.where(first(x, a, v, up) > 0, v, _zero(v))
+            + np.where(second(x, a, v, up) > 0, a * v, _zero(v))
+        ),
+        lambda x, a, v, up: (
+            np.where(first(x, a, v, up) > 0, v, _zero(v))
+            + a * np.where(second(x, a, v, up) > 0, v, _zero(v))
+        ),
     ]
 
 
@@ -140,9 +144,7 @@ _BACKWARD: dict[str, list[Model]] = {
     "all failures at x == 0: uses > instead of >=": [
         lambda x, a, v, up: np.where(x > 0, v, a * v)
     ],
-    "at x == 0 dx is 0": [
-        lambda x, a, v, up: np.where(x == 0, _zero(v), np.where(up, v, a * v))
-    ],
+    "at x == 0 dx is 0": [lambda x, a, v, up: np.where(x == 0, _zero(v), np.where(up, v, a * v))],
     "at x == 0 dx is (1 + alpha) * dy": [
         lambda x, a, v, up: np.where(x == 0, v + a * v, np.where(up, v, a * v)),
         lambda x, a, v, up: np.where(x == 0, (1 + a) * v, np.where(up, v, a * v)),

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ._caller import Caller, NoArray
-from ._cases import dtype_named, gap_terms, powers
+from ._kinds_sum import gap_terms, powers
+from ._maker import dtype_named
 from ._mode import ieee_mode
 from ._numbers import FORMATS, format_of
 from ._reference import reference_prelu, reference_prelu_backward

@@ -39,7 +39,7 @@ class Rules:
     subnormals: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.ulps, int | np.integer) or not 0 <= self.ulps < 2**63:
+        if self.ulps not in range(2**62):
             raise ValueError(f"ulps must be an integer of at least 0, got {self.ulps!r}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ._cases import Case
+from ._maker import Case
 from ._suspect import Observation
 from ._trial import Judge, Kernel, Result
 from ._verdict import judge_dalpha, judge_dx

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._cases import Case
 from ._judge import order_keys
+from ._maker import Case
+from ._numbers import take_apart
 from ._suspect import Observation
 
 Array = NDArray[Any]
@@ -65,13 +67,15 @@ def _difference(seen: list[Observation]) -> str:
         if stale:
             return "elements of an earlier call are left in the result"
         return "state is kept from earlier calls, or a race"
-    if not all(one.kind in _EXACT for one in seen):  # a wrong sum may still be one that an honest kernel adds in any order
+    if not all(
+        one.kind in _EXACT for one in seen
+    ):  # a wrong sum may still be one that an honest kernel adds in any order
         return ""
     if all(map(_added, seen, seen[1:])):
         return "not zeroed before the sum: each call adds to the one before"
     if stale:
         return "an earlier call's result is returned"
-    if all(a.name != b.name or b.verdict.ok for a, b in zip(seen, seen[1:], strict=False)):
+    if all(a.name != b.name or b.verdict.ok for a, b in pairwise(seen)):
         return "right when called again: a workspace that fits the call before"
     return "not zeroed before the sum, or a race"
 
@@ -96,6 +100,6 @@ def _stale(before: Observation, after: Observation) -> bool:
     left = before.verdict.got.reshape(-1)
     if not wrong.size or wrong[-1] >= left.size or before.name == after.name:
         return False
-    if before.verdict.wrong.reshape(-1)[wrong].any():
-        return False
+    if before.verdict.wrong.reshape(-1)[wrong].any() or take_apart(got[wrong]).zero.any():
+        return False  # a zero may be any call's
     return _same(got[wrong], left[wrong])

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._cases import GAPS
 from ._faults_select import VAGUE, WIDTHS, fixed_slopes, hypotheses
 from ._faults_sum import OTHER_SIDE, SINGLE, sum_hypotheses
 from ._judge import Rules
+from ._kinds_sum import GAPS
 from ._numbers import Format, take_apart
 from ._verdict import Verdict, judge_dx
 
@@ -151,7 +151,9 @@ def _beyond(failed: list[Observation]) -> str:
     """Say which length of an index of 16 bits the failed cases have in common."""
     common = {one.name.rpartition("-")[2] for one in failed}
     what = {"rows": "elements or rows", "channels": "channels"}
-    return f"only in arrays of more than 2**16 {' or '.join(what[each] for each in sorted(common))}"
+    return (
+        f"only in arrays of more than 2**16 {' or '.join(what[each] for each in sorted(common))}"
+    )
 
 
 def _length(verdict: Verdict, row: bool) -> int:
@@ -260,7 +262,12 @@ class _Evidence:
         return 0 if text in _BY_CHANCE and fit < 0.9 * left.sum() else fit
 
     def _rank(self, text: str) -> int:
-        return self.scores[text].loose + (text in _BY_CHANCE) + 2 * self.is_pattern(text) + 4 * (text in VAGUE)
+        return (
+            self.scores[text].loose
+            + (text in _BY_CHANCE)
+            + 2 * self.is_pattern(text)
+            + 4 * (text in VAGUE)
+        )
 
     def one_for_all(self) -> str | None:
         """Return the fault that explains every failure, the most telling if there are several."""
@@ -275,7 +282,8 @@ class _Evidence:
         order = sorted(distinct.values(), key=lambda t: -self._fit(t, self.wrong))[:40]
         for several in (2, 3):
             found = [
-                texts for texts in combinations(order[: 40 // (several - 1)], several)
+                texts
+                for texts in combinations(order[: 40 // (several - 1)], several)
                 if self._together(texts)
             ]
             if found:
@@ -285,7 +293,7 @@ class _Evidence:
 
     def _together(self, texts: Sequence[str]) -> bool:
         explained = [self.scores[text].explained for text in texts]
-        if not np.logical_or.reduce(explained).sum() == self.total:
+        if np.logical_or.reduce(explained).sum() != self.total:
             return False
         if not self.sums:
             return True
@@ -301,7 +309,8 @@ class _Evidence:
 
     def some(self) -> list[str]:
         """Return the faults that explain most, and how much is left."""
-        left, texts = self.wrong.copy(), []
+        left = self.wrong.copy()
+        texts: list[str] = []
         least = 0.2 if self.sums else 0.02
         while left.any() and len(texts) < _MOST_FAULTS:
             best = max(

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ._caller import Caller, NoArray
-from ._cases import Case
 from ._judge import Rules
+from ._maker import Case
 from ._numbers import take_apart
 from ._suspect import Observation
 from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward
@@ -88,10 +87,13 @@ class Judge:
 def asked_for(results: Iterable[Result]) -> tuple[bool, bool]:
     """Which of dx and dalpha was given at least once; both if neither was."""
     pairs = [result.pair for result in results if result.pair is not None]
-    given = [
-        any(not isinstance(p[i], NoArray) or not p[i].missing for p in pairs) for i in (0, 1)
-    ]
-    return (given[0], given[1]) if any(given) else (True, True)
+
+    def given(at: int) -> bool:
+        results = (pair[at] for pair in pairs)
+        return any(not (isinstance(one, NoArray) and one.missing) for one in results)
+
+    both = given(0), given(1)
+    return both if any(both) else (True, True)
 
 
 def convention(pairs: Iterable[tuple[Inputs, Got | None]], rules: Rules) -> str:
