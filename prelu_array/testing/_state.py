@@ -98,7 +98,7 @@ def _stale(before: Observation, after: Observation) -> bool:
     """Whether each wrong element of a call is what the call before left, rightly, in its place."""
     got, wrong = after.verdict.got.reshape(-1), np.flatnonzero(after.verdict.wrong)
     left = before.verdict.got.reshape(-1)
-    if not wrong.size or wrong[-1] >= left.size or before.name == after.name:
+    if wrong.size < 2 or wrong[-1] >= left.size or before.name == after.name:
         return False
     if before.verdict.wrong.reshape(-1)[wrong].any() or take_apart(got[wrong]).zero.any():
         return False  # a zero may be any call's
