@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64",
     reason="flush-to-zero is set through MXCSR as glibc keeps it",
 )
-KINDS = ["specials", "tail", "subnormals", "random"]
+KINDS = ["specials", "subnormals", "reported"]
 
 
 @contextmanager
@@ -70,11 +70,8 @@ def copies_first(dy, x, alpha):
 @pytest.mark.parametrize("backward", [wrong_kernels.backward, one_side, copies_first])
 def test_flushing_hardware_is_not_accused(backward, dtype):
     forward, backward = map(on_flushing_hardware, (wrong_kernels.forward, backward))
-    for seed in range(2):
-        report = check_kernel(
-            forward, backward, dtype=dtype, kinds=KINDS, seed=seed, subnormals=False
-        )
-        assert report.ok, str(report)
+    report = check_kernel(forward, backward, dtype=dtype, kinds=KINDS, subnormals=False)
+    assert report.ok, str(report)
     if dtype in ("float32", "float64"):
         assert not check_kernel(forward, backward, dtype=dtype, kinds=KINDS).ok
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def check_kernel(
         results = [kernel.call(case) for case in todo]
         if at_zero == "any":
             at_zero = convention([(r.inputs, r.pair and r.pair[0]) for r in results], rules)
-        judge = Judge(at_zero, rules, accumulate, order, asked_for(results))
+        judge = Judge(at_zero, rules, accumulate, order, asked_for(chain(results, *repeated)))
         seen = [one for result in results for one in judge.observe(result)]
         state: dict[str, str] = {}
         for sequence in repeated:

@@ -39,7 +39,8 @@ class Rules:
     subnormals: bool = True
 
     def __post_init__(self) -> None:
-        if self.ulps not in range(2**62):
+        given: Any = self.ulps
+        if not isinstance(given, int | np.integer) or not 0 <= given < 2**62:
             raise ValueError(f"ulps must be an integer of at least 0, got {self.ulps!r}")
 
 

@@ -214,7 +214,8 @@ class _Evidence:
     ) -> None:
         verdicts = [one.verdict for one in failed]
         self.sums = verdicts[0].output == "dalpha"
-        slopes = [] if self.sums else fixed_slopes(verdicts)
+        with np.errstate(all="ignore"):
+            slopes = [] if self.sums else fixed_slopes(verdicts)
         self.wrong = np.concatenate([np.ravel(verdict.wrong) for verdict in verdicts])
         self.total = int(self.wrong.sum())
         scores: dict[tuple[str, int], _Score] = {}
