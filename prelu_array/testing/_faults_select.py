@@ -93,7 +93,17 @@ def hypotheses(
 
 def _agrees(verdict: Verdict, value: Callable[[], Array], rules: Rules) -> Array:
     with np.errstate(all="ignore"):
-        return equal(verdict.got, np.asarray(value()).astype(verdict.got.dtype), rules)
+        agrees = equal(verdict.got, np.asarray(value()).astype(verdict.got.dtype), rules)
+    # what is flushed, as it may be, says nothing of a fault
+    return agrees if rules.subnormals else agrees | (_tiny(verdict) & ~verdict.wrong)
+
+
+def _tiny(verdict: Verdict) -> Array:
+    """Where a subnormal is, or goes in."""
+    inputs = verdict.inputs
+    v = inputs.x if verdict.output == "y" else inputs.gradient
+    tiny = is_subnormal(verdict.expected) | is_subnormal(v) | is_subnormal(inputs.x)
+    return tiny | is_subnormal(inputs.alpha_at)
 
 
 def _predictions(
@@ -160,9 +170,7 @@ def _patterns(verdict: Verdict) -> Iterator[tuple[str, Array]]:
     """Marks of wrong elements that name a fault without predicting the value."""
     inputs, got, expected = verdict.inputs, verdict.got, verdict.expected
     g, e = take_apart(got), take_apart(expected)
-    v = inputs.x if verdict.output == "y" else inputs.gradient
-    tiny = is_subnormal(expected) | is_subnormal(v) | is_subnormal(inputs.x)
-    tiny |= is_subnormal(inputs.alpha_at)
+    tiny = _tiny(verdict)
     yield "sign of zero lost", g.zero & e.zero
     yield "subnormals flushed to zero", (g.zero | g.nan) & tiny
     yield "subnormals flushed, in the comparison as well", tiny
