@@ -617,7 +617,7 @@ BACKWARD = [
     (adds_in_float32, "float64", "dalpha: accumulates in float32"),
     (result_through_float16, "float32", "dalpha: result rounded to float16"),
     (not_reduced, "float32", "dalpha: has shape"),
-    (garbage_for_empty, "float32", "dalpha: not zero for an empty sum"),
+    (garbage_for_empty, "float32", "dalpha: only for empty arrays"),
     (never_zeroed(), "float32", "dalpha: differs from call to call: not zeroed before the sum"),
     (stale_result(), "float32", "dalpha: differs from call to call: an earlier call's result"),
     (late_workspace(), "float32", "dalpha: differs from call to call: right when called again"),

@@ -30,6 +30,7 @@ Array = NDArray[Any]
 # Among formats that explain the same, the widest is the least fault; the first of equals wins.
 _WIDEST_FIRST = sorted(FORMATS.values(), key=lambda held: -held.precision)
 
+NOT_EXACT = "not an exact sum: small terms are lost beside large ones"
 OTHER_SIDE = "takes the other side at x == 0"
 # The difference is a term: it says nothing of the sums that are right.
 SINGLE = ("one element dropped", "one element counted twice")
@@ -67,8 +68,7 @@ def sum_hypotheses(
     if exact:
         near = dalpha_interval(chosen, got.dtype, FORMATS["float64"])
         mark = verdict.wrong & ~near.wrong(got, rules, exact=False)
-        text = "not an exact sum: small terms are lost beside large ones"
-        yield Hypothesis(text, partial(_itself, mark), predicts=False)
+        yield Hypothesis(NOT_EXACT, partial(_itself, mark), predicts=False)
     for text, agrees in _predictions(verdict, active, accumulator, rules):
         yield Hypothesis(text, agrees, predicts=text not in SINGLE)
 

@@ -100,6 +100,6 @@ def _stale(before: Observation, after: Observation) -> bool:
     left = before.verdict.got.reshape(-1)
     if wrong.size < 2 or wrong[-1] >= left.size or before.name == after.name:
         return False
-    if before.verdict.wrong.reshape(-1)[wrong].any() or take_apart(got[wrong]).zero.any():
+    if before.verdict.wrong.reshape(-1)[wrong].any() or take_apart(got[wrong]).zero.all():
         return False  # a zero may be any call's
     return _same(got[wrong], left[wrong])

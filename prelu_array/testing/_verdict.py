@@ -218,6 +218,7 @@ def flushed_select(got: Array, v: Array, inputs: Inputs, at_zero: str, rules: Ru
             # hardware may round after it looked: zero may stand for the smallest normal number
             product = only_dx(each, np.full_like(x, -1), a, axis, at_zero)
             small = order_keys(np.abs(product)) <= order_keys(smallest_normal(product.dtype))
+            small &= ~take_apart(product).zero  # whose sign counts
             right |= below & (equal(got, product, rules) | (zero & small))
     return right
 
