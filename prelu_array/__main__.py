@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib.util
+import os
 import platform
 import random
 import statistics
@@ -40,12 +42,27 @@ Two more commands judge other PReLU kernels; each has a --help of its own:
 """
 
 
+_COMMANDS = ("vectors", "check")
+_CLOSED_PIPE = 141  # what a shell reports of a program that SIGPIPE ended: no verdict's status
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv and argv[0] in ("vectors", "check"):
-        from .testing._files import main_check, main_vectors
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # what is left in the buffer must not raise again at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED_PIPE
 
+
+def _run(argv: list[str]) -> int:
+    from .testing._files import main_check, main_vectors, with_values
+
+    if argv and argv[0] in _COMMANDS:
         return (main_vectors if argv[0] == "vectors" else main_check)(argv[1:])
     parser = argparse.ArgumentParser(
         prog="python -m prelu_array",
@@ -65,7 +82,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--out", help="where to write y, or dx with --dy")
     parser.add_argument("--dalpha", help="where to write dalpha, with --dy")
     parser.add_argument("--version", action="version", version=f"prelu_array {__version__}")
-    arguments = parser.parse_args(argv)
+    arguments, rest = parser.parse_known_args(with_values(argv))
+    if arguments.x is not None and not Path(arguments.x).exists():
+        # before its options, which the command that is meant may have
+        close = difflib.get_close_matches(arguments.x, _COMMANDS, n=1)
+        meant = f"; {close[0]} is" if close else f"; {' and '.join(_COMMANDS)} are"
+        print(
+            f"prelu_array: {arguments.x} is neither a file nor a command{meant}", file=sys.stderr
+        )
+        return 2
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if arguments.x is None:
         if argv:
             parser.error("the options are for a file: give x, too")
@@ -82,12 +109,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _load(path: str) -> Any:
+    from .testing._files import with_bfloat16
+
     with open(path, "rb") as file:
         if file.read(6) != b"\x93NUMPY":
             raise ValueError(f"{path} is not a .npy file")
         file.seek(0)
         try:
-            return np.load(file, allow_pickle=False)
+            return with_bfloat16(np.load(file, allow_pickle=False))
         except Exception as error:  # cut short, of Python objects, of a shape that no memory holds
             raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
@@ -96,6 +125,8 @@ def _number_or_file(text: str) -> Any:
     try:
         return float(text)
     except ValueError:
+        if not Path(text).exists() and not text.endswith(".npy"):
+            raise ValueError(f"--alpha must be a number or a .npy file, got {text!r}") from None
         return _load(text)
 
 

@@ -1,6 +1,9 @@
 """``python -m prelu_array``."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,7 +90,9 @@ def test_backward_from_file_to_file(folder):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["missing.npy"], "missing.npy"),
+        (["missing.npy"], "missing.npy is neither a file nor a command"),
+        (["chek", "d.npz"], "chek is neither a file nor a command; check is"),
+        (["x.npy", "--alpha", "0.2.5"], "--alpha must be a number or a .npy file, got '0.2.5'"),
         (["text.npy"], "text.npy is not a .npy file"),
         (["several.npz"], "several.npz is not a .npy file"),
         (["cut.npy"], "cut.npy cannot be read: "),
@@ -123,3 +128,45 @@ def test_vectors_and_check_are_there(folder, capsys):
     assert __main__.main(["vectors", "--dtype", "float16", "--format", "npz", "-o", "v"]) == 0
     first = sorted((folder / "v").glob("*.npz"))[0]
     assert __main__.main(["check", str(first)]) == 0
+
+
+@pytest.mark.parametrize("alpha", ["-1e-3", "-.5", "-inf", "-2"])
+def test_alpha_may_be_negative(folder, alpha):
+    assert __main__.main(["x.npy", "--alpha", alpha, "-o", "y.npy"]) == 0
+    x = np.load("x.npy")
+    assert np.load("y.npy").tobytes() == reference_prelu(x, float(alpha)).tobytes()
+
+
+def test_axes_may_be_negative(folder):
+    alpha = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.save("alphas.npy", alpha)
+    axes = ["--axis", "-2,-1"]
+    assert __main__.main(["x.npy", "--alpha", "alphas.npy", *axes, "-o", "y.npy"]) == 0
+    assert np.load("y.npy").tobytes() == reference_prelu(np.load("x.npy"), alpha).tobytes()
+
+
+def test_bfloat16_files_are_read(folder, capsys):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    x = np.load("x.npy").astype(bfloat16)
+    np.save("b.npy", x)
+    assert __main__.main(["b.npy", "--alpha", "0.5", "-o", "y.npy"]) == 0
+    assert "y: bfloat16 (3, 4) -> y.npy" in capsys.readouterr().out
+    assert np.load("y.npy").tobytes() == reference_prelu(x, 0.5).tobytes()
+
+
+@pytest.mark.parametrize("arguments", [[], ["check", "d.npz", "--axis", "1"]])
+def test_a_closed_pipe_ends_in_silence(folder, arguments):
+    x = np.load("x.npy")
+    alpha = np.load("alpha.npy")
+    np.savez("d.npz", x=x, alpha=alpha, y=reference_prelu(x, alpha, axis=1))
+    reader, writer = os.pipe()
+    os.close(reader)
+    root = str(Path(prelu_array.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "prelu_array", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

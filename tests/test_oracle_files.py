@@ -49,6 +49,23 @@ def test_the_axis_of_a_dump_may_be_a_number_or_a_list(tmp_path, axis):
     assert main_check([path]) == 0
 
 
+def test_vectors_do_not_mix_with_others(tmp_path, capsys):
+    assert main_vectors(["-o", str(tmp_path), "--kind", "empty"]) == 0
+    before = sorted(tmp_path.iterdir())
+    assert main_vectors(["-o", str(tmp_path), "--kind", "alpha"]) == 2
+    assert "has vectors: name another folder" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_axis_that_would_fit_is_named(tmp_path, capsys):
+    x, alpha = -np.ones((2, 3), F32), F32([0.25, 0.5])
+    y = alpha[:, np.newaxis] * x
+    path = dump(tmp_path / "d.npz", x=x, alpha=alpha, y=y)
+    assert main_check([path]) == 2
+    assert "; --axis 0 would fit" in capsys.readouterr().err
+    assert main_check([path, "--axis", "-2"]) == 0
+
+
 @pytest.mark.parametrize("below", ["", "below"])
 def test_vectors_need_a_folder(tmp_path, capsys, below):
     file = tmp_path / "file"
@@ -133,7 +150,7 @@ def test_switches_and_axis(tmp_path):
     y = np.array([[0.0, -2.0], [7.0, 0.0]], F32)
     path = dump(tmp_path / "d.npz", x=x, alpha=F32([0.25, 2.0]), y=y)
     assert main_check([path, "--axis", "1"]) == 1
-    switches = ["--any-zero-sign", "--any-nan", "--allow-flush"]
+    switches = ["--no-signed-zeros", "--no-nans", "--no-subnormals"]
     assert main_check([path, "--axis", "1", *switches]) == 0
     assert main_check([path, "--axis", "0", *switches]) == 1
 

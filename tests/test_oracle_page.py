@@ -8,7 +8,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "oracle.md"
 
 def test_the_example_prints_what_the_page_shows(capsys):
     text = PAGE.read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code, _for_pytorch = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (shown,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     exec(compile(code, str(PAGE), "exec"), {})
     assert capsys.readouterr().out == shown

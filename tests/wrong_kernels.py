@@ -57,6 +57,40 @@ def tail(n, width):
 # --- forward ---------------------------------------------------------------------------------
 
 
+def fixed_slope(x, alpha):
+    return np.where(x > 0, x, x.dtype.type(0.01) * x)
+
+
+def inputs_swapped(alpha, x):
+    return np.where(place(x, alpha) > 0, place(x, alpha), place(x, alpha) * alpha)
+
+
+def min_max(x, alpha):
+    return (np.minimum(0, x) * place(alpha, x) + np.maximum(0, x)).astype(x.dtype)
+
+
+def max_half_difference(x, alpha):
+    return np.maximum(x, 0) + place(alpha, x) * (x - np.abs(x)) * x.dtype.type(0.5)
+
+
+def infinity_to_largest(x, alpha):
+    return np.nan_to_num(forward(x, alpha), nan=np.nan)
+
+
+def next_channel(x, alpha):
+    return forward(x, np.roll(alpha, -1))
+
+
+def unknown(x, alpha):
+    return forward(x, alpha * alpha)
+
+
+def beyond_16_bits(x, alpha):
+    y = forward(x, alpha).ravel()
+    y[1 << 16 :] = 0
+    return y.reshape(x.shape)
+
+
 def uses_ge(x, alpha):
     return np.where(x >= 0, x, place(alpha, x) * x)
 
@@ -203,6 +237,52 @@ def dx_zero_at_zero(dy, x, alpha):
     return np.where(x == 0, np.zeros((), x.dtype), dx), dalpha
 
 
+def dx_fixed_slope(dy, x, alpha):
+    return np.where(x > 0, dy, dy.dtype.type(0.01) * dy), backward(dy, x, alpha)[1]
+
+
+def dx_without_dy(dy, x, alpha):
+    return gradient(np.ones_like(dy), x, alpha), backward(dy, x, alpha)[1]
+
+
+def dalpha_without_dy(dy, x, alpha):
+    return gradient(dy, x, alpha), collect(products(np.ones_like(dy), x), alpha)
+
+
+def dy_and_x_swapped(x, dy, alpha):
+    return backward(dy, x, alpha)
+
+
+def outputs_swapped(dy, x, alpha):
+    return backward(dy, x, alpha)[::-1]
+
+
+def one_side(dy, x, alpha):
+    """Right, by at_zero="one"."""
+    terms = np.where(x >= 0, np.zeros((), products(dy, x).dtype), products(dy, x))
+    return gradient(dy, x, alpha, x >= 0), collect(terms, alpha)
+
+
+def one_side_nan_is_zero(dy, x, alpha):
+    dx, dalpha = one_side(dy, x, alpha)
+    return np.where(np.isnan(x), np.zeros((), x.dtype), dx), dalpha
+
+
+def one_side_nan_is_dy(dy, x, alpha):
+    dx, dalpha = one_side(dy, x, alpha)
+    return np.where(np.isnan(x), dy, dx), dalpha
+
+
+def dx_of_two_selects(dy, x, alpha):
+    below = np.where(x < 0, place(alpha, x) * dy, np.zeros((), x.dtype))
+    return np.where(x > 0, dy, np.zeros((), x.dtype)) + below, backward(dy, x, alpha)[1]
+
+
+def dx_of_two_masks(dy, x, alpha):
+    above, below = ((mask * 1).astype(x.dtype) for mask in (x >= 0, x <= 0))
+    return dy * above + place(alpha, x) * dy * below, backward(dy, x, alpha)[1]
+
+
 def dx_both_at_zero(dy, x, alpha):
     a = place(alpha, x)
     return np.where(x == 0, dy + a * dy, gradient(dy, x, alpha)), backward(dy, x, alpha)[1]
@@ -328,6 +408,25 @@ def overlapping_tail(terms, dy, x, alpha):
 
 
 @with_terms
+def last_twice(terms, dy, x, alpha):
+    terms = terms.copy()
+    terms.reshape(-1)[-1:] *= 2
+    return terms
+
+
+@with_terms
+def drops_last_block(terms, dy, x, alpha):
+    position = np.arange(x.size).reshape(x.shape)
+    return np.where((position >= (x.size - 1) // 64 * 64) & (x.size > 64), 0, terms)
+
+
+@with_terms
+def blocks_overlap(terms, dy, x, alpha):
+    position = np.arange(x.size).reshape(x.shape)
+    return terms * (1 + ((position % 256 == 0) & (position > 0)))
+
+
+@with_terms
 def first_sample(terms, dy, x, alpha):
     return terms[:1] if x.ndim > 1 else terms
 
@@ -411,17 +510,47 @@ def never_zeroed():
     return kernel
 
 
+def stale_result():
+    kept = {}
+
+    def kernel(dy, x, alpha):
+        dx, dalpha = backward(dy, x, alpha)
+        return dx, kept.setdefault((x.shape, alpha.shape), dalpha)
+
+    return kernel
+
+
+def late_workspace():
+    length = 64
+
+    def kernel(dy, x, alpha):
+        nonlocal length
+        terms = products(dy, x)
+        terms.reshape(-1)[length:] = 0
+        length = max(x.size, 64)
+        return gradient(dy, x, alpha), collect(terms, alpha)
+
+    return kernel
+
+
 FORWARD = [
+    (fixed_slope, "y: alpha has no effect: a fixed slope of 0.01"),
+    (inputs_swapped, "y: inputs swapped: x and alpha"),
+    (min_max, "y: inactive branch leaks: max(x, 0) + alpha * min(x, 0)"),
+    (max_half_difference, "y: inactive branch leaks: max(x, 0) + alpha * (x - abs(x)) / 2"),
+    (infinity_to_largest, "y: infinity turned into the largest number"),
+    (next_channel, "y: channels off by one: alpha of the next one"),
+    (unknown, "y: the failures fit no known fault"),
     (uses_ge, "y: all failures at x == 0: uses >="),
     (max_min, "y: inactive branch leaks: max(x, 0) + alpha * min(x, 0)"),
     (mask_product, "y: inactive branch leaks: multiplied by a"),
     (relu_difference, "inactive branch leaks"),
     (absolute_value, "(1 - alpha) abs(x)"),
     (fmax_fmin, "y: NaN lost"),
-    (leaky_max, "y: max(x, alpha * x)"),
+    (leaky_max, "y: max(x, alpha * x): wrong for alpha > 1"),
     (flush_results, "y: subnormals flushed"),
     (flush_inputs, "y: subnormals flushed"),
-    (last_axis, "y: channel axis transposed"),
+    (last_axis, "y: channel axis transposed: passes with axis=-1"),
     (first_alpha, "y: alpha[0] taken for all"),
     (reversed_channels, "y: alpha taken in reverse"),
     (tail_unwritten, "y: only in the last n % 8 elements"),
@@ -442,6 +571,18 @@ FORWARD = [
     (refuses_empty, "raises: empty-"),
 ]
 BACKWARD = [
+    (dx_fixed_slope, "float32", "dx: alpha has no effect: a fixed slope of 0.01"),
+    (dx_without_dy, "float32", "dx: dy has no effect"),
+    (dalpha_without_dy, "float32", "dalpha: dy has no effect"),
+    (dy_and_x_swapped, "float32", "dx: inputs swapped: dy and x"),
+    (outputs_swapped, "float32", "backward: outputs swapped: returns (dalpha, dx)"),
+    (one_side_nan_is_zero, "float32", "dx: x is NaN: dx is 0"),
+    (one_side_nan_is_dy, "float32", "dx: x is NaN: dx is dy"),
+    (dx_of_two_selects, "float32", "dx: a sum of two selects, x > 0 and x < 0"),
+    (dx_of_two_masks, "float32", "dx: inactive branch leaks: multiplied by masks x >= 0 and x"),
+    (last_twice, "float32", "dalpha: counts the last element twice"),
+    (drops_last_block, "float32", "dalpha: drops the last block of 64"),
+    (blocks_overlap, "float32", "dalpha: counts elements twice: blocks of 256 overlap by one"),
     (dx_zero_at_zero, "float32", "dx: at x == 0 dx is 0"),
     (dx_both_at_zero, "float32", "dx: at x == 0 dx is (1 + alpha) * dy"),
     (dx_ge_in_tail, "float32", "dx: only in the last n % 8 elements"),
@@ -476,6 +617,8 @@ BACKWARD = [
     (adds_in_float32, "float64", "dalpha: accumulates in float32"),
     (result_through_float16, "float32", "dalpha: result rounded to float16"),
     (not_reduced, "float32", "dalpha: has shape"),
-    (garbage_for_empty, "float32", "dalpha: not zero for an empty sum"),
-    (never_zeroed(), "float32", "dalpha: differs from call to call"),
+    (garbage_for_empty, "float32", "dalpha: only for empty arrays"),
+    (never_zeroed(), "float32", "dalpha: differs from call to call: not zeroed before the sum"),
+    (stale_result(), "float32", "dalpha: differs from call to call: an earlier call's result"),
+    (late_workspace(), "float32", "dalpha: differs from call to call: right when called again"),
 ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from ._judge import Rules
+from ._judge import ORDERS, Rules, require
+from ._mode import ieee_mode
 from ._placement import Axis
-from ._reference import operands
+from ._reference import like, operands
 from ._verdict import Inputs, Verdict, judge_dalpha, judge_dx, judge_forward
 
+_SIDES = ("alpha", "one", "any")
 
+
+@ieee_mode()
 def assert_forward(
     y: Any,
     x: ArrayLike,
@@ -60,6 +63,7 @@ def assert_forward(
     _require(judge_forward(y, _inputs(x, alpha, axis), rules))
 
 
+@ieee_mode()
 def assert_dx(
     dx: Any,
     dy: ArrayLike,
@@ -98,9 +102,11 @@ def assert_dx(
     >>> assert_dx(np.array([1.0, 0.25]), np.ones(2), np.array([1.0, -2.0]), 0.25)
     """
     rules = Rules(ulps, signed_zeros, nans, subnormals)
+    require("at_zero", at_zero, _SIDES)
     _require(judge_dx(dx, _inputs(x, alpha, axis, dy), at_zero, rules))
 
 
+@ieee_mode()
 def assert_dalpha(
     dalpha: Any,
     dy: ArrayLike,
@@ -171,13 +177,15 @@ def assert_dalpha(
         distance 13631488 ULP
     """
     rules = Rules(ulps, signed_zeros, nans, subnormals)
+    require("at_zero", at_zero, _SIDES)
+    require("order", order, ORDERS)
     inputs = _inputs(x, alpha, axis, dy)
     _require(judge_dalpha(dalpha, inputs, at_zero, rules, accumulate, order))
 
 
 def _inputs(x: ArrayLike, alpha: ArrayLike, axis: Axis, dy: ArrayLike | None = None) -> Inputs:
     x_array, alpha_array = operands(x, alpha)
-    return Inputs(x_array, alpha_array, axis, None if dy is None else np.asarray(dy))
+    return Inputs(x_array, alpha_array, axis, None if dy is None else like(dy, x_array, "dy"))
 
 
 def _require(verdict: Verdict) -> None:

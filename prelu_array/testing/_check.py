@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._caller import Caught
 from ._cases import CASE_KINDS, Case, cases, dtype_named
-from ._judge import ORDERS, Rules, check_accumulator
-from ._numbers import bits_of, take_apart
+from ._judge import ORDERS, Rules, check_accumulator, require
+from ._misuse import misuse
+from ._mode import ieee_mode
 from ._report import Report, count, describe_failures, wrong_in
-from ._suspect import UNKNOWN, Observation, suspicions
-from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward, to_numpy
+from ._state import sequences, state_of
+from ._suspect import UNKNOWN, suspicions
+from ._trial import Backward, Forward, Judge, Kernel, asked_for, convention
 
 Array = NDArray[Any]
-Forward = Callable[[Any, Any], Any]
-Backward = Callable[[Any, Any, Any], Any]
+
+# Kinds that tell one axis from another.
+_TRIAL = ("layout", "alpha")
 
 
+@ieee_mode()
 def check_kernel(
     forward: Forward | None = None,
     backward: Backward | None = None,
@@ -96,138 +100,50 @@ def check_kernel(
         raise ValueError("forward and backward must not both be None")
     named = dtype_named(dtype)
     accumulator = check_accumulator(accumulate, named)
-    _require("order", order, ORDERS)
-    _require("at_zero", at_zero, ("any", "alpha", "one"))
+    require("order", order, ORDERS)
+    require("at_zero", at_zero, ("any", "alpha", "one"))
     rules = Rules(ulps, signed_zeros, nans, subnormals)
+
+    def make(kinds: Any, layouts: Any, axis: int) -> list[Case]:
+        return cases(
+            dtype=named, alpha_dtype=alpha_dtype, kind=kinds, layouts=layouts, axis=axis, seed=seed
+        )
+
     chosen = [k for k in CASE_KINDS if k != "reversed"] if kinds is None else kinds
-    todo = cases(
-        dtype=named, alpha_dtype=alpha_dtype, kind=chosen, layouts=layouts, axis=axis, seed=seed
-    )
-    runner = _Runner(as_input)
-    seen: list[Observation] = []
-    pairs = []
+    todo = make(chosen, layouts, axis)
+    kernel, again = (Kernel(forward, backward, as_input) for _ in range(2))
     with np.errstate(all="ignore"):
-        for case in todo:
-            inputs = Inputs(case.x, case.alpha, case.axis, case.dy)
-            if forward is not None:
-                result = runner.call(case, forward, "x", "alpha")
-                if result is not None:
-                    seen.append(_observe(case, judge_forward(result, inputs, rules)))
-            if backward is not None:
-                pair = runner.pair(case, backward)
-                if pair is not None:
-                    pairs.append((case, inputs, pair))
-        if backward is not None and at_zero == "any":
-            at_zero = convention([(inputs, pair[0]) for _, inputs, pair in pairs], rules)
-        for case, inputs, (dx, dalpha) in pairs:
-            if dx is not None:
-                seen.append(_observe(case, judge_dx(dx, inputs, at_zero, rules)))
-            if dalpha is not None:
-                verdict = judge_dalpha(dalpha, inputs, at_zero, rules, accumulate, order)
-                seen.append(_observe(case, verdict))
-    stale = []
-    if backward is not None:
-        stale = _stale(runner, backward, [o for o in seen if o.verdict.output == "dalpha"], todo)
-    found = runner.suspicions() + stale
+        # first, while nothing is left of calls with NaN
+        repeated = [[again.call(case) for case in sequence] for sequence in sequences(todo)]
+        results = [kernel.call(case) for case in todo]
+        if at_zero == "any":
+            at_zero = convention([(r.inputs, r.pair and r.pair[0]) for r in results], rules)
+        judge = Judge(at_zero, rules, accumulate, order, asked_for(chain(results, *repeated)))
+        seen = [one for result in results for one in judge.observe(result)]
+        state: dict[str, str] = {}
+        for sequence in repeated:
+            texts, failed = state_of([one for each in sequence for one in judge.observe(each)])
+            state |= texts
+            seen += failed
+        errors = kernel.caller.errors = kernel.caller.errors or again.caller.errors
+        misused: dict[str, str] = {}
+        if errors or not all(one.verdict.ok for one in seen):
+            misused = misuse(
+                kernel, judge, results, seen, lambda other: make(_TRIAL, "channel", other), axis
+            )
+    found = [f"raises: {errors[0]}"] if errors and not misused else []
+    written = kernel.caller.written
+    found += [f"writes into its input {name} ({n} calls)" for name, n in written.items()]
+    found += dict.fromkeys(misused.values())
     for output in ("y", "dx", "dalpha"):
-        found += suspicions(seen, output, at_zero, accumulator, rules)
-    if stale or runner.written:  # which may be the reason for anything
-        found = [text for text in found if not text.endswith(UNKNOWN)]
+        if output in state:
+            found.append(state[output])
+        elif output not in misused:
+            named_faults = suspicions(seen, output, at_zero, accumulator, rules)
+            # what is written into an input may be the reason for anything
+            found += [text for text in named_faults if not (written and text.endswith(UNKNOWN))]
     settings = {"dtype": named.name, "alpha": dtype_named(alpha_dtype or named).name}
     if backward is not None:
         settings["accumulate"] = accumulator.name if accumulator else "exact"
         settings["at_zero"] = at_zero
-    failures = describe_failures(seen)
-    return Report(found, settings, count(seen), wrong_in(seen), failures, runner.errors)
-
-
-class _Runner:
-    """Calls the kernel; keeps its exceptions and notices when it writes into its inputs."""
-
-    def __init__(self, as_input: Callable[[Array], Any] | None) -> None:
-        self.as_input = as_input
-        self.errors: list[str] = []
-        self.written: dict[str, int] = {}
-
-    def call(self, case: Case, kernel: Callable[..., Any], *names: str) -> Any:
-        """Return what the kernel returns, or None if it raised."""
-        arrays = [getattr(case, name) for name in names]
-        saved = [bits_of(array).copy() for array in arrays]
-        given = arrays if self.as_input is None else [self.as_input(a) for a in arrays]
-        result = None
-        with Caught(self.errors, case.name):
-            result = kernel(*given)
-        result = _owned(result)
-        for name, array, bits in zip(names, arrays, saved, strict=True):
-            if (bits_of(array) != bits).any():
-                self.written[name] = self.written.get(name, 0) + 1
-                np.copyto(array, bits.view(array.dtype))
-        return result
-
-    def pair(self, case: Case, backward: Backward) -> tuple[Any, Any] | None:
-        """Return (dx, dalpha), or None if the kernel raised or returned no pair."""
-        result = self.call(case, backward, "dy", "x", "alpha")
-        if result is None:
-            return None
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            self.errors.append(
-                f"{case.name}: backward must return (dx, dalpha), got {type(result).__name__}"
-            )
-            return None
-        dx, dalpha = result
-        return dx, dalpha
-
-    def suspicions(self) -> list[str]:
-        """Say whether the kernel raised or wrote where it must not."""
-        found = [f"writes into its input {name} ({n} calls)" for name, n in self.written.items()]
-        if self.errors:
-            found.insert(0, f"raises: {self.errors[0]}")
-        return found
-
-
-def _owned(result: Any) -> Any:
-    """Copy results, which may be views of inputs or of a buffer that is used again."""
-    if isinstance(result, tuple | list):
-        return [_owned(one) for one in result]
-    return None if result is None else np.array(to_numpy(result))
-
-
-def _observe(case: Case, verdict: Any) -> Observation:
-    return Observation(case.name, case.kind, verdict)
-
-
-def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-
-
-def convention(pairs: Iterable[tuple[Inputs, Array | None]], rules: Rules) -> str:
-    """Return the derivative at 0 by which fewer elements of the dx given are wrong."""
-    wrong = dict.fromkeys(("alpha", "one"), 0)
-    for inputs, dx in pairs:
-        zero = take_apart(inputs.x).zero
-        if dx is None or dx.shape != zero.shape or not zero.any():
-            continue
-        alpha, dy = inputs.alpha_at[zero], inputs.gradient[zero]
-        only = Inputs(inputs.x[zero], alpha, None, dy)
-        for each in wrong:
-            wrong[each] += judge_dx(dx[zero], only, each, rules).failures
-    return min(wrong, key=lambda each: wrong[each])
-
-
-def _stale(
-    runner: _Runner, backward: Backward, seen: list[Observation], todo: list[Case]
-) -> list[str]:
-    """Call again on a failed case, to see whether dalpha changes from call to call."""
-    failed = {one.name: one for one in seen if not one.verdict.ok and not one.verdict.problem}
-    again = next((case for case in todo if case.name in failed and case.kind == "tail"), None)
-    if again is None:
-        return []
-    results = [runner.pair(again, backward) for _ in range(2)]
-    if any(pair is None or pair[1] is None for pair in results):
-        return []
-    first, second = (np.asarray(pair[1], dtype=np.float64) for pair in results if pair)
-    # integers: an honest kernel returns the same sum each time
-    if (first == second).all():
-        return []
-    return ["dalpha: differs from call to call: not zeroed before the sum, or a race"]
+    return Report(found, settings, count(seen), wrong_in(seen), describe_failures(seen), errors)

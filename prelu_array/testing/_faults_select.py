@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._judge import Rules, equal, is_subnormal, order_keys, ulp_distance
+from ._formulas import BACKWARD, FORWARD, LOOSE
+from ._judge import Rules, equal, is_subnormal, largest_number, order_keys, ulp_distance
 from ._numbers import take_apart
 from ._verdict import Inputs, Verdict
 
@@ -17,66 +20,14 @@ Array = NDArray[Any]
 # Vector widths and block sizes, by which a loop may miss its last elements.
 WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 
-# (x, alpha, v) -> result, where v is x for y and dy for dx; all in the compute type
-Model = Callable[[Array, Array, Array], Array]
-
-_BOTH: dict[str, Model] = {
-    "all failures at x == 0: uses >= instead of >": lambda x, a, v: np.where(x >= 0, v, a * v),
-    "all failures at x == 0: uses > instead of >=": lambda x, a, v: np.where(x > 0, v, a * v),
-    "branches swapped": lambda x, a, v: np.where(x > 0, a * v, v),
-    "alpha applied on both branches": lambda x, a, v: a * v,
-    "alpha ignored": lambda x, a, v: np.where(x > 0, v, 0),
-    "alpha clamped to [0, 1]": lambda x, a, v: np.where(x > 0, v, np.clip(a, 0, 1) * v),
-    "negative alpha taken as 0": lambda x, a, v: np.where(x > 0, v, np.maximum(a, 0) * v),
-    "abs(alpha) in place of alpha": lambda x, a, v: np.where(x > 0, v, np.abs(a) * v),
-    "inactive branch leaks: multiplied by a 0/1 mask": lambda x, a, v: (
-        v * (x > 0) + a * v * (x <= 0)
-    ),
-    "inactive branch leaks: multiplied by a mask and its complement": lambda x, a, v: (
-        v * (x > 0) + a * v * (1 - (x > 0))
-    ),
-    "inactive branch leaks: multiplied by (mask + alpha * (1 - mask))": lambda x, a, v: (
-        v * ((x > 0) + a * (1 - (x > 0)))
-    ),
-    "alpha and value of the other sign: uses x < 0": lambda x, a, v: np.where(x < 0, a * v, v),
-}
-_FORWARD: dict[str, Model] = {
-    "inactive branch leaks: max(x, 0) + alpha * min(x, 0)": lambda x, a, v: (
-        np.maximum(x, 0) + a * np.minimum(x, 0)
-    ),
-    "NaN lost: fmax(x, 0) + alpha * fmin(x, 0)": lambda x, a, v: np.fmax(x, 0) + a * np.fmin(x, 0),
-    "relu(x) - alpha * relu(-x): inactive branch leaks": lambda x, a, v: (
-        np.maximum(x, 0) - a * np.maximum(-x, 0)
-    ),
-    "inactive branch leaks: (x + abs(x)) / 2 + alpha * (x - abs(x)) / 2": lambda x, a, v: (
-        (x + np.abs(x)) / 2 + a * ((x - np.abs(x)) / 2)
-    ),
-    "inactive branch leaks: ((1 + alpha) x + (1 - alpha) abs(x)) / 2": lambda x, a, v: (
-        ((1 + a) * x + (1 - a) * np.abs(x)) / 2
-    ),
-    "alpha ignored: max(x, 0)": lambda x, a, v: np.maximum(x, 0),
-    "max(x, alpha * x): wrong for alpha > 1 and alpha < 0": lambda x, a, v: np.maximum(x, a * x),
-}
-_BACKWARD: dict[str, Model] = {
-    "at x == 0 dx is 0": lambda x, a, v: np.where(x == 0, 0, np.where(x > 0, v, a * v)),
-    "at x == 0 dx is (1 + alpha) * dy": lambda x, a, v: np.where(
-        x == 0, v + a * v, np.where(x > 0, v, a * v)
-    ),
-    "x is NaN: dx is 0": lambda x, a, v: np.where(np.isnan(x), 0, np.where(x > 0, v, a * v)),
-    "x is NaN: dx is dy": lambda x, a, v: np.where(np.isnan(x) | (x > 0), v, a * v),
-    "branch chosen by the sign of y, not of x": lambda x, a, v: np.where(
-        np.where(x > 0, x, a * x) > 0, v, a * v
-    ),
-    "branch chosen by the sign of dy, not of x": lambda x, a, v: np.where(v > 0, v, a * v),
-}
-
 
 class Hypothesis(NamedTuple):
     """A known fault held against one output."""
 
     text: str
-    agrees: Array  # bool, where the output is as the fault would make it
+    agrees: Callable[[], Array]  # bool, where the output is as the fault would make it
     predicts: bool = True  # False if only wrong elements can be told to agree
+    loose: bool = False  # whether the sign of zero is left aside
 
 
 def other_places(inputs: Inputs) -> Iterator[tuple[str, Array]]:
@@ -95,44 +46,115 @@ def other_places(inputs: Inputs) -> Iterator[tuple[str, Array]]:
     yield "channel axis transposed: alpha taken in blocks of the flat index", blocks
     yield "alpha[0] taken for all", np.zeros(shape, dtype=np.int64)
     yield "alpha taken in reverse", count - 1 - inputs.index
+    for text, step in (("next", 1), ("previous", -1)):
+        yield f"channels off by one: alpha of the {text} one", (inputs.index + step) % count
+        beside = np.clip(inputs.index + step, 0, count - 1)
+        yield f"channels off by one: alpha of the {text} one", beside
     if inputs.alpha.ndim > 1:
         order = np.arange(count).reshape(inputs.alpha.shape[::-1]).T
         yield "alpha taken with its axes transposed", np.broadcast_to(order, shape)
 
 
-def hypotheses(verdict: Verdict, rules: Rules) -> Iterator[Hypothesis]:
+def fixed_slopes(verdicts: Sequence[Verdict]) -> list[Any]:
+    """Slopes that a kernel without alpha may have: what it made of powers of two, and round ones.
+
+    A number of the dtype, or a wider one that was rounded with the product.
+    """
+    found: dict[tuple[float, str], Any] = {}
+    for verdict in verdicts:
+        v = verdict.inputs.x if verdict.output == "y" else verdict.inputs.gradient
+        got, exact = verdict.got.astype(np.float64), v.astype(np.float64)
+        telling = verdict.wrong & (np.abs(exact) == 1) & np.isfinite(got) & (got != 0)
+        telling &= verdict.inputs.x.astype(np.float64) < 0
+        if not telling.any():
+            continue
+        slope = float(got[telling][0] / exact[telling][0])
+        for digits in (1, 2, 3, 17):  # round ones are likelier
+            rounded = float(f"{slope:.{digits}g}")
+            for dtype in (v.dtype, np.dtype(np.float32), np.dtype(np.float64)):
+                number = np.array(rounded, dtype=dtype)
+                found.setdefault((rounded, dtype.name), number)
+    # a kernel that has alpha, yet wrong, makes many
+    return list(found.values()) if len({value for value, _ in found}) <= 12 else []
+
+
+def hypotheses(
+    verdict: Verdict, rules: Rules, at_zero: str = "alpha", slopes: Sequence[Any] = ()
+) -> Iterator[Hypothesis]:
     """Hold every known fault against y or dx."""
-    for text, value in _predictions(verdict):
-        yield Hypothesis(text, equal(verdict.got, value, rules))
+    unsigned = replace(rules, signed_zeros=False)
+    for text, value in _predictions(verdict, at_zero, slopes):
+        yield Hypothesis(text, partial(_agrees, verdict, value, rules))
+        if any(word in text for word in LOOSE):
+            yield Hypothesis(text, partial(_agrees, verdict, value, unsigned), loose=True)
     for text, mark in _patterns(verdict):
-        yield Hypothesis(text, verdict.wrong & mark, predicts=False)
+        yield Hypothesis(text, partial(np.logical_and, verdict.wrong, mark), predicts=False)
 
 
-def _predictions(verdict: Verdict) -> Iterator[tuple[str, Array]]:
-    """What each known fault would have returned."""
+def _agrees(verdict: Verdict, value: Callable[[], Array], rules: Rules) -> Array:
+    with np.errstate(all="ignore"):
+        agrees = equal(verdict.got, np.asarray(value()).astype(verdict.got.dtype), rules)
+    # what is flushed, as it may be, says nothing of a fault
+    return agrees if rules.subnormals else agrees | (_tiny(verdict) & ~verdict.wrong)
+
+
+def _tiny(verdict: Verdict) -> Array:
+    """Where a subnormal is, or goes in."""
     inputs = verdict.inputs
+    v = inputs.x if verdict.output == "y" else inputs.gradient
+    tiny = is_subnormal(verdict.expected) | is_subnormal(v) | is_subnormal(inputs.x)
+    return tiny | is_subnormal(inputs.alpha_at)
+
+
+def _predictions(
+    verdict: Verdict, at_zero: str, slopes: Sequence[Any]
+) -> Iterator[tuple[str, Callable[[], Array]]]:
+    """What each known fault would have returned."""
+    inputs, forward = verdict.inputs, verdict.output == "y"
     x, dtype = inputs.x, inputs.x.dtype
     alpha = inputs.alpha_at
     wide = "float64" in (dtype.name, inputs.alpha.dtype.name)
     compute = np.dtype(np.float64 if wide else np.float32)
-    v = x if verdict.output == "y" else inputs.gradient
-    xc, ac, vc = (part.astype(compute) for part in (x, alpha, v))
-    models = dict(_BOTH) | (_FORWARD if verdict.output == "y" else _BACKWARD)
-    for text, model in models.items():
-        yield text, np.asarray(model(xc, ac, vc)).astype(dtype)
-    kept = xc > 0
+    v = x if forward else inputs.gradient
+    up = x.astype(compute) > 0
+    if not forward and at_zero == "one":
+        up |= x.astype(compute) == 0
+    for slope in slopes:
+        # each step is rounded where the kernel computes in its dtype
+        held = compute if slope.dtype == dtype else np.promote_types(compute, slope.dtype)
+        below = slope.astype(held) * v.astype(held)
+        text = f"alpha has no effect: a fixed slope of {_short(slope)}"
+        yield text, partial(_select, up, v.astype(held), below)
+    models = FORWARD if forward else BACKWARD
+    for held in dict.fromkeys((compute, dtype)):
+        parts = *(part.astype(held) for part in (x, alpha, v)), up
+        for text, variants in models.items():
+            for model in variants:
+                yield text, partial(model, *parts)
+    ac, vc = (part.astype(compute) for part in (alpha, v))
     for name, narrow in _narrower(compute):
-        rounded = ac.astype(narrow).astype(compute)
-        yield f"alpha rounded to {name} first", np.where(kept, vc, rounded * vc).astype(dtype)
-        product = (ac * vc).astype(narrow).astype(compute)
-        yield f"product rounded to {name}", np.where(kept, vc, product).astype(dtype)
-        rounded = vc.astype(narrow).astype(compute)
-        both = np.where(kept, rounded, ac * rounded).astype(narrow)
-        yield f"computed in {name}", both.astype(dtype)
-        yield f"identity branch rounded to {name}", np.where(kept, rounded, ac * vc).astype(dtype)
+
+        def cut(part: Array, narrow: Any = narrow) -> Array:
+            return part.astype(narrow).astype(compute)
+
+        yield f"alpha rounded to {name} first", partial(_select, up, vc, cut(ac) * vc)
+        yield f"product rounded to {name}", partial(_select, up, vc, cut(ac * vc))
+        for a in (ac, cut(ac)):
+            for side in (up, cut(x.astype(compute)) > 0):
+                both = cut(np.where(side, cut(vc), a * cut(vc)))
+                yield f"computed in {name}", partial(_select, True, both, both)
+        yield f"identity branch rounded to {name}", partial(_select, up, cut(vc), ac * vc)
     for text, index in other_places(inputs):
         other = inputs.alpha.reshape(-1)[index].astype(compute)
-        yield text, np.where(kept, vc, other * vc).astype(dtype)
+        yield text, partial(_select, up, vc, other * vc)
+
+
+def _select(up: Any, kept: Array, other: Array) -> Array:
+    return np.where(up, kept, other)
+
+
+def _short(slope: Any) -> str:
+    return f"{float(slope):.3g}"
 
 
 # Patterns that say less than any fault which explains as much.
@@ -148,9 +170,7 @@ def _patterns(verdict: Verdict) -> Iterator[tuple[str, Array]]:
     """Marks of wrong elements that name a fault without predicting the value."""
     inputs, got, expected = verdict.inputs, verdict.got, verdict.expected
     g, e = take_apart(got), take_apart(expected)
-    v = inputs.x if verdict.output == "y" else inputs.gradient
-    tiny = is_subnormal(expected) | is_subnormal(v) | is_subnormal(inputs.x)
-    tiny |= is_subnormal(inputs.alpha_at)
+    tiny = _tiny(verdict)
     yield "sign of zero lost", g.zero & e.zero
     yield "subnormals flushed to zero", (g.zero | g.nan) & tiny
     yield "subnormals flushed, in the comparison as well", tiny
@@ -158,6 +178,9 @@ def _patterns(verdict: Verdict) -> Iterator[tuple[str, Array]]:
     yield "inactive branch leaks: NaN where x > 0", g.nan & ~e.nan & (inputs.x > 0)
     yield "NaN where a number is expected", g.nan & ~e.nan
     yield "overflow: inf where a finite number is expected", g.inf & ~e.inf & ~e.nan
+    largest = order_keys(np.abs(got)) == order_keys(largest_number(got.dtype))
+    signs_agree = g.negative == e.negative
+    yield "infinity turned into the largest number", e.inf & largest & signs_agree
     near = (ulp_distance(got, expected) == 1) & ~g.nan & ~e.nan
     inward = order_keys(np.abs(got)) < order_keys(np.abs(expected))
     yield "one ULP towards zero: truncated, not rounded", near & inward

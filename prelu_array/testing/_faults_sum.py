@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._faults_select import WIDTHS, Hypothesis, other_places
-from ._judge import Interval, Rules, Terms, dalpha_interval, is_subnormal
+from ._judge import Interval, Rules, Terms, dalpha_interval, equal, is_subnormal
 from ._numbers import (
     FORMATS,
     Exact,
@@ -22,14 +23,17 @@ from ._numbers import (
     take_apart,
 )
 from ._reference import above
-from ._verdict import Verdict
+from ._verdict import Inputs, Verdict
 
 Array = NDArray[Any]
 
 # Among formats that explain the same, the widest is the least fault; the first of equals wins.
 _WIDEST_FIRST = sorted(FORMATS.values(), key=lambda held: -held.precision)
 
+NOT_EXACT = "not an exact sum: small terms are lost beside large ones"
 OTHER_SIDE = "takes the other side at x == 0"
+# The difference is a term: it says nothing of the sums that are right.
+SINGLE = ("one element dropped", "one element counted twice")
 
 
 def sum_hypotheses(
@@ -38,69 +42,122 @@ def sum_hypotheses(
     """Hold every known fault against dalpha."""
     inputs, got = verdict.inputs, verdict.got
     active = ~np.ravel(above(inputs.x, at_zero))
-    other = inputs.terms().pick(active ^ np.ravel(take_apart(inputs.x).zero))
-    bounds = dalpha_interval(other, got.dtype, accumulator, subnormals=rules.subnormals)
+    terms = inputs.terms()
+    exact = accumulator is None
+
+    def explains(these: Terms) -> Array:
+        bounds = dalpha_interval(these, got.dtype, accumulator, flushed=_flushed(these, rules))
+        return ~bounds.wrong(got, rules, exact=exact)
+
+    # What a caller gets wrong comes first, for the first of equals is named.
+    for side in ("alpha", "one"):
+        swapped = terms.pick(~np.ravel(above(inputs.gradient, side)))
+        yield Hypothesis("inputs swapped: dy and x", partial(explains, swapped))
+    chosen = terms.pick(active)
+    for text, part in (
+        ("dy has no effect: sums x", chosen.x),
+        ("x is missing: sums dy", chosen.dy),
+    ):
+        alone = chosen._replace(values=take_apart(part))
+        yield Hypothesis(text, partial(explains, alone))
+    other = terms.pick(active ^ np.ravel(take_apart(inputs.x).zero))
     # the first of equals: 0 * inf gives this fault the marks of a leak, or of a NaN that was lost
-    yield Hypothesis(OTHER_SIDE, ~bounds.wrong(got, rules, exact=accumulator is None))
-    for text, mark in _specials(verdict, inputs.terms(), active):
-        yield Hypothesis(text, verdict.wrong & mark, predicts=False)
+    yield Hypothesis(OTHER_SIDE, partial(explains, other))
+    for text, mark in _specials(verdict, terms, active):
+        yield Hypothesis(text, partial(_itself, verdict.wrong & mark), predicts=False)
+    if exact:
+        near = dalpha_interval(chosen, got.dtype, FORMATS["float64"])
+        mark = verdict.wrong & ~near.wrong(got, rules, exact=False)
+        yield Hypothesis(NOT_EXACT, partial(_itself, mark), predicts=False)
     for text, agrees in _predictions(verdict, active, accumulator, rules):
-        yield Hypothesis(text, agrees)
+        yield Hypothesis(text, agrees, predicts=text not in SINGLE)
+
+
+def _flushed(terms: Terms, rules: Rules) -> Terms | None:
+    return None if rules.subnormals else terms.pick(np.zeros(terms.group.size, dtype=bool))
 
 
 def _predictions(
     verdict: Verdict, active: Array, accumulator: Format | None, rules: Rules
-) -> Iterator[tuple[str, Array]]:
+) -> Iterator[tuple[str, Callable[[], Array]]]:
     inputs, got = verdict.inputs, verdict.got
     terms = inputs.terms()
     exact = accumulator is None
 
     def interval(these: Terms, held: Format | None = accumulator) -> Interval:
-        return dalpha_interval(these, got.dtype, held, subnormals=rules.subnormals)
+        return dalpha_interval(these, got.dtype, held, flushed=_flushed(these, rules))
 
     def explains(these: Terms, held: Format | None = accumulator) -> Array:
         return ~interval(these, held).wrong(got, rules, exact=exact)
 
     chosen = terms.pick(active)
-    yield "sums the identity branch as well", explains(terms)
-    yield "wrong sign", explains(_replaced(chosen, negative=~chosen.values.negative))
-    for text, shift in (("twice the sum", 1), ("half the sum", -1)):
-        yield text, explains(_replaced(chosen, exponent=chosen.values.exponent + shift))
-    factor = multiply(chosen.values, take_apart(inputs.alpha.reshape(-1)[chosen.group]))
-    yield (
-        "terms carry a factor alpha: y * dy in place of x * dy",
-        explains(chosen._replace(values=factor)),
-    )
-    yield "mean instead of sum", _means(verdict, interval(chosen))
-    known: dict[bytes, Array] = {}
-    # where each alpha has one term only, a stretch left out looks like anything else
-    several = inputs.x.size > inputs.alpha.size or inputs.alpha.size == 1
-    for text, times in _stretches(inputs.x.shape) if several else ():
+    yield "sums the identity branch as well", partial(explains, terms)
+    yield "the identity branch alone", partial(explains, terms.pick(~active))
+    minus = chosen.values._replace(negative=~chosen.values.negative)
+    yield "wrong sign", partial(explains, chosen._replace(values=minus))
+    twice = chosen.pick(np.repeat(np.arange(chosen.group.size), 2))
+    yield "twice the sum", partial(explains, twice)
+    half = chosen.values._replace(exponent=chosen.values.exponent - 1)
+    yield "half the sum", partial(explains, chosen._replace(values=half))
+    for values in _factors(inputs, terms, active):
+        yield (
+            "terms carry a factor alpha: y * dy in place of x * dy",
+            partial(explains, terms._replace(values=values)),
+        )
+    yield "mean instead of sum", lambda: _means(verdict, interval(chosen))
+    known: dict[bytes, Callable[[], Array]] = {}
+    for text, times in _stretches(inputs.x.shape):
         # short arrays have the same tail for many widths
         key = (times := times * active).astype(np.int8).tobytes()
         if key not in known:
-            known[key] = explains(terms.pick(np.repeat(np.arange(times.size), times)))
+            counted = terms.pick(np.repeat(np.arange(times.size), times))
+            known[key] = cache(partial(explains, counted))
         yield text, known[key]
     for text, index in other_places(inputs):
-        yield text, explains(chosen._replace(group=np.ravel(index)[active]))
+        yield text, partial(explains, chosen._replace(group=np.ravel(index)[active]))
     for held in _WIDEST_FIRST:
         if held.precision < format_of(inputs.x.dtype).precision * 2:
             rounded = _rounded(chosen.values, held)
             yield (
                 f"products rounded to {held.name} before the sum",
-                explains(chosen._replace(values=rounded)),
+                partial(explains, chosen._replace(values=rounded)),
             )
-    yield from _single_terms(verdict, chosen, interval(chosen))
     bounds = interval(chosen)
+    yield from _single_terms(verdict, chosen, bounds)
+    final = format_of(got.dtype)
     for held in _WIDEST_FIRST:
-        if held.precision < format_of(got.dtype).precision:
+        if held is not final and (held.precision < final.precision or exact):
             low, high = (_rounded(part, held) for part in (bounds.low, bounds.high))
-            through = bounds._replace(low=low, high=high)
-            same = ~through.wrong(got, rules, exact=exact)
-            yield f"result rounded to {held.name} on the way", same
+            same = ~bounds._replace(low=low, high=high).wrong(got, rules, exact=exact)
+            if held.precision < final.precision:
+                yield f"result rounded to {held.name} on the way", partial(_itself, same)
+            else:
+                yield f"an exact sum rounded twice: to {held.name} first", partial(_itself, same)
     for held in _WIDEST_FIRST:
         if accumulator is None or held.precision < accumulator.precision:
-            yield f"accumulates in {held.name}", explains(_in_format(chosen, held), held)
+            narrow = partial(explains, _in_format(chosen, held), held)
+            yield f"accumulates in {held.name}", narrow
+
+
+def _itself(agrees: Array) -> Array:
+    return agrees
+
+
+def _factors(inputs: Inputs, terms: Terms, active: Array) -> Iterator[Exact]:
+    """Terms alpha * x * dy by the ways to round them; the identity branch gives 0 or 0 * alpha."""
+    compute = FORMATS["float64" if inputs.x.dtype.name == "float64" else "float32"]
+    alphas = take_apart(inputs.alpha.reshape(-1)[terms.group])
+    x, dy = take_apart(terms.x), take_apart(terms.dy)
+
+    def zeroed(values: Exact) -> Exact:
+        digits = np.where(active, values.digits, 0)
+        return values._replace(digits=digits, nan=values.nan & active, inf=values.inf & active)
+
+    first, second = _rounded(multiply(x, dy), compute), _rounded(multiply(x, alphas), compute)
+    yield multiply(zeroed(first), alphas)
+    yield zeroed(multiply(first, alphas))
+    yield zeroed(multiply(second, dy))
+    yield zeroed(multiply(multiply(x, dy), alphas))
 
 
 def _in_format(terms: Terms, held: Format) -> Terms:
@@ -108,10 +165,6 @@ def _in_format(terms: Terms, held: Format) -> Terms:
     if held.precision >= format_of(terms.x.dtype).precision:
         return terms
     return terms._replace(values=_rounded(terms.values, held))
-
-
-def _replaced(terms: Terms, **parts: Array) -> Terms:
-    return terms._replace(values=terms.values._replace(**parts))
 
 
 def _rounded(values: Exact, held: Format) -> Exact:
@@ -166,7 +219,10 @@ def _means(verdict: Verdict, bounds: Interval) -> Array:
         # the quotient is rounded twice at most
         slack = np.abs(got) * 2.0 ** (2 - fmt.precision) + 2.0**fmt.last_exponent
         near = (got >= low / divisor - slack) & (got <= high / divisor + slack)
-        explained |= (divisor > 1) & near
+        explained |= (divisor > 0) & near
+    special = bounds.total.nan | bounds.total.inf
+    alike = equal(np.ravel(verdict.got), np.ravel(verdict.expected), Rules())
+    explained |= ~bounds.judged | (special & alike)
     return explained.reshape(verdict.got.shape)
 
 
@@ -183,26 +239,44 @@ def _stretches(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
             kept = position < length - tail
             if tail:
                 yield f"drops the last n % {width} elements{where}", kept * 1
+                twice = f"counts elements twice: the last n % {width}{where}"
+                yield twice, 1 + ~kept
             if tail and length > width:
                 again = (position >= length - width) & kept
                 yield f"counts elements twice: overlapping tail of {width}{where}", 1 + again
-        yield f"drops the last element{where}", (position < length - 1) * 1
-    yield "drops the first element", (flat > 0) * 1
-    if len(shape) > 1 and shape[0] > 1:
+        first, last = position == 0, position == length - 1
+        yield f"drops the last element{where}", ~last * 1
+        yield f"drops the first element{where}", ~first * 1
+        yield f"counts the last element{where} twice", 1 + last
+        yield f"counts the first element{where} twice", 1 + first
+        yield f"every other element{where} dropped", (position + 1) % 2
+        yield f"only the last element{where} kept: overwritten, not added", last * 1
+        yield f"only the first element{where} kept", first * 1
+    if len(shape) > 1:
         sample = flat // (n // shape[0])
         yield "only the first sample summed", (sample == 0) * 1
-        last = (sample == shape[0] - 1) * 1
-        yield "only the last sample summed: overwritten, not added", last
-    for block in (256, 1024, 4096):
+        last = sample == shape[0] - 1
+        yield "only the last sample summed: overwritten, not added", last * 1
+        yield "drops the first sample", (sample > 0) * 1
+        yield "drops the last sample", ~last * 1
+        yield "counts the first sample twice", 1 + (sample == 0)
+        yield "counts the last sample twice", 1 + last
+    for block in (32, 64, 128, 256, 512, 1024, 4096):
         if n > block:
             yield f"only the first {block} elements summed", (flat < block) * 1
-            last = (flat >= (n - 1) // block * block) * 1
-            yield f"only the last block of {block} summed: overwritten, not added", last
+            yield f"drops the first {block} elements", (flat >= block) * 1
+            last = flat >= (n - 1) // block * block
+            yield f"only the last block of {block} summed: overwritten, not added", last * 1
+            yield f"drops the last block of {block}", ~last * 1
+            first_of_block = (flat % block == 0) & (flat > 0)
+            yield f"drops the first element of each block of {block}", ~first_of_block * 1
+            shared = f"counts elements twice: blocks of {block} overlap by one"
+            yield shared, 1 + first_of_block
 
 
 def _single_terms(
     verdict: Verdict, chosen: Terms, bounds: Interval
-) -> Iterator[tuple[str, Array]]:
+) -> Iterator[tuple[str, Callable[[], Array]]]:
     """One term left out, or counted twice: the difference is that term."""
     double = np.dtype(np.float64)
     expected = round_to_dtype(bounds.total, double)
@@ -211,7 +285,7 @@ def _single_terms(
         slack += np.abs(expected) * 2.0 ** (1 - format_of(verdict.got.dtype).precision)
         missing = (expected - verdict.got.astype(np.float64).ravel())[chosen.group]
         term = round_to_dtype(chosen.values, double)
-        for text, sign in (("one element dropped", 1), ("one element counted twice", -1)):
+        for text, sign in zip(SINGLE, (1, -1), strict=True):
             near = np.abs(missing - sign * term) <= slack[chosen.group]
             hit = np.bincount(chosen.group[near], minlength=chosen.alphas) > 0
-            yield text, hit.reshape(verdict.wrong.shape)
+            yield text, partial(_itself, hit.reshape(verdict.wrong.shape))

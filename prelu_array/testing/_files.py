@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._cases import CASE_KINDS, LAYOUTS, Case, cases, dtype_named
-from ._check import convention
 from ._judge import ACCUMULATORS, ORDERS, Rules, check_accumulator
+from ._mode import ieee_mode
 from ._numbers import FORMATS, bits_of
-from ._placement import Axis
+from ._placement import Axis, alpha_index
 from ._reference import reference_prelu, reference_prelu_backward
 from ._report import Report, count, describe_failures, wrong_in
 from ._suspect import Observation, suspicions
+from ._trial import convention
 from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward
 
 Array = NDArray[Any]
@@ -33,6 +37,7 @@ class FileError(Exception):
     """A file that cannot be judged, with the reason."""
 
 
+@ieee_mode()
 def main_vectors(argv: list[str]) -> int:
     """Write golden vectors: ``python -m prelu_array vectors``; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -48,20 +53,26 @@ def main_vectors(argv: list[str]) -> int:
     parser.add_argument("--dtype", choices=FORMATS, default="float32", help="of x, dy, y and dx")
     parser.add_argument("--alpha-dtype", choices=FORMATS, help="of alpha and dalpha (as x's)")
     parser.add_argument("--format", choices=("npz", "csv", "hex"), default="npz")
-    parser.add_argument("--kind", choices=CASE_KINDS, action="append", help="repeatable (all)")
+    parser.add_argument(
+        "--kind", choices=CASE_KINDS, action="append", help="repeatable (all but the long size)"
+    )
     parser.add_argument("--layout", choices=LAYOUTS, action="append", help="repeatable (all)")
     parser.add_argument("--axis", type=int, default=1, help="channel axis (1)")
     parser.add_argument("--at-zero", choices=("alpha", "one"), default="alpha", help="dx at 0")
     parser.add_argument("--seed", type=_natural, default=0, help="of the random cases (0)")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(with_values(argv))
     chosen = cases(
         dtype=args.dtype,
         alpha_dtype=args.alpha_dtype,
-        kind=args.kind,
+        kind=args.kind or [kind for kind in CASE_KINDS if kind != "size"],
         layouts=args.layout or LAYOUTS,
         axis=args.axis,
         seed=args.seed,
     )
+    if (args.output / "manifest.csv").exists():
+        # what other options wrote would lie among these vectors, and be checked with them
+        print(f"error: {args.output} has vectors: name another folder", file=sys.stderr)
+        return 2
     try:
         _write(args.output, chosen, args.format, args.at_zero)
     except OSError as error:
@@ -126,6 +137,7 @@ def _write_hex(stem: Path, arrays: dict[str, Array], axis: Axis) -> None:
         stem.with_name(f"{stem.name}.{name}.hex").write_text(words)
 
 
+@ieee_mode()
 def main_check(argv: list[str]) -> int:
     """Score dumps: ``python -m prelu_array check``; returns 0 if all is right, 1 if not."""
     parser = argparse.ArgumentParser(
@@ -139,12 +151,16 @@ def main_check(argv: list[str]) -> int:
     parser.add_argument("--accumulate", choices=ACCUMULATORS, help="what dalpha was added in")
     parser.add_argument("--order", choices=ORDERS, default="any", help="of that sum (any)")
     parser.add_argument("--ulps", type=_natural, default=0, help="allowed distance (0)")
-    parser.add_argument("--any-zero-sign", action="store_true", help="let +0 stand for -0")
-    parser.add_argument("--any-nan", action="store_true", help="let anything stand for NaN")
-    parser.add_argument("--allow-flush", action="store_true", help="let 0 stand for subnormals")
+    for name, text in (
+        ("signed-zeros", "let +0 stand for -0"),
+        ("nans", "let anything stand for NaN"),
+        ("subnormals", "let 0 stand for subnormals"),
+    ):
+        dest = name.replace("-", "_")
+        parser.add_argument(f"--no-{name}", dest=dest, action="store_false", help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    args = parser.parse_args(argv)
-    rules = Rules(args.ulps, not args.any_zero_sign, not args.any_nan, not args.allow_flush)
+    args = parser.parse_args(with_values(argv))
+    rules = Rules(args.ulps, args.signed_zeros, args.nans, args.subnormals)
     try:
         dumps = [(str(path), *_read(path, args.axis)) for path in args.files]
         report = _score(dumps, rules, args.at_zero, args.accumulate, args.order)
@@ -155,15 +171,34 @@ def main_check(argv: list[str]) -> int:
     return 0 if report.ok else 1
 
 
+def with_values(argv: list[str]) -> list[str]:
+    """Join a negative number to its option, for argparse takes -1e-3 and -1,-2 for options."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in ("--alpha", "--axis") and re.match(r"-[\d.,inf]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def _natural(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, got {text!r}") from None
     if number < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {text}")
     return number
 
 
 def _axis(text: str) -> int | tuple[int, ...]:
-    axes = tuple(int(part) for part in text.split(","))
+    try:
+        axes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be integers separated by commas, got {text!r}"
+        ) from None
     return axes if len(axes) > 1 else axes[0]
 
 
@@ -175,7 +210,7 @@ def _read(path: Path, axis: Axis) -> tuple[Inputs, dict[str, Array]]:
         raise FileError(f"{path}: must be an npz file, got something that is no zip archive")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: _typed(file[name]) for name in file.files}
+            arrays = {name: with_bfloat16(file[name]) for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise FileError(f"{path}: must be an npz file of plain arrays, got: {error}") from error
     missing = [name for name in ("x", "alpha") if name not in arrays]
@@ -208,12 +243,23 @@ def _read(path: Path, axis: Axis) -> tuple[Inputs, dict[str, Array]]:
     try:
         _ = inputs.index
     except ValueError as error:
-        raise FileError(f"{path}: {error}") from error
+        raise FileError(f"{path}: {error}{_fitting(inputs)}") from error
     return inputs, {name: arrays[name] for name in results}
 
 
-def _typed(array: Array) -> Array:
-    # npz knows no bfloat16 and keeps it as two raw bytes
+def _fitting(inputs: Inputs) -> str:
+    """Name the axes by which alpha would fit."""
+    x, alpha = inputs.x.shape, inputs.alpha.shape
+    fit = []
+    for axes in combinations(range(len(x)), len(alpha)):
+        with suppress(ValueError):
+            alpha_index(x, alpha, axes if len(axes) > 1 else axes[0])
+            fit.append(",".join(map(str, axes)))
+    return f"; --axis {' or --axis '.join(fit)} would fit" if fit else ""
+
+
+def with_bfloat16(array: Array) -> Array:
+    """Return the array, or its two raw bytes as bfloat16, which NumPy's files do not know."""
     if array.dtype.kind == "V" and array.dtype.itemsize == 2:
         return array.view(dtype_named("bfloat16"))
     return array

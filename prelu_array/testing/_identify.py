@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._caller import Caught
-from ._cases import dtype_named
-from ._numbers import format_of
+from ._caller import Caller, NoArray
+from ._kinds_sum import gap_terms, powers
+from ._maker import dtype_named
+from ._mode import ieee_mode
+from ._numbers import FORMATS, format_of
 from ._reference import reference_prelu, reference_prelu_backward
-from ._verdict import to_numpy
 
 Array = NDArray[Any]
 
 UNKNOWN = "-"
+_TIMES = 20
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,11 @@ class Card:
     products : str
         "exact", or "rounded" if x * dy is rounded to x's dtype before the sum.
     repeats : str
-        Whether dalpha has the same bits at each call: "same" or "differ".
+        Whether dalpha has the same bits in each of 20 calls: "same" or "differ".
     permutations : str
-        Whether dalpha has the same bits for every order of the elements: "same" or "differ".
+        Whether dalpha has the same bits for 20 orders of the elements: "same" or "differ".
+    errors : tuple of str
+        Why there is no answer: what the kernel raised, or returned in place of an array.
     """
 
     dx_at_zero: str = UNKNOWN
@@ -69,15 +73,18 @@ class Card:
     products: str = UNKNOWN
     repeats: str = UNKNOWN
     permutations: str = UNKNOWN
+    errors: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, str]:
-        """Return the card as a dict."""
-        return asdict(self)
+        """Return the conventions as a dict."""
+        return {name: value for name, value in asdict(self).items() if name != "errors"}
 
     def __str__(self) -> str:
-        return "\n".join(f"{name:<18}{value}" for name, value in self.as_dict().items())
+        lines = [f"{name:<18}{value}" for name, value in self.as_dict().items()]
+        return "\n".join([*lines, *(f"no answer: {error}" for error in self.errors[:3])])
 
 
+@ieee_mode()
 def identify(
     forward: Callable[[Any, Any], Any] | None = None,
     backward: Callable[[Any, Any, Any], Any] | None = None,
@@ -121,11 +128,12 @@ def identify(
         for name, word in by_channel.items():
             if word not in (card[name], UNKNOWN):
                 card[name] += f", by channel {word}"
-        return Card(**(card | _axis_card(probe) | _sum_card(probe)))
+        card |= _axis_card(probe) | _sum_card(probe)
+    return Card(**card, errors=tuple(dict.fromkeys(probe.caller.errors)))
 
 
 class _Probe:
-    """Calls the kernel on small inputs; an exception is no answer."""
+    """Calls the kernel on small inputs; an exception, or what is no array, is no answer."""
 
     def __init__(
         self,
@@ -135,35 +143,33 @@ class _Probe:
         as_input: Callable[[Array], Any] | None,
     ) -> None:
         self.forward, self.backward = forward, backward
-        self.dtype, self.as_input = dtype, as_input
+        self.dtype, self.caller = dtype, Caller(as_input)
 
     def array(self, values: Any) -> Array:
         # a copy, as a kernel may write into its input
         return np.array(values).astype(self.dtype)
 
-    def _call(self, kernel: Callable[..., Any] | None, *values: Any) -> Any:
-        if kernel is None:
+    def _answer(self, output: str, result: Array | NoArray) -> Array | None:
+        if isinstance(result, NoArray):
+            if not result.missing:
+                self.caller.errors.append(f"{output} {result.reason}")
             return None
-        arrays = [self.array(v) for v in values]
-        given = arrays if self.as_input is None else [self.as_input(a) for a in arrays]
-        result = None
-        with Caught([], "probe"):
-            result = kernel(*given)
-        return result
+        return result if result.dtype.name in FORMATS else None
 
     def y(self, x: Any, alpha: Any) -> Array | None:
-        result = self._call(self.forward, x, alpha)
-        return None if result is None else np.array(to_numpy(result))
+        if self.forward is None:
+            return None
+        result = self.caller.y("y", self.forward, self.array(x), self.array(alpha))
+        return None if result is None else self._answer("y", result)
 
     def pair(self, dy: Any, x: Any, alpha: Any) -> tuple[Array | None, Array | None]:
-        result = self._call(self.backward, dy, x, alpha)
+        if self.backward is None:
+            return None, None
+        arrays = (self.array(part) for part in (dy, x, alpha))
+        result = self.caller.pair("backward", self.backward, *arrays)
         if result is None:
             return None, None
-        dx, dalpha = result
-        return (
-            None if dx is None else np.array(to_numpy(dx)),
-            None if dalpha is None else np.array(to_numpy(dalpha)),
-        )
+        return self._answer("dx", result[0]), self._answer("dalpha", result[1])
 
 
 def _word(result: Array | None, words: dict[str, float], at: int = 0) -> str:
@@ -267,9 +273,9 @@ def _sum_card(probe: _Probe) -> dict[str, str]:
     card["products"] = _word(dalpha, lost).strip()
     rng = np.random.default_rng(0)
     many, gradient = -np.abs(rng.standard_normal((4, 1000))), rng.standard_normal((4, 1000))
-    results = [_flat(probe.pair(gradient, many, [0.25])[1]) for _ in range(5)]
+    results = [_flat(probe.pair(gradient, many, [0.25])[1]) for _ in range(_TIMES)]
     card["repeats"] = _same(results)
-    for _ in range(5):
+    for _ in range(_TIMES):
         order = rng.permutation(many.size)
         shuffled = gradient.ravel()[order].reshape(4, -1), many.ravel()[order].reshape(4, -1)
         results.append(_flat(probe.pair(shuffled[0], shuffled[1], [0.25])[1]))
@@ -291,17 +297,10 @@ def _same(results: list[Array | None]) -> str:
 def _accumulator(probe: _Probe) -> str:
     """Add small terms among large ones that cancel, in a random order."""
     rng = np.random.default_rng(0)
-    # Each gap is wider than one format's precision and well within the next one's.
-    for name, gap in (("float16", 15), ("float32", 28), ("float64", 58)):
-        big = min(gap, 30)
-        small = big - gap
-        exponents = np.repeat([big, big, small], 64)
-        # 2**k as x * dy with both factors in every format's range
-        x = -np.ldexp(1.0, exponents // 2)
-        dy = np.ldexp(np.repeat([1.0, -1.0, 1.0], 64), exponents - exponents // 2)
-        order = rng.permutation(x.size)
-        shape = (4, -1)
-        dy, x = dy[order].reshape(shape), x[order].reshape(shape)
+    for gap, name in ((15, "float16"), (28, "float32"), (58, "float64")):
+        exponents, signs = gap_terms(gap)
+        order = rng.permutation(exponents.size)
+        dy, x = (part.reshape(4, -1) for part in powers(exponents[order], signs[order]))
         _, expected = reference_prelu_backward(
             probe.array(dy), probe.array(x), probe.array([0.25])
         )

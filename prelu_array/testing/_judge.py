@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,6 +37,18 @@ class Rules:
     signed_zeros: bool = True
     nans: bool = True
     subnormals: bool = True
+
+    def __post_init__(self) -> None:
+        given: Any = self.ulps
+        if not isinstance(given, int | np.integer) or not 0 <= given < 2**62:
+            raise ValueError(f"ulps must be an integer of at least 0, got {self.ulps!r}")
+
+
+def require(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raise ValueError unless the value is one of those allowed."""
+    allowed = list(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def order_keys(array: Array) -> Array:
@@ -78,18 +91,16 @@ def equal(got: Array, expected: Array, rules: Rules) -> Array:
     return agree if rules.nans else agree | wanted.nan
 
 
-def wrong_elements(got: Array, expected: Array, flushed: Array, rules: Rules) -> Array:
-    """Where got is not acceptable.
+def largest_number(dtype: np.dtype[Any]) -> Array:
+    """Return the largest finite number of the dtype."""
+    fmt = format_of(dtype)
+    return np.array([fmt.inf_bits - 1], dtype=fmt.bits_dtype).view(dtype)
 
-    `flushed` is what flushed inputs give; it counts only where subnormals need not be kept,
-    and there a zero may also stand for a subnormal result.
-    """
-    right = equal(got, expected, rules)
-    if not rules.subnormals:
-        tiny = is_subnormal(expected) | is_subnormal(flushed)
-        right |= equal(got, flushed, rules) | (take_apart(got).zero & tiny)
-        right |= take_apart(flushed).zero & take_apart(got).zero
-    return ~right
+
+def smallest_normal(dtype: np.dtype[Any]) -> Array:
+    """Return the smallest normal number of the dtype."""
+    fmt = format_of(dtype)
+    return np.array([1 << (fmt.precision - 1)], dtype=fmt.bits_dtype).view(dtype)
 
 
 class Interval(NamedTuple):
@@ -147,10 +158,7 @@ def check_accumulator(accumulate: str | None, dtype: np.dtype[Any]) -> Format | 
     data = format_of(dtype)
     if accumulate is None:
         return FORMATS["float64" if data.name == "float64" else "float32"]
-    if accumulate not in ACCUMULATORS:
-        raise ValueError(
-            f"accumulate must be one of {', '.join(ACCUMULATORS)}, got {accumulate!r}"
-        )
+    require("accumulate", accumulate, ACCUMULATORS)
     if accumulate == "exact":
         return None
     held = FORMATS[accumulate]
@@ -167,7 +175,7 @@ def dalpha_interval(
     accumulator: Format | None,
     order: str = "any",
     *,
-    subnormals: bool = True,
+    flushed: Terms | None = None,
 ) -> Interval:
     """Which values of dalpha an honest sum of these terms in this accumulator may have.
 
@@ -185,22 +193,21 @@ def dalpha_interval(
     * and half the smallest subnormal for each product.
 
     Where (1 + n u) S overflows the accumulator, an honest kernel may return anything: not judged.
+
+    If `flushed` is given, subnormals may be flushed anywhere; it holds the terms of the identity
+    branch whose x is subnormal, for a comparison that flushes x puts them on the other branch.
     """
-    if order not in ORDERS:
-        raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+    require("order", order, ORDERS)
     values, group, count = terms.values, terms.group, terms.alphas
     total = add_groups(values, group, count)
     judged = np.ones(count, dtype=bool)
-    if accumulator is None and subnormals:
+    if accumulator is None and flushed is None:
         return Interval(total, total, total, judged)
     fmt = accumulator or FORMATS["float64"]
     finite = ~(values.nan | values.inf)
     nonzero = finite & ~values.zero
     n = np.bincount(group[nonzero], minlength=count)
-    sizes = values._replace(negative=np.zeros_like(values.negative), nan=~finite & False)
-    sizes = sizes._replace(inf=sizes.nan)
-    size = add_groups(sizes, group, count)
-
+    size = add_groups(_sizes(values), group, count)
     if accumulator is None:
         error = _scaled(size, np.zeros(count, dtype=object), 0)
     else:
@@ -221,16 +228,22 @@ def dalpha_interval(
         overflow &= ~fits | (round_to(size, fmt) == fmt.inf_bits)
         judged &= ~overflow
         error = _where(fits, _scaled(size, np.zeros(count, dtype=object), 0), error)
-    if not subnormals:
-        lost = is_subnormal(terms.x) | is_subnormal(terms.dy)
-        kept_sizes = Exact(*(part[lost] for part in sizes))
-        error = add(error, add_groups(kept_sizes, group[lost], count))
+    if flushed is not None:
+        lost = terms.pick(is_subnormal(terms.x) | is_subnormal(terms.dy))
+        for some in (lost, flushed):
+            error = add(error, add_groups(_sizes(some.values), some.group, count))
+            # inf times a flushed number is NaN for such a kernel
+            judged[some.group[some.values.nan | some.values.inf]] = False
         for each, times in ((fmt, 2 * n), (format_of(alpha_dtype), np.ones_like(n))):
-            smallest_normal = each.last_exponent + each.precision - 1
-            error = add(error, _scaled(_ones(count), times.astype(object), smallest_normal))
-        # inf times a flushed number is NaN for such a kernel
-        judged[group[lost & ~finite]] = False
+            first_normal = each.last_exponent + each.precision - 1
+            error = add(error, _scaled(_ones(count), times.astype(object), first_normal))
     return Interval(total, add(total, _minus(error)), add(total, error), judged)
+
+
+def _sizes(values: Exact) -> Exact:
+    """Absolute values; NaN and inf count for nothing."""
+    no = np.zeros_like(values.negative)
+    return values._replace(negative=no, nan=no, inf=no)
 
 
 def _scaled(value: Exact, factor: Array, exponent: int) -> Exact:

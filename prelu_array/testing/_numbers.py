@@ -120,6 +120,8 @@ def take_apart(array: Array) -> Exact:
 def multiply(a: Exact, b: Exact) -> Exact:
     """Exact product; 0 * inf is NaN, a finite product is never inf."""
     nan = a.nan | b.nan | (a.zero & b.inf) | (a.inf & b.zero)
+    if _bits_needed(a.digits) + _bits_needed(b.digits) > _MAX_BITS:
+        a, b = _without_trailing_zeros(a), _without_trailing_zeros(b)
     if _bits_needed(a.digits) + _bits_needed(b.digits) <= _MAX_BITS:
         digits = a.digits * b.digits
     else:
@@ -155,6 +157,15 @@ def add_groups(terms: Exact, group: Array, count: int) -> Exact:
     minus[group[terms.inf & terms.negative]] = True
     nan |= plus & minus
 
+    special = nan | plus | minus
+    infinite = (plus | minus) & ~nan
+    small = _sums_of_int64(terms, group, count)
+    if small is not None:
+        sums, exponent = small
+        negative = np.where(plus | minus, minus, sums < 0)
+        exponents_alike = np.full(count, exponent, dtype=np.int64)
+        return Exact(negative, np.where(special, 0, np.abs(sums)), exponents_alike, nan, infinite)
+
     totals = [0] * count
     exponents = [0] * count
     used = np.flatnonzero((terms.digits != 0).astype(bool))
@@ -175,10 +186,27 @@ def add_groups(terms: Exact, group: Array, count: int) -> Exact:
     total_digits = np.empty(count, dtype=object)
     total_digits[:] = [abs(t) for t in totals]
     negative = np.where(plus | minus, minus, np.array([t < 0 for t in totals], dtype=bool))
-    special = nan | plus | minus
     total_digits[special] = 0
     exponent_array = np.array(exponents, dtype=np.int64)
-    return Exact(negative, total_digits, exponent_array, nan, (plus | minus) & ~nan)
+    return Exact(negative, total_digits, exponent_array, nan, infinite)
+
+
+def _sums_of_int64(terms: Exact, group: Array, count: int) -> tuple[Array, int] | None:
+    """Sums in units of one power of two, if none can leave int64; large arrays hold such terms."""
+    if terms.digits.dtype == object:
+        return None
+    terms = _without_trailing_zeros(terms)
+    used = terms.digits != 0
+    if not used.any():
+        return np.zeros(count, dtype=np.int64), 0
+    exponent = int(terms.exponent[used].min())
+    up = np.where(used, terms.exponent - exponent, 0)
+    widest = int((_bit_length(terms.digits) + up).max())
+    if widest + len(terms.digits).bit_length() > _MAX_BITS:
+        return None
+    sums = np.zeros(count, dtype=np.int64)
+    np.add.at(sums, group, np.where(terms.negative, -terms.digits, terms.digits) << up)
+    return sums, exponent
 
 
 def round_to(value: Exact, fmt: Format) -> Array:
@@ -212,6 +240,15 @@ def round_to(value: Exact, fmt: Format) -> Array:
 def round_to_dtype(value: Exact, dtype: np.dtype[Any]) -> Array:
     """`round_to`, as an array of the dtype: the caller has it, so bfloat16 needs no import."""
     return round_to(value, format_of(dtype)).view(dtype.newbyteorder("="))
+
+
+def _without_trailing_zeros(value: Exact) -> Exact:
+    """Return the same numbers with odd digits, if they are int64."""
+    if value.digits.dtype == object:
+        return value
+    low = value.digits & -value.digits
+    zeros = np.maximum(_bit_length(low) - 1, 0)
+    return value._replace(digits=value.digits >> zeros, exponent=value.exponent + zeros)
 
 
 def _bits_needed(digits: Array) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._mode import ieee_mode
 from ._numbers import (
     FORMATS,
     Exact,
@@ -24,6 +25,7 @@ from ._placement import Axis, alpha_index
 Array = NDArray[Any]
 
 
+@ieee_mode()
 def reference_prelu(x: ArrayLike, alpha: ArrayLike, *, axis: Axis = None) -> Array:
     """PReLU, exact and then rounded: ``y = x where x > 0, alpha * x elsewhere``.
 
@@ -64,6 +66,7 @@ def reference_prelu(x: ArrayLike, alpha: ArrayLike, *, axis: Axis = None) -> Arr
     return _select(above(x, "alpha"), x, _round_twice(product, x, alpha))
 
 
+@ieee_mode()
 def reference_prelu_backward(
     dy: ArrayLike,
     x: ArrayLike,
@@ -115,7 +118,7 @@ def reference_prelu_backward(
     array(0., dtype=float16)
     """
     x, alpha = operands(x, alpha)
-    dy = _like(dy, x, "dy")
+    dy = like(dy, x, "dy")
     dx = only_dx(dy, x, alpha, axis, at_zero)
     if reduced:
         return dx, only_dalpha(dy, x, alpha, axis, at_zero)
@@ -137,6 +140,7 @@ def only_dalpha(dy: Array, x: Array, alpha: Array, axis: Axis, at_zero: str) -> 
     return _sum_per_alpha(terms, ~above(x, at_zero), index, alpha)
 
 
+@ieee_mode()
 def reference_prelu_jvp(
     x: ArrayLike,
     alpha: ArrayLike,
@@ -179,8 +183,8 @@ def reference_prelu_jvp(
     array([ 3., -1.])
     """
     x, alpha = operands(x, alpha)
-    x_dot = _like(x_dot, x, "x_dot")
-    alpha_dot = _like(alpha_dot, alpha, "alpha_dot")
+    x_dot = like(x_dot, x, "x_dot")
+    alpha_dot = like(alpha_dot, alpha, "alpha_dot")
     index = alpha_index(x.shape, alpha.shape, axis)
     total = add(
         multiply(take_apart(alpha.reshape(-1)[index]), take_apart(x_dot)),
@@ -189,6 +193,7 @@ def reference_prelu_jvp(
     return _select(above(x, at_zero), x_dot, _round_twice(total, x, alpha))
 
 
+@ieee_mode()
 def reference_prelu_double_backward(
     ddx: ArrayLike,
     ddalpha: ArrayLike,
@@ -231,8 +236,8 @@ def reference_prelu_double_backward(
     (array([ 1.  , -1.75]), array([0., 1.]), array(1.))
     """
     x, alpha = operands(x, alpha)
-    dy, ddx = _like(dy, x, "dy"), _like(ddx, x, "ddx")
-    ddalpha = _like(ddalpha, alpha, "ddalpha")
+    dy, ddx = like(dy, x, "dy"), like(ddx, x, "ddx")
+    ddalpha = like(ddalpha, alpha, "ddalpha")
     index = alpha_index(x.shape, alpha.shape, axis)
     identity = above(x, at_zero)
     ddalpha_parts = take_apart(ddalpha.reshape(-1)[index])
@@ -252,7 +257,7 @@ def reference_prelu_double_backward(
 def operands(x: ArrayLike, alpha: ArrayLike) -> tuple[Array, Array]:
     """Check the dtypes of x and alpha; a Python number as alpha takes x's."""
     x = _float_array(x, "x")
-    return x, _like(alpha, x, None) if _is_number(alpha) else _float_array(alpha, "alpha")
+    return x, like(alpha, x, None) if _is_number(alpha) else _float_array(alpha, "alpha")
 
 
 def _is_number(value: Any) -> bool:
@@ -270,9 +275,9 @@ def _float_array(value: ArrayLike, name: str) -> Array:
     return native(array)
 
 
-def _like(value: ArrayLike, model: Array, name: str | None) -> Array:
+def like(value: ArrayLike, model: Array, name: str | None) -> Array:
     """Value as an array of the model's dtype; with a name also of its shape."""
-    if _is_number(value):
+    if _is_number(value) or (name is not None and isinstance(value, list | tuple)):
         parts = take_apart(np.asarray(value, dtype=np.float64))
         array = round_to_dtype(parts, model.dtype)
     else:

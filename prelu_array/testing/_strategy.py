@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._cases import LAYOUTS, Case, dtype_named
+from ._maker import LAYOUTS, Case, dtype_named
 from ._numbers import format_of
 from ._placement import place_channel
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._faults_select import VAGUE, WIDTHS, hypotheses
-from ._faults_sum import OTHER_SIDE, sum_hypotheses
+from ._faults_select import VAGUE, WIDTHS, fixed_slopes, hypotheses
+from ._faults_sum import NOT_EXACT, OTHER_SIDE, SINGLE, sum_hypotheses
 from ._judge import Rules
+from ._kinds_sum import GAPS
 from ._numbers import Format, take_apart
 from ._verdict import Verdict, judge_dx
 
@@ -19,11 +22,13 @@ Array = NDArray[Any]
 
 # Diagnosis looks at this much only; judging always looks at everything.
 _MOST_CALLS = 24
-_MOST_ELEMENTS = 20_000
+_MOST_ELEMENTS = 5_000
+_MOST_FAULTS = 4
 UNKNOWN = "failures fit no known fault"
+# The accumulator must hold a gap that the case passed with.
+_NARROW = {f"accumulates in {name}": f"-gap-{gap}" for name, gap in GAPS.items()}
 # A few sums always fit some of these, so they count only for nearly all of what is left.
-_NARROW_SUMS = ("accumulates in float32", "accumulates in float16", "accumulates in bfloat16")
-_BY_CHANCE = ("one element dropped", "one element counted twice", *_NARROW_SUMS)
+_BY_CHANCE = (*SINGLE, *_NARROW)
 
 
 @dataclass(frozen=True)
@@ -47,18 +52,37 @@ def suspicions(
     failed = [one for one in judged if not one.verdict.ok]
     if not failed:
         return []
-    found = [f"{output}: {text}" for text in _problems(failed)]
+    found = _problems(failed)
     comparable = [one for one in failed if not one.verdict.problem]
     if comparable:
-        places = _places(judged, comparable)
-        faults = _faults(_sample(comparable), at_zero, accumulator, rules)
-        if places:  # they tell something of each failure
-            faults = [text for text in faults if not text.endswith(UNKNOWN)]
-        if any(text.startswith(OTHER_SIDE) for text in faults):
+        right = [one for one in judged if one.verdict.ok]
+        texts = explain(comparable, right, at_zero, accumulator, rules)
+        if any(text.startswith(OTHER_SIDE) for text in texts):
             sides = _sides([one.verdict for one in seen], at_zero, rules)
-            faults = [text.replace(OTHER_SIDE, sides) for text in faults]
-        found += [f"{output}: {text}" for text in places + faults]
-    return found
+            texts = [text.replace(OTHER_SIDE, sides) for text in texts]
+        found += texts
+    return [f"{output}: {text}" for text in found]
+
+
+def explain(
+    failed: list[Observation],
+    right: list[Observation],
+    at_zero: str,
+    accumulator: Format | None,
+    rules: Rules,
+) -> list[str]:
+    """One fault if it explains all; else where the failures lie, and what they look like."""
+    sample = _sample(failed)
+    if not sample:
+        return places(right, failed) or [f"the {UNKNOWN}"]
+    evidence = _Evidence(sample, _passed(right), right, at_zero, accumulator, rules)
+    alone = evidence.one_for_all()
+    if alone is not None and not evidence.is_pattern(alone):
+        return [alone]
+    where = places(right, failed)
+    if where:
+        return where + ([] if alone is None else [alone])
+    return [alone] if alone is not None else evidence.few_for_all() or evidence.some()
 
 
 def _sides(verdicts: Iterable[Verdict], at_zero: str, rules: Rules) -> str:
@@ -79,25 +103,31 @@ def _wrong_at_zero(verdict: Verdict) -> bool:
 
 
 def _problems(failed: list[Observation]) -> list[str]:
-    problems = [one.verdict.problem for one in failed if one.verdict.problem]
-    if not problems:
-        return []
-    head = problems[0].partition(" ")[2]
-    return [f"{head} ({len(problems)} of {len(failed)} failed calls)"]
+    """Each kind of problem once, with how many calls had it; lengths are no kinds of their own."""
+    kinds: dict[str, list[str]] = {}
+    for one in failed:
+        if one.verdict.problem:
+            kind = re.sub(r"\d+", "", one.verdict.problem).partition("(")[0]
+            kinds.setdefault(kind, []).append(one.verdict.problem)
+    return [
+        f"{texts[0].partition(' ')[2]} ({len(texts)} of {len(failed)} failed calls)"
+        for texts in list(kinds.values())[:_MOST_FAULTS]
+    ]
 
 
-def _places(judged: list[Observation], failed: list[Observation]) -> list[str]:
+def places(right: list[Observation], failed: list[Observation]) -> list[str]:
     """Where the failures lie, if it says something."""
     found = []
+    judged = right + failed
     kinds = {one.kind for one in failed}
     if kinds <= {"strides", "reversed"}:
         found.append("only where arrays are not C-contiguous: strides ignored")
     if kinds == {"empty"}:
         found.append("only for empty arrays")
-    if kinds == {"large"}:
-        found.append("only in large arrays")
-    if failed[0].verdict.output == "dalpha":
-        return found
+    large = [_beyond(failed)] if kinds == {"size"} else []
+    large = large or (["only in large arrays"] if kinds <= {"large", "size"} else [])
+    if found or failed[0].verdict.output == "dalpha":
+        return found + large
     for row in (False, True):
         for width in WIDTHS:
             # a tail that is the whole array says nothing
@@ -114,7 +144,16 @@ def _places(judged: list[Observation], failed: list[Observation]) -> list[str]:
         found.append(f"only from element {start} on")
     elif start >= 64:
         found.append(f"only from element {start} on: the rest was never computed")
-    return found
+    return found or large
+
+
+def _beyond(failed: list[Observation]) -> str:
+    """Say which length of an index of 16 bits the failed cases have in common."""
+    common = {one.name.rpartition("-")[2] for one in failed}
+    what = {"rows": "elements or rows", "channels": "channels"}
+    return (
+        f"only in arrays of more than 2**16 {' or '.join(what[each] for each in sorted(common))}"
+    )
 
 
 def _length(verdict: Verdict, row: bool) -> int:
@@ -128,20 +167,27 @@ def _in_tail(verdict: Verdict, width: int, row: bool) -> bool:
     return bool((position >= length - length % width).all())
 
 
-def _sample(failed: list[Observation]) -> list[Observation]:
-    """Take some failed calls of each kind, small ones first."""
-    small = sorted(failed, key=lambda one: one.verdict.inputs.x.size)
+def _spread(seen: list[Observation], most: int) -> list[Observation]:
+    """Take some calls of each kind, spread over the sizes: the smallest alone tell too little."""
+    fitting = [one for one in seen if one.verdict.inputs.x.size <= _MOST_ELEMENTS]
     by_kind: dict[str, list[Observation]] = {}
-    for one in small:
+    for one in sorted(fitting, key=lambda one: one.verdict.inputs.x.size):
         by_kind.setdefault(one.kind, []).append(one)
-    share = max(2, _MOST_CALLS // len(by_kind))
-    sample = []
-    for group in by_kind.values():
-        # spread over the sizes: the smallest inputs alone tell too little
-        picks = np.unique(np.linspace(0, len(group) - 1, share).astype(int))
-        sample += [group[i] for i in picks]
-    fitting = [one for one in sample if one.verdict.inputs.x.size <= _MOST_ELEMENTS]
-    return fitting or sample[:1]
+    share = max(2, most // max(len(by_kind), 1))
+    return [
+        group[i]
+        for group in by_kind.values()
+        for i in np.unique(np.linspace(0, len(group) - 1, share).astype(int))
+    ]
+
+
+def _sample(failed: list[Observation]) -> list[Observation]:
+    return _spread(failed, _MOST_CALLS)
+
+
+def _passed(right: list[Observation]) -> list[Observation]:
+    """Calls that came out right, which some faults would have made wrong."""
+    return _spread([one for one in right if one.kind != "empty"], _MOST_CALLS)
 
 
 @dataclass
@@ -149,68 +195,144 @@ class _Score:
     """How one known fault does over the sample."""
 
     explained: Array
-    against: float = 0  # right elements which the fault would have made wrong
+    predicts: bool
+    loose: bool
+    against: int = 0  # right elements which the fault would have made wrong
 
 
-def _faults(
-    sample: list[Observation], at_zero: str, accumulator: Format | None, rules: Rules
-) -> list[str]:
-    """Cover the failures with as few known faults as possible."""
-    sums = sample[0].verdict.output == "dalpha"
-    left = np.concatenate([np.ravel(one.verdict.wrong) for one in sample])
-    total = int(left.sum())
-    scores: dict[str, _Score] = {}
-    start = 0
-    for one in sample:
-        verdict = one.verdict
+class _Evidence:
+    """What each known fault explains of the failures, and what speaks against it."""
+
+    def __init__(
+        self,
+        failed: list[Observation],
+        passed: list[Observation],
+        right: list[Observation],
+        at_zero: str,
+        accumulator: Format | None,
+        rules: Rules,
+    ) -> None:
+        verdicts = [one.verdict for one in failed]
+        self.sums = verdicts[0].output == "dalpha"
         with np.errstate(all="ignore"):
-            held = list(
-                sum_hypotheses(verdict, at_zero, accumulator, rules)
-                if sums
-                else hypotheses(verdict, rules)
+            slopes = [] if self.sums else fixed_slopes(verdicts)
+        self.wrong = np.concatenate([np.ravel(verdict.wrong) for verdict in verdicts])
+        self.total = int(self.wrong.sum())
+        scores: dict[tuple[str, int], _Score] = {}
+        # passed calls first: what they refute need not be held against the failed ones
+        start = -sum(one.verdict.wrong.size for one in passed)
+        for verdict in [*(one.verdict for one in passed), *verdicts]:
+            times: dict[str, int] = {}
+            with np.errstate(all="ignore"):
+                for text, agrees, predicts, loose in (
+                    sum_hypotheses(verdict, at_zero, accumulator, rules)
+                    if self.sums
+                    else hypotheses(verdict, rules, at_zero, slopes)
+                ):
+                    key = text, times.setdefault(text, 0)
+                    times[text] += 1
+                    score = scores.setdefault(
+                        key, _Score(np.zeros_like(self.wrong), predicts, loose)
+                    )
+                    if score.against or (not predicts and start < 0):
+                        continue
+                    flat = np.ravel(agrees())
+                    if start >= 0:
+                        score.explained[start : start + flat.size] = flat
+                    if predicts:
+                        score.against += int((~flat & ~np.ravel(verdict.wrong)).sum())
+            start += verdict.wrong.size
+        names = [one.name for one in right if one.kind == "sums"]
+        self.scores: dict[str, _Score] = {}
+        for (text, _), score in scores.items():
+            score.explained &= self.wrong
+            gap = _NARROW.get(text)
+            refuted = gap is not None and any(gap in name for name in names)
+            best = self.scores.get(text)
+            if score.against or refuted or not score.explained.any():
+                continue  # a wrong name is worse than none
+            if best is None or score.explained.sum() > best.explained.sum():
+                self.scores[text] = score
+
+    def is_pattern(self, text: str) -> bool:
+        """Whether the fault says which elements look how, but not what value they have."""
+        return not self.scores[text].predicts
+
+    def _fit(self, text: str, left: Array) -> int:
+        fit = int((self.scores[text].explained & left).sum())
+        return 0 if text in _BY_CHANCE and fit < 0.9 * left.sum() else fit
+
+    def _rank(self, text: str) -> int:
+        return (
+            self.scores[text].loose
+            + (text in _BY_CHANCE)
+            + 2 * self.is_pattern(text)
+            + 4 * (text in VAGUE)
+        )
+
+    def one_for_all(self) -> str | None:
+        """Return the fault that explains every failure, the most telling if there are several."""
+        all_of_it = [text for text in self.scores if self._fit(text, self.wrong) == self.total]
+        return min(all_of_it, key=self._rank, default=None)
+
+    def few_for_all(self) -> list[str]:
+        """Return two or three faults that together explain every failure."""
+        distinct: dict[bytes, str] = {}
+        for text in sorted((t for t in self.scores if t != NOT_EXACT), key=self._rank):
+            distinct.setdefault(self.scores[text].explained.tobytes(), text)
+        order = sorted(distinct.values(), key=lambda t: -self._fit(t, self.wrong))[:40]
+        for several in (2, 3):
+            found = [
+                texts
+                for texts in combinations(order[: 40 // (several - 1)], several)
+                if self._together(texts)
+            ]
+            if found:
+                best = min(found, key=lambda texts: sum(map(self._rank, texts)))
+                return self._shares(list(best))
+        return []
+
+    def _together(self, texts: Sequence[str]) -> bool:
+        explained = [self.scores[text].explained for text in texts]
+        if np.logical_or.reduce(explained).sum() != self.total:
+            return False
+        if not self.sums:
+            return True
+        # a sum may fit by chance: each fault must explain a share that no other does
+        alone = [
+            (one & ~np.logical_or.reduce([e for e in explained if e is not one])).sum()
+            for one in explained
+        ]
+        return all(
+            part >= max(2, 0.05 * self.total) or self.is_pattern(text)
+            for part, text in zip(alone, texts, strict=True)
+        )
+
+    def some(self) -> list[str]:
+        """Return the faults that explain most, and how much is left."""
+        left = self.wrong.copy()
+        texts: list[str] = []
+        least = 0.2 if self.sums else 0.02
+        while left.any() and len(texts) < _MOST_FAULTS:
+            best = max(
+                self.scores, key=lambda t: (self._fit(t, left), -self._rank(t)), default=None
             )
-        for hypothesis in held:
-            text, agrees = hypothesis.text, np.ravel(hypothesis.agrees)
-            score = scores.setdefault(text, _Score(np.zeros_like(left)))
-            score.explained[start : start + agrees.size] = agrees
-            # A mere pattern ranks below a prediction without a miss and above one with misses;
-            # but a sum fits predictions by chance, so there the pattern comes first.
-            misses = (~agrees & ~np.ravel(verdict.wrong)).sum()
-            score.against = score.against + misses if hypothesis.predicts else 0.5 * (not sums)
-        start += verdict.wrong.size
-    return _cover(scores, left, total, sums)
+            if best is None or self._fit(best, left) <= least * self.total:
+                break
+            texts.append(best)
+            left = left & ~self.scores[best].explained
+        unknown = int(left.sum())
+        if unknown > 0.5 * self.total:  # some of them fit anything
+            texts = [t for t in texts if self._fit(t, self.wrong) > 0.2 * self.total]
+        if not unknown:
+            return self._shares(texts)
+        rest = f"{unknown} of {self.total} {UNKNOWN}" if texts else f"the {UNKNOWN}"
+        return [*self._shares(texts), rest]
 
-
-def _cover(scores: dict[str, _Score], left: Array, total: int, sums: bool) -> list[str]:
-    # An element matches a fault bit by bit or not at all; a sum may match one by chance.
-    least = 0.2 if sums else 0.02
-
-    def fit(text: str) -> int:
-        return int((scores[text].explained & left).sum())
-
-    def rank(text: str) -> tuple[float, bool, float]:
-        against, by_chance = scores[text].against, text in _BY_CHANCE
-        if by_chance and fit(text) < 0.9 * left.sum():
-            return 0, False, -against
-        # A fault that right elements speak against, or a vague one, must explain far more.
-        doubtful = against >= 1 or text in VAGUE
-        return fit(text) * (0.4 if doubtful else 1), not by_chance, -against
-
-    texts: list[str] = []
-    fits: dict[str, int] = {}
-    while left.any():
-        best = max(scores, key=rank)  # the first of equals
-        if best in _NARROW_SUMS:  # a narrower format explains what a wider one does, and more
-            best = next(text for text in _NARROW_SUMS if text in scores and rank(text)[0])
-        covered = fit(best)
-        if rank(best)[0] <= least * total * 0.4:
-            unknown = int(left.sum())
-            if unknown > 0.5 * total:  # some of them fit anything
-                texts = [text for text in texts if fits[text] > 0.2 * total]
-            texts.append(f"the {UNKNOWN}" if not texts else f"{unknown} of {total} {UNKNOWN}")
-            break
-        share = "" if covered == total else f" ({covered} of {total} failures looked at)"
-        texts.append(best + share)
-        fits[texts[-1]] = covered
-        left = left & ~scores[best].explained
-    return texts
+    def _shares(self, texts: list[str]) -> list[str]:
+        left, found = self.wrong.copy(), []
+        for text in sorted(texts, key=lambda t: -self._fit(t, self.wrong)):
+            covered = int((self.scores[text].explained & left).sum())
+            left = left & ~self.scores[text].explained
+            found.append(f"{text} ({covered} of {self.total} failures looked at)")
+        return found

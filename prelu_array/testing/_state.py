@@ -1,0 +1,105 @@
+"""Does a kernel keep state: the same inputs again, with other inputs in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._judge import order_keys
+from ._maker import Case
+from ._numbers import take_apart
+from ._suspect import Observation
+
+Array = NDArray[Any]
+
+_MOST_ELEMENTS = 5_000
+# Sums of integers, which no honest kernel adds to another value the second time.
+_EXACT = ("tail", "alpha", "layout", "strides", "reversed", "empty")
+
+
+def sequences(todo: Sequence[Case]) -> list[list[Case]]:
+    """Return for each layout the calls A, B, B, A, A', C, A.
+
+    B is larger than A, C smaller, and A' of A's shape with other values.
+    """
+    found = []
+    for layout in dict.fromkeys(case.layout for case in todo):
+        fitting = [c for c in todo if c.layout == layout and 0 < c.x.size <= _MOST_ELEMENTS]
+        exact = [case for case in fitting if case.kind in _EXACT]
+        by_size = sorted(exact or fitting, key=lambda case: case.x.size)
+        if by_size:
+            small, middle, large = by_size[0], by_size[len(by_size) // 2], by_size[-1]
+            x, dy = (part * part.dtype.type(-2) for part in (middle.x, middle.dy))
+            other = replace(middle, name=f"{middle.name}-times-minus-2", x=x, dy=dy)
+            found.append([middle, large, large, middle, other, small, middle])
+    return found
+
+
+def state_of(calls: Sequence[Observation]) -> tuple[dict[str, str], list[Observation]]:
+    """Say for each output what differs within a sequence, and show a failure."""
+    found: dict[str, str] = {}
+    failed: list[Observation] = []
+    for output in dict.fromkeys(one.verdict.output for one in calls):
+        seen = [one for one in calls if one.verdict.output == output]
+        if text := _difference(seen):
+            found[output] = f"{output}: differs from call to call: {text}"
+            failed += [one for one in seen if not one.verdict.ok][:1]
+    return found, failed
+
+
+def _difference(seen: list[Observation]) -> str:
+    """What is kept from earlier calls, if anything is."""
+    if any(one.verdict.problem for one in seen) or all(one.verdict.ok for one in seen):
+        return ""
+    again = [
+        [one.verdict.got for one in seen if one.name == name]
+        for name in dict.fromkeys(one.name for one in seen)
+    ]
+    stale = any(map(_stale, seen, seen[1:]))
+    if not stale and all(_same(one, group[0]) for group in again for one in group):
+        return ""
+    if seen[0].verdict.output != "dalpha":
+        if stale:
+            return "elements of an earlier call are left in the result"
+        return "state is kept from earlier calls, or a race"
+    if not all(
+        one.kind in _EXACT for one in seen
+    ):  # a wrong sum may still be one that an honest kernel adds in any order
+        return ""
+    if all(map(_added, seen, seen[1:])):
+        return "not zeroed before the sum: each call adds to the one before"
+    if stale:
+        return "an earlier call's result is returned"
+    if all(a.name != b.name or b.verdict.ok for a, b in pairwise(seen)):
+        return "right when called again: a workspace that fits the call before"
+    return "not zeroed before the sum, or a race"
+
+
+def _same(a: Array, b: Array) -> bool:
+    return bool((order_keys(a) == order_keys(b)).all())
+
+
+def _added(before: Observation, after: Observation) -> bool:
+    first, then, right = (
+        part.astype(np.float64)
+        for part in (before.verdict.got, after.verdict.got, after.verdict.expected)
+    )
+    if first.shape != then.shape:  # with another accumulator
+        return True
+    return bool((then == first + right).all())
+
+
+def _stale(before: Observation, after: Observation) -> bool:
+    """Whether each wrong element of a call is what the call before left, rightly, in its place."""
+    got, wrong = after.verdict.got.reshape(-1), np.flatnonzero(after.verdict.wrong)
+    left = before.verdict.got.reshape(-1)
+    if wrong.size < 2 or wrong[-1] >= left.size or before.name == after.name:
+        return False
+    if before.verdict.wrong.reshape(-1)[wrong].any() or take_apart(got[wrong]).zero.all():
+        return False  # a zero may be any call's
+    return _same(got[wrong], left[wrong])
