@@ -68,8 +68,8 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
         const prelu_sums sums = {{sum, bound, low, NULL}};
         PRELU_VECTOR
         for (ptrdiff_t i = 0; i < n; i++)
-            quick_sum_add(&sums, i, s[i], SHORT ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
-                          job == CAREFUL);
+            quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
+                          WIDE && job == CAREFUL);
         return;
     }
     for (ptrdiff_t i = 0; i < n && WIDE; i++)
@@ -78,7 +78,7 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
     double sum = 0, bound = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         sum += s[i];
-        bound += (SHORT ? size[i] * factor : b[i]) + fabs(sum);
+        bound += (SIZES(job) ? size[i] * factor : b[i]) + fabs(sum);
     }
     quick_sum_add(to, 0, sum, bound, 0, 0);
 }

@@ -145,18 +145,28 @@ static double round_parts(const double *part, int odd) {
     return high + 0.0;
 }
 
-/* The number of one alpha's exact sum, as a double that narrow() rounds once; with call->partial its
+static int is_exact(const double *part) {
+    return fabs(part[0] + part[1] + part[2] + part[3]) <= DBL_MAX;
+}
+
+/* The number of one alpha's exact sum times 2^exponent, as a double that narrow() rounds once; with call->partial its
  * state. */
-static double finish_exact(const prelu_call *call, ptrdiff_t index, const double *part) {
+static double finish_exact(const prelu_call *call, ptrdiff_t index, const double *part,
+                           int exponent) {
     const exact_format f = exact_formats[call->x_dtype];
-    const int exact = part[0] + part[1] + part[2] + part[3] - part[0] <= DBL_MAX;
-    if (exact && !call->partial) return round_parts(part, call->alpha_dtype != PRELU_F64);
+    const int exact = is_exact(part);
+    if (exact && !call->partial) {
+        const double value = round_parts(part, call->alpha_dtype != PRELU_F64);
+        /* what becomes a subnormal is rounded once more */
+        if (fabs(ldexp(value, exponent)) >= DBL_MIN) return ldexp(value, exponent);
+        return ldexp(round_parts(part, 1), exponent);
+    }
     int64_t state[PRELU_LIMBS_MOST + 1];
     memset(state, 0, (size_t)(exact_limbs(f) + 1) * sizeof *state);
     prelu_call one;
     prelu_call_copy(&one, call);
     narrow_to_alpha(&one.view, index);
-    for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], 0);
+    for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], exponent);
     if (!exact) add_terms(&one, one.view.data, 0, NULL, state);
     if (!call->partial) return exact_round(state, f, call->alpha_dtype);
     exact_carry(state, f);
@@ -164,14 +174,17 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
     return 0;
 }
 
-/* Sums these n alphas exactly, or with `doubts` NULL all n, to `rounded`. */
+/* Sums these n alphas exactly, or with `doubts` NULL all n, to `rounded`. Where products underflow,
+ * float64 factors are tried larger. */
 static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n,
                         char *rounded) {
+    enum { LARGER = 600 }; /* the factors' exponents */
     sums_room room;
     double value[ALPHAS_MOST];
     const ptrdiff_t alphas = view_alphas(&call->view), terms = view_size(&call->view) / alphas;
     const int all = !doubts || n * 16 > alphas;
     const prelu_sums sums = sums_in(&room, all ? alphas : 1);
+    ptrdiff_t lost[ALPHAS_MOST], left = 0;
     prelu_call sums_only;
     prelu_call_copy(&sums_only, call);
     sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
@@ -183,7 +196,7 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
             view_copy(&sums_only.view, &call->view);
             sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
             narrow_to_alpha(&sums_only.view, index);
-            if (terms > TERMS_FEW) {
+            if (terms > TERMS_FEW || call->scale != 1) {
                 view_canonical(&sums_only.view);
                 prelu_walk_in_threads(&sums_only, EXACT, &sums);
             } else {
@@ -192,14 +205,25 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
         }
         const double part[PARTS] = {sums.part[0][at], sums.part[1][at], sums.part[2][at],
                                     sums.part[3][at]};
-        value[i] = finish_exact(call, index, part);
+        if (all && call->scale == 1 && prelu_is_wide(call) && !is_exact(part)) lost[left++] = index;
+        value[i] = all && left && lost[left - 1] == index
+                       ? 0.0
+                       : finish_exact(call, index, part, call->scale == 1 ? 0 : -2 * LARGER);
     }
-    if (call->partial) return;
+    if (left) { /* all of them again */
+        sums_only.scale = ldexp(1.0, LARGER);
+        sums_only.partial = call->partial;
+    }
+    if (call->partial) {
+        if (left) sum_exactly(&sums_only, lost, left, rounded);
+        return;
+    }
     char items[ALPHAS_MOST * sizeof(double)];
     const ptrdiff_t item = item_size[call->alpha_dtype];
     prelu_loops_of(call->alpha_dtype)->narrow(value, items, n);
     for (ptrdiff_t i = 0; i < n; i++)
         memcpy(rounded + (doubts ? doubts[i] : i) * item, items + i * item, (size_t)item);
+    if (left) sum_exactly(&sums_only, lost, left, rounded);
 }
 
 /* ---- (a) quick sums ---- */
@@ -221,9 +245,9 @@ static void round_sums(const prelu_call *call, const prelu_sums *sums, int caref
      * `tiny` is for products that underflow. */
     const double half = DBL_EPSILON / 2, pairs = 8 * terms * half * half;
     const double wide = 8.0 * (ADDS_MOST + 2 * LANES) * half * half;
-    const double unit = careful              ? 1 + 0x1p-20
-                        : prelu_is_wide(call) ? pairs + wide
-                                              : pairs + half * (1 + 0x1p-20);
+    const double unit = careful && prelu_is_wide(call) ? 1 + 0x1p-20
+                        : prelu_is_wide(call)          ? pairs + wide
+                                                       : pairs + half * (1 + 0x1p-20);
     const double tiny = careful                       ? 0.0
                         : prelu_is_wide(call)          ? terms * 0x1p-1073
                         : call->x_dtype == PRELU_BF16 ? terms * 0x1p-149
@@ -261,7 +285,8 @@ static void backward_block(const prelu_call *call) {
         prelu_call quick;
         prelu_call_copy(&quick, call);
         if (call->in_place) quick.view.data[VIEW_OUT] = NULL;
-        const int careful = prelu_is_wide(call) && !call->view.data[VIEW_DY] &&
+        const int careful = (prelu_is_wide(call) || call->x_dtype == PRELU_BF16) &&
+                            !call->view.data[VIEW_DY] &&
                             view_size(&call->view) < CAREFUL_MOST * alphas;
         prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : careful ? CAREFUL : SUMS,
                               &sums);

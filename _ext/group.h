@@ -15,12 +15,13 @@ typedef struct {
     double part[PARTS][LANES];
     float size[LANES];
     REAL doubt[LANES];
+    double scale; /* of both factors */
 } T(sums);
 
 /* Which numbers a job has for each lane. */
 PRELU_FN int T(has)(const int k, const int job) {
     if (job == EXACT) return k < LEVELS;
-    return SUMMING(job) && (k == SUM || (k == BOUND && !SHORT) || (k == LOW && WIDE));
+    return SUMMING(job) && (k == SUM || (k == BOUND && !SIZES(job)) || (k == LOW && WIDE));
 }
 
 /* The sums of a job become other ones or, without any, zeros; doubts remain. */
@@ -31,15 +32,16 @@ PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) s->part[k][l] = from ? from->part[k][l] : 0;
     }
-    if (SHORT && SUMMING(job) && job != EXACT) {
+    if (SIZES(job)) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) s->size[l] = from ? from->size[l] : 0;
     }
     for (int l = 0; l < LANES && SECOND(job) && from; l++) s->doubt[l] = from->doubt[l];
 }
 
-PRELU_FN void T(start)(T(sums) *s, const int job) {
+PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
     T(set)(s, NULL, job);
+    s->scale = t->scale;
     for (int l = 0; l < LANES && SECOND(job); l++) s->doubt[l] = 0;
 }
 
@@ -54,7 +56,7 @@ PRELU_FN void T(move)(T(sums) *s, const prelu_sums *lanes, ptrdiff_t lane, const
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) to[l] = from[l];
     }
-    if (!SHORT || job == EXACT || !SUMMING(job)) return;
+    if (!SIZES(job)) return;
     float *const size = (float *)lanes->part[BOUND] + lane, *to = write ? size : s->size;
     const float *from = write ? s->size : size;
     PRELU_VECTOR
@@ -81,12 +83,12 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
             const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
-            const double p = SCALAR(term)(identity, u[l], w[l]);
+            const double a = WIDE ? u[l] * s->scale : u[l], b = WIDE ? w[l] * s->scale : w[l];
+            const double p = SCALAR(term)(identity, a, b);
             exact_sum_add(part, l, p, 0, LEVELS);
-            if (WIDE)
-                exact_sum_add(part, l, product_error(identity, u[l], w[l], p), 1, LEVELS);
+            if (WIDE) exact_sum_add(part, l, product_error(identity, a, b, p), 1, LEVELS);
         }
-    } else if (SHORT) {
+    } else if (SIZES(job)) {
         REAL term[LANES];
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
@@ -107,7 +109,7 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
                 const double error = identity ? 0.0 : fma(u[l], w[l], -p);
                 s->part[LOW][l] += two_sum_error(s->part[SUM][l], p, sum) + error;
             }
-            if (job == CAREFUL) {
+            if (WIDE && job == CAREFUL) {
                 const double a = two_sum_error(s->part[SUM][l], p, sum), low = s->part[LOW][l] + a;
                 const double b = product_error(identity, u[l], w[l], p), both = low + b;
                 s->part[BOUND][l] += fabs(two_sum_error(s->part[LOW][l], a, low)) +

@@ -30,7 +30,8 @@
 enum {
     SCALE,  /* out = identity ? g : alpha * g */
     SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
-    CAREFUL, /* the same with sums that know what they lost; float64 alone */
+    CAREFUL, /* the same where ties, or zeros, are likely: float64 sums that know what they lost;
+              * bfloat16 products that do not underflow */
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
@@ -51,6 +52,7 @@ typedef struct {
     /* For each segment or lane: in float, or double for float64. */
     const void *alpha, *alpha_dot;
     prelu_sums sums;
+    double scale; /* of u and w, in exact sums of float64 */
     int at_one; /* x = 0 is on the identity branch */
     int stream; /* non-temporal stores */
     /* segments: their length, LANES or more; the first has `left` elements left, is number `first`,

@@ -256,5 +256,5 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
       lanes_double_##x}, \
      each_##x, widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
 const prelu_loop_table ISA_TABLE = {
-    [PRELU_F16] = ENTRY(f16, sums), [PRELU_BF16] = ENTRY(bf16, sums),
+    [PRELU_F16] = ENTRY(f16, sums), [PRELU_BF16] = ENTRY(bf16, careful),
     [PRELU_F32] = ENTRY(f32, sums), [PRELU_F64] = ENTRY(f64, careful)};

@@ -4,6 +4,8 @@
 #define SCALAR(name) JOIN3(prelu, name, REAL)
 #define SHORT (sizeof(X) == 2)            /* products are exact in float, but for underflow */
 #define WIDE (sizeof(X) == 8)             /* products have an error */
+/* In the place of the bound a float sum of |term|, which is rounded to float: not in careful sums. */
+#define SIZES(job) (SHORT && SUMMING(job) && (job) != EXACT && (job) != CAREFUL)
 #define LEVELS (SHORT ? 2 : WIDE ? 4 : 3) /* of exact sums: enough for usual numbers */
 
 #include "group.h"
@@ -113,7 +115,7 @@ static void T(lanes_scale)(const prelu_tile *t) {
     }
 ENTRIES(segments)
 ENTRIES(lanes)
-#if PRELU_WIDE
+#if PRELU_WIDE || PRELU_BFLOAT
 SUMS_ENTRY(segments, careful, CAREFUL)
 SUMS_ENTRY(lanes, careful, CAREFUL)
 #endif
@@ -126,3 +128,4 @@ SUMS_ENTRY(lanes, careful, CAREFUL)
 #undef SHORT
 #undef WIDE
 #undef LEVELS
+#undef SIZES

@@ -34,7 +34,7 @@ PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
         const double a = part[SUM][l], b = part[SUM][l + half], both = a + b;
         part[BOUND][l] += part[BOUND][l + half];
         if (WIDE && job != CAREFUL) part[LOW][l] += part[LOW][l + half] + two_sum_error(a, b, both);
-        if (job == CAREFUL) {
+        if (WIDE && job == CAREFUL) {
             const double low = part[LOW][l], c = low + part[LOW][l + half];
             const double error = two_sum_error(a, b, both), d = c + error;
             part[BOUND][l] += fabs(two_sum_error(low, part[LOW][l + half], c)) +
@@ -50,7 +50,7 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
                              const int job) {
     T(sums) s;
     T(set)(&s, lanes, job);
-    if (SHORT && job != EXACT) {
+    if (SIZES(job)) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
             s.part[BOUND][l] = s.size[l] * bound_of_size(GROUP_ADDS_MOST);
@@ -60,8 +60,8 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
     T(fold)(&s, 2, job);
     T(fold)(&s, 1, job);
     if (job != EXACT)
-        quick_sum_add(to, i, s.part[SUM][0], (job == CAREFUL ? 1 : 5) * s.part[BOUND][0],
-                      WIDE ? s.part[LOW][0] : 0.0, job == CAREFUL);
+        quick_sum_add(to, i, s.part[SUM][0], (WIDE && job == CAREFUL ? 1 : 5) * s.part[BOUND][0],
+                      WIDE ? s.part[LOW][0] : 0.0, WIDE && job == CAREFUL);
     for (int k = 0; k < LEVELS && job == EXACT; k++)
         exact_sum_add(to->part, i, s.part[k][0], k, PARTS);
 }
@@ -78,7 +78,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
     const ptrdiff_t ahead = apart ? 0 : T(ahead)(t->x, t->out, put, n);
     ptrdiff_t r = t->first, left = t->left;
     T(sums) s; /* in registers: its address is nobody else's */
-    T(start)(&s, job);
+    T(start)(&s, t, job);
     for (ptrdiff_t i = 0, m; i < n; i += m) {
         const ptrdiff_t r_next = r + 1 < t->alphas ? r + 1 : 0;
         m = i < ahead ? ahead : n - i;
@@ -108,6 +108,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
             } else {
                 T(sums) aside;
                 T(set)(&aside, &s, job);
+                aside.scale = s.scale;
                 T(part_of_group)(o, alphas, dots, first, last, end, put, edge, &aside, job);
                 T(set)(&s, &aside, job);
             }
@@ -137,6 +138,7 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, const T(operands) all, ptrdiff
     ptrdiff_t from[GROUPS_MOST], r = 0;
     PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
+        s[k].scale = doubts->scale;
         from[k] = lane + k * LANES < t->period ? lane + k * LANES : lane + k * LANES - t->period;
         for (int l = 0; l < LANES && SECOND(job); l++) s[k].doubt[l] = doubts->doubt[l];
         T(move)(s + k, &t->sums, from[k], 0, job);
@@ -165,7 +167,7 @@ PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job
     enum { AT_ONCE = 4 * LANES };
     ptrdiff_t lane = t->lane, i = 0;
     T(sums) s;
-    T(start)(&s, job);
+    T(start)(&s, t, job);
     for (int k = 0; k < 2; k++) { /* before and after the whole groups */
         const ptrdiff_t m = k ? n - i : ahead, first = k ? LANES - m : 0;
         if (m > 0) {

@@ -112,6 +112,7 @@ static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, 
     t.of_x = target(w, VIEW_OF_X, at, n, in_place);
     t.n = block_size(n) < LANES ? LANES : block_size(n);
     t.at_one = call->at_one;
+    t.scale = call->scale;
     t.rows = 1;
     if (w->each) {
         void *dalpha = target(w, VIEW_DALPHA, at, n, in_place);
