@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Any, NamedTuple, NoReturn
 
 import cupy
 import numpy as np
 
-from . import _arguments, _plan
-from ._cpu import fit_alpha
+from .. import _arguments
+from .._cpu import fit_alpha
+from . import plan as _plan
 
 # What kernels in a captured CUDA graph write to beside the results. A graph may run at any time
 # later, so this memory never goes back to CuPy's pool.
 captured: list[tuple[Any, ...]] = []
+
+
+INTEGERS = ("int32", "int64", "uint32", "uint64")
 
 
 class Alpha(NamedTuple):
@@ -184,12 +189,64 @@ def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
     return copy
 
 
+def low_bits(*arrays: Any) -> int:
+    """Return the bits below 16 of the arrays' addresses."""
+    bits = 0
+    for a in arrays:
+        if a is not None:
+            bits |= a.data.ptr
+    return bits & 15
+
+
+def outputs(out: Any, x: Any, alpha: Any, likes: str) -> tuple[Any, ...]:
+    """Check a tuple of outputs, each like x or like alpha; None is left out."""
+    if out is None:
+        return (None,) * len(likes)
+    if not isinstance(out, tuple | list) or len(out) != len(likes):
+        many = f" of {len(out)}" if isinstance(out, tuple | list) else ""
+        raise TypeError(
+            f"out must be a tuple of {len(likes)}, of which any may be None, "
+            f"got {_arguments.kind_of(out)}{many}"
+        )
+    for k, (a, like) in enumerate(zip(out, likes, strict=True)):
+        if a is not None and like == "x":
+            check_out(a, f"out[{k}]", x, x.shape, x.dtype, "x")
+        elif a is not None:
+            check_out(a, f"out[{k}]", x, alpha.shape, alpha.dtype, "alpha")
+        for before in range(k):
+            if share_memory(out[before], a):
+                raise ValueError(f"out[{before}] and out[{k}] must not share memory")
+    return tuple(out)
+
+
 def keep(*arrays: Any) -> None:
     """Keep memory for ever, if it is used in a CUDA graph that is being captured."""
     if cupy.cuda.get_current_stream().is_capturing():
         captured.append(arrays)
 
 
-def aligned(*arrays: Any) -> bool:
-    """Whether all begin at multiples of 16 bytes."""
-    return not any(a.data.ptr % 16 for a in arrays if a is not None)
+# Of each device and stream (and thread, for the streams that every thread has its own of).
+_workspaces: dict[tuple[int, int, int], tuple[Any, Any]] = {}
+
+
+def workspace(device: int, zeros: int, scratch: int) -> tuple[int, int]:
+    """Return addresses of the current stream's workspace, of as many words or more.
+
+    What runs on one stream runs one after the other, so it shares it. A captured graph may run
+    beside anything, so it gets its own.
+    """
+    stream = cupy.cuda.get_current_stream()
+    if stream.is_capturing():
+        own = cupy.zeros(zeros, np.uint64), cupy.empty(scratch, np.uint64)
+        captured.append(own)
+        return own[0].data.ptr, own[1].data.ptr
+    key = device, stream.ptr, get_ident() if stream.ptr == 2 else 0
+    words = _workspaces.get(key)
+    if words is None or words[0].size < zeros or words[1].size < scratch:
+        before = (0, 0) if words is None else (words[0].size, words[1].size)
+        words = (
+            cupy.zeros(max(zeros, 2 * before[0]), np.uint64),
+            cupy.empty(max(scratch, 2 * before[1]), np.uint64),
+        )
+        _workspaces[key] = words
+    return words[0].data.ptr, words[1].data.ptr

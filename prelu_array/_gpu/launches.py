@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
 from struct import Struct
@@ -10,46 +11,31 @@ from typing import Any
 import cupy
 import numpy as np
 
-from ._plan import Launch, head
+from .plan import BLOCK, Launch, head
 
 # No contraction: a product and a sum are two roundings.
 OPTIONS = ("-std=c++17", "-fmad=false")
 
-
-class ByValue:
-    """A struct of the .cu files. A call makes an argument of its fields, in their order."""
-
-    def __init__(self, form: str) -> None:
-        self._struct = Struct(form)
-        self._dtype = np.dtype([("words", np.uint64, (self._struct.size // 8,))])
-
-    def __call__(self, *fields: Any) -> Any:
-        """Return an array of size one, which CuPy passes by value."""
-        return np.frombuffer(self._struct.pack(*fields), self._dtype)
+_ARITHMETIC = ("numbers.cu", "products.cu", "../prelu_scalar.h")
+_SUMS = (*_ARITHMETIC, "sums.cu", "exact_sum.cu", "operands.cu", "exact.cu")
+FILES = {
+    "scale": (*_ARITHMETIC, "operands.cu", "scale.cu"),
+    "walk": (*_SUMS, "walk.cu"),
+    "exact": _SUMS,
+    "round": (*_ARITHMETIC, "exact_sum.cu"),
+    "strided": (*_ARITHMETIC, "sums.cu"),
+}
 
 
-# out, of_x, x, dy, ddx, alpha, ddalpha; number, ddnumber
-prelu_operands = ByValue("7Q2d")
-# partials, dalpha; dalpha_stride; doubtful; bound, tiny
-prelu_end_of_sums = ByValue("2QqQ2d")
-# states; stride
-prelu_end_of_states = ByValue("Qq")
-
-
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _text(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def source(kernel: str, head: str) -> str:
     """Return the CUDA source of a kernel. It includes nothing: CuPy's cache keys on the text."""
-    exact = kernel in ("exact", "carry", "round")
-    files = ["numbers.cu", "products.cu", "prelu_scalar.h"]
-    files.append("exact_sum.cu" if exact or "#define STATES 1\n" in head else "sums.cu")
-    if kernel:
-        head += f"#define KERNEL_{kernel.upper()}\n"
-        files.append("exact.cu" if exact else "kernels.cu")
-    return head + "\n".join(_text(name) for name in files)
+    head += f"#define KERNEL_{kernel.upper()}\n"
+    return head + "\n".join(_text(name) for name in FILES[kernel])
 
 
 @cache
@@ -57,13 +43,26 @@ def _kernel(kernel: str, head: str) -> Any:
     return cupy.RawKernel(source(kernel, head), f"prelu_{kernel}_kernel", OPTIONS)
 
 
-def launch(plan: Launch, args: tuple[Any, ...]) -> None:
-    """Start a kernel on the current stream."""
+def prepare(launch: Launch, form: str) -> Callable[..., None]:
+    """Compile a kernel for the current device; return what starts it.
+
+    That takes fields as `form` has them, and a stream or None. They and the plan's words are the
+    kernel's one argument, by value; an opaque one, because CuPy looks into others.
+    """
     try:
-        _kernel(plan.kernel, plan.head)((plan.grid,), (plan.block,), args)
+        kernel = _kernel(launch.kernel, launch.head).kernel
     except (ImportError, OSError, RuntimeError) as error:
         _explain(error)
         raise
+    struct = Struct(form)
+    pack, words, frombuffer = struct.pack, launch.words, np.frombuffer
+    opaque = np.dtype(f"V{struct.size + len(words)}")
+    grid, block = (launch.grid, 1, 1), (32 if launch.kernel == "round" else BLOCK, 1, 1)
+
+    def start(fields: tuple[Any, ...], stream: Any = None) -> None:
+        kernel(grid, block, (frombuffer(pack(*fields) + words, opaque),), 0, stream)
+
+    return start
 
 
 def _explain(error: Exception) -> None:
@@ -89,57 +88,57 @@ def as_bits(a: Any) -> Any:
     return a.view(np.uint16) if a.dtype.itemsize == 2 else a
 
 
-# What one element of x gives: parameters (X of x's dtype, A of alpha's), the result's, the result.
+# What one element of x gives: parameters (X of x's dtype, A of alpha's), the result.
 _STRIDED = {
     "scale": (
         ("X x", "X g", "A alpha"),
-        "X",
         "rounded<X>(prelu_scale(identity, widen(g_), widen(alpha_)))",
     ),
     "jvp": (
         ("X x", "X g", "A alpha", "A dot"),
-        "X",
         "rounded<X>(prelu_jvp(identity, widen(x_), widen(alpha_), widen(g_), widen(dot_)))",
     ),
     "of_x": (
         ("X x", "X dy", "A dot"),
-        "X",
         "rounded<X>(prelu_short_term(identity, widen(dot_), widen(dy_)))",
     ),
-    "terms": (("X x", "X factor", "X dy"), "A", "rounded_term(identity, factor_, dy_)"),
 }
 
 
 @cache
 def strided(name: str, x: str, alpha: str) -> Any:
     """Return what computes one element from one, over memory of any strides."""
-    params, result, expression = _STRIDED[name]
+    params, expression = _STRIDED[name]
     kinds = {"X": _bits(x), "A": _bits(alpha)}
     return cupy.ElementwiseKernel(
         ", ".join(f"{kinds[p[0]]} {p[2:]}" for p in params) + ", float64 edge",
-        f"{kinds[result]} out",
+        f"{kinds['X']} out",
         "".join(f"const {p}_ = {{{p[2:]}}};" for p in params)
         + "const int identity = prelu_identity(widen(x_), rounded<real>(edge));"
         + f"out = passed({expression})",
         f"prelu_strided_{name}_{x}_{alpha}",
-        preamble=source("", head(x, alpha)),
+        preamble=source("strided", head(x, alpha, LEVELS=1, SIZES=0)),
         options=OPTIONS,
     )
 
 
 @cache
-def strided_sums(x: str, alpha: str, edge: float) -> Any:
-    """Return what makes a partial sum for each alpha, over any axes and any strides."""
+def strided_sums(x: str, edge: float) -> Any:
+    """Return what sums the terms of dalpha by CuPy's reduction, over any axes and any strides.
+
+    It gives the sum's two parts and by how much they may be wrong: a readable reduction, which
+    checks the fused one.
+    """
     identity = f"prelu_identity(widen(X{{x}}), rounded<real>({edge!r}))"
     return cupy.ReductionKernel(
-        ", ".join(f"{_bits(x)} {name}" for name in ("x", "factor", "dy")),
-        "float64 s, float64 size, float64 low",
-        f"one_term({identity}, X{{factor}}, X{{dy}})",
+        f"{_bits(x)} x, {_bits(x)} dy",
+        "float64 high, float64 low, float64 rest",
+        f"one_term({identity}, X{{x}}, X{{dy}})",
         "both(a, b)",
-        "s = a.s, size = a.size, low = a.low",
+        "high = a.v[0], low = a.v[1], rest = a.rest",
         "sum_of_nothing()",
-        f"prelu_strided_sums_{x}_{alpha}_{int(edge != 0)}",
+        f"prelu_strided_sums_{x}_{int(edge != 0)}",
         reduce_type="prelu_sum",
-        preamble=source("", head(x, alpha)),
+        preamble=source("strided", head(x, "f64", LEVELS=2, SIZES=0)),
         options=OPTIONS,
     )

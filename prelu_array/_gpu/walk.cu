@@ -1,0 +1,291 @@
+/* dalpha, or states, and in the same pass dx or the cotangents of the second order: one kernel for
+ * every layout of dense memory.
+ *
+ * Design:
+ * (a) Element `column` of a slab belongs to alpha (column / inner) % alphas of the slab's own. A
+ *     thread steps by a multiple of the period, alphas * inner, so each element of its vector
+ *     keeps its alpha, and its sums stay in registers. Nothing is divided in the loop.
+ * (b) A block has a place (alphas beside each other: `count` of them in a span of a slab) and a
+ *     chunk (steps behind each other). WRAP: a run of one alpha is longer than a block's vectors;
+ *     the slab is that run then, and threads go on in the next row where it ends.
+ * (c) SAME: a vector is of one alpha, so that a thread has one sum in shared memory; else one for
+ *     each element. A few threads for an alpha add them.
+ * (d) The last of `fan` blocks to arrive adds their sums, of those the last adds theirs and
+ *     settles: rounds, or writes the state. Counters are 0 again afterwards. No number depends on
+ *     the order, and there is no atomic operation on floats.
+ * (e) What is in doubt is listed for exact.cu, or with HERE summed by this block.
+ * (f) SPANS: where an alpha has few terms a block takes several spans, so that whole warps settle;
+ *     a span's first vectors are loaded before those of the span before it are added.
+ *
+ * Definitions beside those of operands.cu: BLOCK, I (the integer of indices), SAME, WRAP, SPANS,
+ * HERE, WANT_DX, STATES, ONE_TERM (each term is its sum; PACKED
+ * dalpha is written as vectors), LANES (sums of a thread).
+ */
+#define SLOPES (SAME ? 1 : VECTOR)
+#define ENTRIES (ONE_TERM ? 1 : SPANS * BLOCK * SLOPES)
+
+/* The last chunk of a slab may end within a vector; all else is whole vectors. */
+DEVICE void element(const prelu_walk &w, I e, const prelu_slope &a, real edge, prelu_lane *lane,
+                    unsigned *least) {
+    const X x = w.o.x[e], dy = w.o.dy[e], ddx = SECOND ? w.o.ddx[e] : x;
+    const int identity = prelu_identity(widen(x), edge);
+    if (WANT_DX) w.o.out[e] = scaled(identity, x, SECOND ? ddx : dy, a);
+    if (SECOND && WANT_DX) w.o.of_x[e] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
+    add_term(lane, identity, SECOND ? ddx : x, dy, least);
+}
+
+struct prelu_vectors {
+    vector_of<X> x, dy, ddx;
+};
+DEVICE prelu_vectors fetch(const prelu_walk &w, I e) {
+    prelu_vectors v;
+    v.x = load(w.o.x + e);
+    v.dy = load(w.o.dy + e);
+    v.ddx = SECOND ? load(w.o.ddx + e) : v.x;
+    return v;
+}
+
+/* Where a thread's vector is. */
+struct prelu_place {
+    I e, column, stop;
+    int active;
+};
+DEVICE int is_inside(const prelu_walk &w, const prelu_place &at) {
+    return WRAP ? at.e < at.stop : at.active && at.column + VECTOR <= (I)w.slab;
+}
+DEVICE void advance(const prelu_walk &w, prelu_place *at) {
+    at->column += (I)w.step;
+    at->e += (I)w.step;
+    if (at->column >= (I)w.turn) {
+        at->column -= (I)w.turn;
+        at->e += (I)(w.jump - w.turn);
+    }
+}
+
+/* The sum of an alpha's entries, `team` threads from `member` on. */
+DEVICE prelu_sum sum_of_entries(const prelu_walk &w, const prelu_sum *entries, int span, int c,
+                                int member, int team) {
+    prelu_sum total = sum_of_nothing();
+    const int each = w.entries, number = w.periods * each;
+    for (int k = member; k < number; k += team) {
+        const int period = w.periods > 1 ? k / each : 0;
+        const int index = (period * w.count + c) * each + (k - period * each);
+        join(&total, entries[SAME ? span * BLOCK + index
+                                  : (span * VECTOR + index % VECTOR) * BLOCK + index / VECTOR]);
+    }
+    return total;
+}
+
+DEVICE prelu_sum load_sum(const prelu_sum *p) { /* of another block: not from this one's cache */
+    prelu_sum sum;
+    const double *from = reinterpret_cast<const double *>(p);
+#pragma unroll
+    for (int k = 0; k < LEVELS; k++) sum.v[k] = __ldcg(from + k);
+    sum.rest = __ldcg(from + LEVELS);
+    return sum;
+}
+
+DEVICE prelu_sum team_sum(prelu_sum total, int team) {
+    for (int half = team / 2; half > 0; half /= 2) join(&total, shuffled_down(total, half));
+    return total;
+}
+
+/* dalpha or the state of an alpha; or a place on the list of `doubts`. */
+DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u64 *list,
+                   unsigned *doubts) {
+#if STATES
+    if (sum.rest == 0.0) {
+        write_state(static_cast<i64 *>(w.o.result) + (slab * w.d_far + k * w.d_near) * LIMBS, sum);
+        return;
+    }
+#else
+    A result;
+    if (is_settled(sum, &result)) {
+        static_cast<A *>(w.o.result)[slab * w.d_far + k * w.d_near] = result;
+        return;
+    }
+#endif
+    list[atomicAdd(doubts, 1u)] = slab * w.alphas + k;
+}
+
+extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
+prelu_walk_kernel(const prelu_walk w) {
+    __shared__ prelu_sum entries[ENTRIES];
+    __shared__ unsigned last, doubts;
+#if HERE
+    __shared__ i64 limbs[LIMBS];
+#endif
+    const real edge = rounded<real>(w.o.edge);
+    const int thread = threadIdx.x;
+    const int chunk = blockIdx.x % w.chunks, place = blockIdx.x / w.chunks;
+    const int slab = place / w.groups, first_span = (place - slab * w.groups) * SPANS;
+    const int spans = SPANS == 1 || w.spans - first_span > SPANS ? SPANS : w.spans - first_span;
+    const I first = (I)first_span * w.count; /* of the slab's alphas */
+    const int row = thread / w.width, lateral = (thread - row * w.width) * VECTOR;
+    const int from = chunk * w.chunk, steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
+    if (thread == 0) doubts = 0;
+
+    /* the first vector, and which alphas its elements have beyond `first` */
+    const I across = (I)first_span * (I)w.beside;
+    I column = row * (I)w.period + lateral;
+    const int run = WRAP ? 0 : lateral / (int)w.inner, phase = WRAP ? 0 : lateral - run * (int)w.inner;
+    const int own = w.spans == 1 ? run % (int)w.alphas : run;
+    prelu_place at;
+    const I begun = (I)from * (I)w.step, turns = begun / (I)w.turn;
+    at.e = (I)(slab * w.far) + across;
+    at.stop = at.e + (I)w.end;
+    at.e += turns * (I)w.jump;
+    column += begun - turns * (I)w.turn;
+    if (WRAP && column >= (I)w.turn) {
+        column -= (I)w.turn;
+        at.e += (I)w.jump;
+    }
+    at.e += column;
+    at.column = WRAP ? column : column + across;
+    at.active = row < w.rows;
+
+    prelu_vectors next;
+    for (int span = 0; span < spans; span++) {
+        prelu_lane lanes[LANES];
+        prelu_slope slopes[SLOPES];
+        unsigned least = 0xffffffffu;
+#pragma unroll
+        for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
+        if (w.spans > 1) at.active = row < w.rows && (WRAP || lateral + (I)(first_span + span) * (I)w.beside < (I)w.period);
+        if (at.active && WANT_DX) {
+            I k = own;
+            int beyond = phase;
+#pragma unroll
+            for (int q = 0; q < SLOPES; q++) {
+                slopes[q] = slope_at(w.o, (i64)slab * w.a_far + (i64)(first + span * w.count + k) * w.a_near);
+                if (++beyond == (int)w.inner) {
+                    beyond = 0;
+                    if (++k == (I)w.alphas) k = 0;
+                }
+            }
+        }
+        if (SPANS > 1 && span == 0 && is_inside(w, at)) next = fetch(w, at.e);
+        prelu_place now = at;
+#pragma unroll 1
+        for (int j = 0; j < steps; j++) {
+            const int inside = is_inside(w, now);
+            const I e = now.e;
+            prelu_vectors v;
+            if (SPANS > 1) {
+                v = next;
+                advance(w, &now);
+                if (j == steps - 1) { /* on to the next span */
+                    at.e += (I)w.beside;
+                    at.column += (I)w.beside;
+                    now = at;
+                    now.active = row < w.rows && lateral + (I)(first_span + span + 1) * (I)w.beside < (I)w.period;
+                }
+                if ((j < steps - 1 || span < spans - 1) && is_inside(w, now)) next = fetch(w, now.e);
+            } else {
+                if (inside) v = fetch(w, e);
+                advance(w, &now);
+            }
+            if (!inside) continue;
+            vector_of<X> outs, of_xs;
+            vector_of<A> terms;
+#pragma unroll
+            for (int q = 0; q < VECTOR; q++) {
+                const prelu_slope &a = slopes[q % SLOPES];
+                const X x = v.x.v[q], dy = v.dy.v[q], factor = v.ddx.v[q];
+                const int identity = prelu_identity(widen(x), edge);
+                if (WANT_DX) outs.v[q] = scaled(identity, x, SECOND ? factor : dy, a);
+                if (SECOND && WANT_DX)
+                    of_xs.v[q] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
+                if (ONE_TERM) terms.v[q] = rounded_term(identity, factor, dy);
+                else add_term(&lanes[q % LANES], identity, factor, dy, &least);
+            }
+            if (WANT_DX) store(w.o.out + e, outs);
+            if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
+            if (ONE_TERM) {
+                A *to = static_cast<A *>(w.o.result) + slab * w.d_far + (i64)(first + own) * w.d_near;
+                if (PACKED) store(to, terms);
+                else
+                    for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
+            }
+        }
+        if (VECTOR > 1 && !WRAP && from + steps == w.steps && w.tail && at.active) {
+            const I e = at.e + (I)(steps - 1) * (I)w.step, end = (I)w.slab;
+            if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
+#pragma unroll
+                for (int q = 0; q < VECTOR; q++)
+                    if (e + q < end)
+                        element(w, e + q, slopes[q % SLOPES], edge, &lanes[q % LANES], &least);
+            }
+        }
+        if (ONE_TERM) continue;
+        if (SAME) {
+            prelu_sum total = sum_of(lanes[0], least, w.bound);
+#pragma unroll
+            for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q], least, w.bound));
+            entries[span * BLOCK + thread] = total;
+        } else {
+#pragma unroll
+            for (int q = 0; q < VECTOR; q++)
+                entries[(span * VECTOR + q) * BLOCK + thread] = sum_of(lanes[q % LANES], least, w.bound);
+        }
+    }
+    if (ONE_TERM) return;
+    __syncthreads();
+
+    /* alphas of this block, and where their partial sums are */
+    const i64 every = (i64)w.slabs * w.alphas, base_alpha = (i64)slab * w.alphas + first;
+    prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every);
+    u64 *list = HERE ? w.o.scratch + base_alpha : w.o.scratch;
+    unsigned *number_of_doubts = HERE ? &doubts : reinterpret_cast<unsigned *>(w.o.zeros);
+    const I left = (I)w.alphas - first;
+    const int alphas = left < spans * w.count ? (int)left : spans * w.count;
+    int team = 1;
+    while (team < 32 && team * 2 * alphas <= BLOCK && team < w.periods * w.entries) team *= 2;
+    for (int base = 0; base < alphas; base += BLOCK / team) {
+        const int c = base + thread / team, span = SPANS == 1 ? 0 : c / w.count;
+        prelu_sum total = sum_of_nothing();
+        if (c < alphas)
+            total = sum_of_entries(w, entries, span, c - span * w.count, thread % team, team);
+        total = team_sum(total, team);
+        if (c >= alphas || thread % team) continue;
+        if (w.chunks == 1) settle(w, total, slab, first + c, list, number_of_doubts);
+        else partials[chunk * every + base_alpha + c] = total;
+    }
+
+    /* the sums of the other chunks */
+    unsigned *counters = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) + (i64)place * (w.fans + 1);
+    for (int level = w.fans > 1 ? 0 : 1; level < 2 && w.chunks > 1; level++) {
+        const int fan = chunk / w.fan, begin = level == 0 ? fan * w.fan : 0;
+        const int end = level == 1 ? (w.fans > 1 ? w.fans : w.chunks)
+                                   : begin + w.fan < w.chunks ? begin + w.fan : w.chunks;
+        unsigned *counter = counters + (level == 0 ? 1 + fan : 0);
+        __threadfence();
+        __syncthreads();
+        if (thread == 0) last = atomicAdd(counter, 1u) == end - begin - 1;
+        __syncthreads();
+        if (!last) return;
+        __threadfence();
+        if (thread == 0) *counter = 0;
+        const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0) + base_alpha;
+        for (team = 1; team < 32 && team * 2 * alphas <= BLOCK && team < end - begin;) team *= 2;
+        for (int base = 0; base < alphas; base += BLOCK / team) {
+            const int c = base + thread / team;
+            prelu_sum total = sum_of_nothing();
+            if (c < alphas)
+#pragma unroll 4
+                for (int k = begin + thread % team; k < end; k += team)
+                    join(&total, load_sum(sums + k * every + c));
+            total = team_sum(total, team);
+            if (c >= alphas || thread % team) continue;
+            if (level == 1) settle(w, total, slab, first + c, list, number_of_doubts);
+            else partials[(w.chunks + fan) * every + base_alpha + c] = total;
+        }
+    }
+#if HERE
+    __syncthreads();
+    for (unsigned k = 0; k < doubts; k++) {
+        sum_exactly(w, (i64)list[k], 0, w.terms, limbs);
+        settle_limbs(w, (i64)list[k], limbs);
+    }
+#endif
+}
