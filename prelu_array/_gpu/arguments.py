@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import get_ident
 from typing import Any, NamedTuple, NoReturn
 
 import cupy
@@ -11,11 +10,7 @@ import numpy as np
 from .. import _arguments
 from .._cpu import fit_alpha
 from . import plan as _plan
-
-# What kernels in a captured CUDA graph write to beside the results. A graph may run at any time
-# later, so this memory never goes back to CuPy's pool.
-captured: list[tuple[Any, ...]] = []
-
+from .memory import keep, share_memory
 
 INTEGERS = ("int32", "int64", "uint32", "uint64")
 
@@ -131,73 +126,6 @@ def check_out(out: Any, name: str, x: Any, shape: tuple[int, ...], dtype: Any, l
         _arguments.check_out(form, name, shape, dtype, like)
 
 
-def _extent(a: Any) -> tuple[int, int]:
-    first = end = a.data.ptr
-    for n, s in zip(a.shape, a.strides, strict=True):
-        if s < 0:
-            first += (n - 1) * s
-        else:
-            end += (n - 1) * s
-    return first, end + a.itemsize
-
-
-def overlap(a: Any, b: Any) -> bool:
-    """Whether the memory between their ends overlaps."""
-    if a is None or b is None or a.size == 0 or b.size == 0:
-        return False
-    (a_first, a_end), (b_first, b_end) = _extent(a), _extent(b)
-    return a_first < b_end and b_first < a_end
-
-
-class _Form:
-    """The addresses of an array for NumPy, which must not look at what is there."""
-
-    def __init__(self, a: Any) -> None:
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (a.data.ptr, True),
-            "shape": a.shape,
-            "strides": a.strides,
-            "typestr": f"|V{a.itemsize}",
-        }
-
-
-def share_memory(a: Any, b: Any) -> bool:
-    """Whether an element of one is an element of the other."""
-    return overlap(a, b) and np.shares_memory(np.asarray(_Form(a)), np.asarray(_Form(b)))
-
-
-def _same_memory(a: Any, b: Any) -> bool:
-    """Whether element for element they are the same memory."""
-    return (
-        a.data.ptr == b.data.ptr
-        and a.shape == b.shape
-        and a.itemsize == b.itemsize
-        and all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True))
-    )
-
-
-def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
-    """Return `a`, or a copy if writing to `written` would change an element not yet read.
-
-    Alpha's axes may be in another order than x's, so it never may be the same.
-    """
-    if not overlap(a, written) or (may_be_same and _same_memory(a, written)):
-        return a
-    copy = a.copy(order="K")
-    keep(copy)
-    return copy
-
-
-def low_bits(*arrays: Any) -> int:
-    """Return the bits below 16 of the arrays' addresses."""
-    bits = 0
-    for a in arrays:
-        if a is not None:
-            bits |= a.data.ptr
-    return bits & 15
-
-
 def outputs(out: Any, x: Any, alpha: Any, likes: str) -> tuple[Any, ...]:
     """Check a tuple of outputs, each like x or like alpha; None is left out."""
     if out is None:
@@ -217,36 +145,3 @@ def outputs(out: Any, x: Any, alpha: Any, likes: str) -> tuple[Any, ...]:
             if share_memory(out[before], a):
                 raise ValueError(f"out[{before}] and out[{k}] must not share memory")
     return tuple(out)
-
-
-def keep(*arrays: Any) -> None:
-    """Keep memory for ever, if it is used in a CUDA graph that is being captured."""
-    if cupy.cuda.get_current_stream().is_capturing():
-        captured.append(arrays)
-
-
-# Of each device and stream (and thread, for the streams that every thread has its own of).
-_workspaces: dict[tuple[int, int, int], tuple[Any, Any]] = {}
-
-
-def workspace(device: int, zeros: int, scratch: int) -> tuple[int, int]:
-    """Return addresses of the current stream's workspace, of as many words or more.
-
-    What runs on one stream runs one after the other, so it shares it. A captured graph may run
-    beside anything, so it gets its own.
-    """
-    stream = cupy.cuda.get_current_stream()
-    if stream.is_capturing():
-        own = cupy.zeros(zeros, np.uint64), cupy.empty(scratch, np.uint64)
-        captured.append(own)
-        return own[0].data.ptr, own[1].data.ptr
-    key = device, stream.ptr, get_ident() if stream.ptr == 2 else 0
-    words = _workspaces.get(key)
-    if words is None or words[0].size < zeros or words[1].size < scratch:
-        before = (0, 0) if words is None else (words[0].size, words[1].size)
-        words = (
-            cupy.zeros(max(zeros, 2 * before[0]), np.uint64),
-            cupy.empty(max(scratch, 2 * before[1]), np.uint64),
-        )
-        _workspaces[key] = words
-    return words[0].data.ptr, words[1].data.ptr

@@ -30,8 +30,9 @@ class Call(NamedTuple):
     start: Any
     exact: Any  # None: one launch is enough
     edge: float
-    zeros: int
-    scratch: int
+    low_bits: tuple[int, int]  # of the addresses that it takes: of x and its like, of alpha's
+    zeros: int = 0
+    scratch: int = 0
 
     def __call__(
         self, out: int, of_x: int, x: int, dy: int, ddx: int, alpha: int, ddalpha: int,
@@ -78,7 +79,7 @@ def scale(
     found = _plan.scale(x, alpha, shape, strides, alpha_strides, *low_bits, backward, second)
     if found is None:
         return None
-    return Call(prepare(found, _OPERANDS), None, _plan.edge(x, alpha, at_one), 0, 0)
+    return Call(prepare(found, _OPERANDS), None, _plan.edge(x, alpha, at_one), low_bits)
 
 
 @lru_cache(maxsize=1024)
@@ -102,7 +103,7 @@ def sums(
         return None
     exact = None if found.exact is None else prepare(found.exact, _OPERANDS)
     edge = _plan.edge(x, alpha, at_one)
-    return Call(prepare(found.walk, _OPERANDS), exact, edge, found.zeros, found.scratch)
+    return Call(prepare(found.walk, _OPERANDS), exact, edge, low_bits, found.zeros, found.scratch)
 
 
 __all__ = ["Call", "Device", "Walk", "device", "scale", "sums"]

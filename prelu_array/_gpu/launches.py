@@ -123,6 +123,16 @@ def strided(name: str, x: str, alpha: str) -> Any:
 
 
 @cache
+def integers() -> Any:
+    """Return the forward of integers over memory of any strides: products wrap, as NumPy's."""
+    return cupy.ElementwiseKernel(
+        "T x, T alpha", "T out",
+        "typedef unsigned long long u64; out = x > 0 ? x : (T)((u64)alpha * (u64)x)",
+        "prelu_integers",
+    )  # fmt: skip
+
+
+@cache
 def strided_sums(x: str, edge: float) -> Any:
     """Return what sums the terms of dalpha by CuPy's reduction, over any axes and any strides.
 

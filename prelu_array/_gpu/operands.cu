@@ -43,6 +43,14 @@ DEVICE prelu_slope slope_at(const prelu_operands &o, i64 index) {
     return slope;
 }
 
+/* VECTOR slopes that lie side by side. */
+DEVICE void load_slopes(const prelu_operands &o, i64 first, prelu_slope *slopes) {
+    const vector_of<A> alphas = load(o.alpha + first);
+    const vector_of<A> dots = SECOND ? load(o.ddalpha + first) : alphas;
+#pragma unroll
+    for (int q = 0; q < VECTOR; q++) slopes[q] = slope_of(alphas.v[q], dots.v[q]);
+}
+
 /* g is x, dy, or in the second order ddx. */
 DEVICE X scaled(int identity, X x, X g, const prelu_slope &a) {
     return rounded<X>(SECOND ? prelu_jvp(identity, widen(x), a.alpha, widen(g), a.dot)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from math import prod
 from struct import pack
 from typing import Any, NamedTuple
 
 Ints = tuple[int, ...]
 
 BLOCK = 256
+AXES = 6  # what kernels take after neighbours are joined
 SIZES = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
 
 
@@ -173,35 +175,37 @@ def scale(
     """
     lengths, result = canonical(shape, (*strides, alpha_strides))
     others, a, item = result[:-1], result[-1], SIZES[alpha]
-    if len(lengths) > 3 or not all(is_dense(lengths, s, SIZES[x]) for s in others):
+    if len(lengths) > AXES or not all(is_dense(lengths, s, SIZES[x]) for s in others):
         return None
     if any(s % item for s in a):
         return None
-    pad = 3 - len(lengths)
-    n0, n1, n2 = [1] * pad + lengths
-    s0, s1, s2 = ([0] * pad + a)[:3]
-    n = n0 * n1 * n2
+    n, last = prod(lengths), lengths[-1]
     vector = vector_of(x, low_bits)
     if second and "f64" in (x, alpha):
         vector = min(vector, 2)  # the text of an exact sum of two products is long
-    if (s0, s1, s2) == (0, 0, 0):
+    if not any(a):
         along = "ONE"
-    elif s2 == 0 and n2 >= vector:
+    elif a[-1] == 0 and last >= vector:
         along = "RUNS"
-    elif s2 == item and n2 % vector == 0 and packs((s0, s1), vector, alpha, alpha_low_bits):
+    elif a[-1] == item and last % vector == 0 and packs(a[:-1], vector, alpha, alpha_low_bits):
         along = "VECTORS"
-    elif (s0, s1) == (0, 0):
-        along = "CYCLE"
     else:
         along = "EACH"
     grid = min(max(1, ceil(n // vector, BLOCK)), 2**30)
-    reach = sum(abs(s) // item * m for s, m in ((s0, n0), (s1, n1), (s2, n2)))
+    reach = sum(abs(s) // item * m for s, m in zip(a, lengths, strict=True))
+    axes = len(lengths)
+    bits = [(m - 1).bit_length() for m in lengths]  # of 2^31 / m, rounded upwards, there are 32
+    factors = [min(-(-(2 ** (31 + b)) // m), 2**32 - 1) for b, m in zip(bits, lengths, strict=True)]
     return Launch(
         "scale",
         head(
             x, alpha, BLOCK=BLOCK, VECTOR=vector, I=index(max(n + grid * BLOCK, reach)),
-            BACKWARD=int(backward), SECOND=int(second), ALONG=along, CUT=int(n2 % vector > 0),
+            BACKWARD=int(backward), SECOND=int(second), ALONG=along, AXES=axes,
+            CUT=int(last % vector > 0),
         ),
         grid,
-        pack("6q", n, n1, n2, s0 // item, s1 // item, s2 // item),
+        pack(
+            f"{1 + 2 * axes}q{2 * axes}I", n, *lengths, *(s // item for s in a), *factors,
+            *(max(0, b - 1) for b in bits),
+        ),
     )  # fmt: skip

@@ -68,22 +68,31 @@ DEVICE prelu_lane empty_lane() {
     lane.size = 0;
     return lane;
 }
-/* least: of the bits of |factor * dy| less 1, so that a zero is the largest. */
+/* least: of twice the bits of |factor * dy| less 1, so that a zero is the largest. */
 DEVICE void add_term(prelu_lane *lane, int identity, X factor, X dy, unsigned *least) {
-    const double term = prelu_term(identity, as_double(native(factor)), as_double(native(dy)));
-    lane->s = __dadd_rn(lane->s, term);
-    lane->size = identity ? lane->size : add_size(lane->size, native(factor), native(dy));
-    const unsigned bits = size_bits(native(factor), native(dy)) - 1;
-    *least = bits < *least ? bits : *least;
+    const float a = native(factor), b = native(dy);
+    if (format<X>::precision == 11) { /* a product of float16 is exact in float */
+        const float term = identity ? 0.0f : multiply(a, b);
+        lane->s = __dadd_rn(lane->s, as_double(term));
+        lane->size = add_size(lane->size, term, 1.0f);
+        const unsigned bits = 2 * __float_as_uint(term) - 1;
+        *least = bits < *least ? bits : *least;
+    } else {
+        const double term = prelu_term(identity, as_double(a), as_double(b));
+        lane->s = __dadd_rn(lane->s, term);
+        lane->size = identity ? lane->size : add_size(lane->size, a, b);
+        const unsigned bits = 2 * size_bits(a, b) - 1;
+        *least = bits < *least ? bits : *least;
+    }
 }
 DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned least, double bound) {
     prelu_sum sum = sum_of_nothing();
     const double size = as_double(lane.size);
     sum.v[0] = lane.s;
     /* a product has 2 * precision bits, the last of them worth at least this times 2^-53 */
-    const double unit = as_double(__uint_as_float((least + 1) & 0x7f800000u)) *
+    const double unit = as_double(__uint_as_float((least + 1) / 2 & 0x7f800000u)) *
                         (double)(1ull << (54 - 2 * format<X>::precision));
-    if (size != 0.0 && !(least >= 0x007fffffu && size < unit)) sum.rest = __dmul_ru(bound, size);
+    if (size != 0.0 && !(least >= 0x00ffffffu && size < unit)) sum.rest = __dmul_ru(bound, size);
     return sum;
 }
 #else

@@ -18,11 +18,12 @@
  *     a span's first vectors are loaded before those of the span before it are added.
  *
  * Definitions beside those of operands.cu: BLOCK, I (the integer of indices), SAME, WRAP, SPANS,
- * HERE, WANT_DX, STATES, ONE_TERM (each term is its sum; PACKED
- * dalpha is written as vectors), LANES (sums of a thread).
+ * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each term is its sum;
+ * PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a thread).
  */
 #define SLOPES (SAME ? 1 : VECTOR)
 #define ENTRIES (ONE_TERM ? 1 : SPANS * BLOCK * SLOPES)
+#define SLOT(i) (SAME ? (i) + (i) / 8 : (i)) /* neighbours in other banks */
 
 /* The last chunk of a slab may end within a vector; all else is whole vectors. */
 DEVICE void element(const prelu_walk &w, I e, const prelu_slope &a, real edge, prelu_lane *lane,
@@ -32,6 +33,13 @@ DEVICE void element(const prelu_walk &w, I e, const prelu_slope &a, real edge, p
     if (WANT_DX) w.o.out[e] = scaled(identity, x, SECOND ? ddx : dy, a);
     if (SECOND && WANT_DX) w.o.of_x[e] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
     add_term(lane, identity, SECOND ? ddx : x, dy, least);
+}
+
+/* dalpha of one term, the element e. */
+DEVICE void store_term(const prelu_walk &w, i64 slab, i64 k, I e, real edge) {
+    const int identity = prelu_identity(widen(w.o.x[e]), edge);
+    static_cast<A *>(w.o.result)[slab * w.d_far + k * w.d_near] =
+        rounded_term(identity, SECOND ? w.o.ddx[e] : w.o.x[e], w.o.dy[e]);
 }
 
 struct prelu_vectors {
@@ -55,7 +63,7 @@ DEVICE int is_inside(const prelu_walk &w, const prelu_place &at) {
 }
 DEVICE void advance(const prelu_walk &w, prelu_place *at) {
     at->column += (I)w.step;
-    at->e += (I)w.step;
+    at->e += (I)w.stride;
     if (at->column >= (I)w.turn) {
         at->column -= (I)w.turn;
         at->e += (I)(w.jump - w.turn);
@@ -70,7 +78,7 @@ DEVICE prelu_sum sum_of_entries(const prelu_walk &w, const prelu_sum *entries, i
     for (int k = member; k < number; k += team) {
         const int period = w.periods > 1 ? k / each : 0;
         const int index = (period * w.count + c) * each + (k - period * each);
-        join(&total, entries[SAME ? span * BLOCK + index
+        join(&total, entries[SAME ? SLOT(span * BLOCK + index)
                                   : (span * VECTOR + index % VECTOR) * BLOCK + index / VECTOR]);
     }
     return total;
@@ -110,7 +118,7 @@ DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u
 
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_walk_kernel(const prelu_walk w) {
-    __shared__ prelu_sum entries[ENTRIES];
+    __shared__ prelu_sum entries[SLOT(ENTRIES)];
     __shared__ unsigned last, doubts;
 #if HERE
     __shared__ i64 limbs[LIMBS];
@@ -126,22 +134,17 @@ prelu_walk_kernel(const prelu_walk w) {
     if (thread == 0) doubts = 0;
 
     /* the first vector, and which alphas its elements have beyond `first` */
-    const I across = (I)first_span * (I)w.beside;
-    I column = row * (I)w.period + lateral;
-    const int run = WRAP ? 0 : lateral / (int)w.inner, phase = WRAP ? 0 : lateral - run * (int)w.inner;
+    const I across = (I)first_span * (I)w.beside, flat = (I)from * (I)w.whole + (WRAP ? lateral : 0);
+    const I turns = flat / (I)w.turn, column = flat - turns * (I)w.turn;
+    const I within = WRAP ? 0 : row * (I)w.period + lateral;
+    const int run = WRAP ? 0 : lateral / (int)w.inner;
+    const int phase = WRAP ? 0 : lateral - run * (int)w.inner;
     const int own = w.spans == 1 ? run % (int)w.alphas : run;
     prelu_place at;
-    const I begun = (I)from * (I)w.step, turns = begun / (I)w.turn;
     at.e = (I)(slab * w.far) + across;
     at.stop = at.e + (I)w.end;
-    at.e += turns * (I)w.jump;
-    column += begun - turns * (I)w.turn;
-    if (WRAP && column >= (I)w.turn) {
-        column -= (I)w.turn;
-        at.e += (I)w.jump;
-    }
-    at.e += column;
-    at.column = WRAP ? column : column + across;
+    at.e += turns * (I)w.jump + column + within;
+    at.column = WRAP ? column : across + column + within;
     at.active = row < w.rows;
 
     prelu_vectors next;
@@ -155,8 +158,9 @@ prelu_walk_kernel(const prelu_walk w) {
         if (at.active && WANT_DX) {
             I k = own;
             int beyond = phase;
+            if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
 #pragma unroll
-            for (int q = 0; q < SLOPES; q++) {
+            for (int q = 0; q < SLOPES && !PACKED; q++) {
                 slopes[q] = slope_at(w.o, (i64)slab * w.a_far + (i64)(first + span * w.count + k) * w.a_near);
                 if (++beyond == (int)w.inner) {
                     beyond = 0;
@@ -164,17 +168,17 @@ prelu_walk_kernel(const prelu_walk w) {
                 }
             }
         }
-        if (SPANS > 1 && span == 0 && is_inside(w, at)) next = fetch(w, at.e);
+        if (PREFETCH && span == 0 && is_inside(w, at)) next = fetch(w, at.e);
         prelu_place now = at;
 #pragma unroll 1
         for (int j = 0; j < steps; j++) {
             const int inside = is_inside(w, now);
             const I e = now.e;
             prelu_vectors v;
-            if (SPANS > 1) {
+            if (PREFETCH) {
                 v = next;
                 advance(w, &now);
-                if (j == steps - 1) { /* on to the next span */
+                if (SPANS > 1 && j == steps - 1) { /* on to the next span */
                     at.e += (I)w.beside;
                     at.column += (I)w.beside;
                     now = at;
@@ -212,9 +216,11 @@ prelu_walk_kernel(const prelu_walk w) {
             const I e = at.e + (I)(steps - 1) * (I)w.step, end = (I)w.slab;
             if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
 #pragma unroll
-                for (int q = 0; q < VECTOR; q++)
-                    if (e + q < end)
-                        element(w, e + q, slopes[q % SLOPES], edge, &lanes[q % LANES], &least);
+                for (int q = 0; q < VECTOR; q++) {
+                    if (e + q >= end) continue;
+                    element(w, e + q, slopes[q % SLOPES], edge, &lanes[q % LANES], &least);
+                    if (ONE_TERM) store_term(w, slab, first + own + q, e + q, edge);
+                }
             }
         }
         if (ONE_TERM) continue;
@@ -222,7 +228,7 @@ prelu_walk_kernel(const prelu_walk w) {
             prelu_sum total = sum_of(lanes[0], least, w.bound);
 #pragma unroll
             for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q], least, w.bound));
-            entries[span * BLOCK + thread] = total;
+            entries[SLOT(span * BLOCK + thread)] = total;
         } else {
 #pragma unroll
             for (int q = 0; q < VECTOR; q++)
@@ -267,16 +273,28 @@ prelu_walk_kernel(const prelu_walk w) {
         __threadfence();
         if (thread == 0) *counter = 0;
         const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0) + base_alpha;
-        for (team = 1; team < 32 && team * 2 * alphas <= BLOCK && team < end - begin;) team *= 2;
-        for (int base = 0; base < alphas; base += BLOCK / team) {
-            const int c = base + thread / team;
+        for (int base = 0; base < alphas; base += BLOCK) {
+            const int beside = alphas - base < BLOCK ? alphas - base : BLOCK, parts = BLOCK / beside;
+            const int part = thread / beside;
             prelu_sum total = sum_of_nothing();
-            if (c < alphas)
+            if (part < parts)
 #pragma unroll 4
-                for (int k = begin + thread % team; k < end; k += team)
-                    join(&total, load_sum(sums + k * every + c));
-            total = team_sum(total, team);
-            if (c >= alphas || thread % team) continue;
+                for (int k = begin + part; k < end; k += parts)
+                    join(&total, load_sum(sums + k * every + base + thread - part * beside));
+            int c = thread;
+            if (parts > 1) {
+                for (team = 1; team < 32 && team * 2 * beside <= BLOCK;) team *= 2;
+                entries[thread] = total;
+                __syncthreads();
+                c = thread / team;
+                total = sum_of_nothing();
+                for (int k = thread % team; c < beside && k < parts; k += team)
+                    join(&total, entries[k * beside + c]);
+                total = team_sum(total, team);
+                if (thread % team) c = beside;
+            }
+            if (c >= beside) continue;
+            c += base;
             if (level == 1) settle(w, total, slab, first + c, list, number_of_doubts);
             else partials[(w.chunks + fan) * every + base_alpha + c] = total;
         }

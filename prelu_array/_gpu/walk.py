@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import gcd, prod
+from math import gcd, isqrt, prod
 from struct import pack
 from typing import NamedTuple
 
@@ -22,10 +22,11 @@ from .plan import (
 
 LIMBS = {"f16": 5 + 3, "bf16": 19 + 3, "f32": 20 + 3, "f64": 134 + 3}  # as in numbers.cu
 BLOCKS_PER_SM = 4  # what runs beside each other: one wave
-FAN = 32  # chunks that one block adds
+ONE_LEVEL = 4096  # partial sums that one block adds; of more, a few blocks add some each before
 STEPS = 2  # of a small array's blocks: fewer would leave more partial sums than they save time
 HERE_BELOW = 1 << 20  # elements of x up to which a block sums the alphas in doubt itself
 WIDE = 256  # alphas beside each other from which on the partial sums of a block are many
+LONG = 64  # vectors of a run from which on a block has one alpha
 SHORT = 4  # steps up to which a block takes several spans
 SPANS = 8  # how many at most
 
@@ -76,7 +77,7 @@ def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int]
     while True:
         if far % vector and slabs * outer > 1:
             pass
-        elif inner >= BLOCK * vector and inner % vector == 0 and (outer == 1 or middle == 1):
+        elif inner >= LONG * vector and inner % vector == 0 and (outer == 1 or middle == 1):
             rows, jump = middle, alphas * inner
             if outer > 1:
                 rows, jump = outer, slabs * alphas * inner
@@ -93,6 +94,18 @@ def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int]
 def _beside(alphas: int, inner: int, vector: int) -> bool:
     """Whether one block has whole periods, and not so many alphas that partial sums count."""
     return _lcm(alphas * inner, vector) <= BLOCK * vector and alphas <= WIDE
+
+
+def _chunks(places: int, steps: int, want: int) -> int:
+    """Return how many blocks share a place, so that few multiprocessors wait for the last ones."""
+
+    def filled(chunks: int) -> float:
+        waves = places * chunks / want
+        return waves / -(-waves // 1)
+
+    first = 1 if steps <= 2 * STEPS else min(max(1, want // places), ceil(steps, STEPS))
+    options = range(first, max(first, min(8 * first, steps // 16)) + 1)
+    return next((c for c in options if filled(c) > 0.93), max(options, key=filled))
 
 
 def _lcm(a: int, b: int) -> int:
@@ -147,15 +160,18 @@ def walk(
     if found is None:
         return None
     f, vector = found
-    if f.inner % vector and levels > 1:  # a sum for each element: shared memory is 48 KiB
-        f, vector = _form(lengths, kept, min(vector, 4)) or found
+    if f.inner % vector:  # a sum for each element, of which registers and shared memory hold few
+        room = 2 if second and x == "f32" else 4 if second or levels > 1 else vector
+        f, vector = _form(lengths, kept, min(vector, room)) or found
     period, same = f.alphas * f.inner, f.inner % vector == 0
     want = BLOCKS_PER_SM * device.multiprocessors
     rows = 1
     if f.wrap:
-        spans, width, step, beside, count = f.alphas, BLOCK, BLOCK * vector, f.inner, 1
+        spans, width, beside, count, whole = f.alphas, BLOCK, f.inner, 1, BLOCK * vector
         periods, entries, turn = 1, BLOCK, f.slab
-        steps = ceil(f.rows * f.slab, step)
+        steps = ceil(f.rows * f.slab, whole)
+        step = whole % f.slab
+        stride = whole // f.slab * f.jump + step
     else:
         unit = _lcm(period, vector)
         if _beside(f.alphas, f.inner, vector):
@@ -172,34 +188,37 @@ def walk(
             periods, width = rows, width // vector
         entries = f.inner // vector if same else f.inner
         turn = ceil(f.slab, step) * step
-        steps = f.rows * (turn // step)
+        steps, whole, stride = f.rows * (turn // step), step, step
     places = f.slabs * spans
-    chunks = min(max(1, want // places), ceil(steps, STEPS))
+    chunks = _chunks(places, steps, want)
     chunk = ceil(steps, chunks)
     chunks = ceil(steps, chunk)
     tail = int(not f.wrap and f.slab % vector > 0)
     one_term = n == f.slabs * f.alphas and not states and bool(kept)
     per_block = 1
     if chunks == 1 and steps <= SHORT and spans > 1 and rows == 1 and not (f.wrap or one_term):
-        size = BLOCK * (1 if same else vector) * 8 * (levels + 1)
-        per_block = max(1, min(SPANS, BLOCK // count, (32 << 10) // size, places // want))
+        size = BLOCK * (9 / 8 if same else vector) * 8 * (levels + 1)
+        per_block = max(1, min(SPANS, BLOCK // count, int((36 << 10) // size), places // want))
     groups = ceil(spans, per_block)
-    fans = ceil(chunks, FAN) if chunks > 2 * FAN else 1
+    fan = chunks if chunks * count <= ONE_LEVEL else isqrt(chunks) + 1
+    fans = ceil(chunks, fan)
     here = n < HERE_BELOW or chunks == 1
     sizes = int(levels == 1 and x != "f64" and (SIZES[x] == 2 or device.scarce))
     lanes = min(vector, 4) if same else vector
     if same and (levels > 1 or second):
         lanes = max(1, lanes // 2)
+    if same and steps <= SHORT:  # joining them takes longer than it saves
+        lanes = 1
     at = [k // item for k in (a[kept[0]], a[kept[-1]], d[kept[0]], d[kept[-1]])] if kept else [0] * 4
     if len(kept) == 1:
         at[0] = at[2] = 0
     zeros = 1 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
-        "16q15i4xd",
-        f.far, f.jump, f.slab, turn, f.rows * f.jump, step, beside, period,
+        "18q15i4xd",
+        f.far, f.jump, f.slab, turn, f.rows * f.jump, whole, step, stride, beside, period,
         *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
-        f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks, FAN,
+        f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks, fan,
         fans, tail, zeros,
         (chunk * (vector // lanes) + 3) * 2.0**-52,
     )  # fmt: skip
@@ -207,10 +226,12 @@ def walk(
         "BLOCK": BLOCK, "I": index(2 * n + 2**16), "SECOND": int(second), "STATES": int(states),
         "LEVELS": levels, "SIZES": sizes, "VECTOR": vector,
     }  # fmt: skip
-    packed = at[3] == 1 and packs((at[2] * item,), vector, alpha, alpha_low_bits)
+    packed = one_term and at[1] == at[3] == 1 and n % vector == 0
+    packed = packed and packs((at[0] * item, at[2] * item), vector, alpha, alpha_low_bits)
     own = head(
         x, alpha, **common, SAME=int(same), WRAP=int(f.wrap), SPANS=per_block, HERE=int(here),
         WANT_DX=int(want_dx), ONE_TERM=int(one_term), PACKED=int(packed), LANES=lanes,
+        PREFETCH=int(per_block > 1 or n < HERE_BELOW),
     )  # fmt: skip
     first = Launch("walk", own, f.slabs * groups * chunks, words)
     exact = None
@@ -221,7 +242,7 @@ def walk(
         first,
         exact,
         zeros + ceil(f.slabs * groups * (fans + 1), 2),
-        alphas + (levels + 1) * alphas * (chunks + fans if chunks > 1 else 0),
+        0 if one_term else alphas + (levels + 1) * alphas * (chunks + fans if chunks > 1 else 0),
     )
 
 
