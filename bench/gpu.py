@@ -264,19 +264,20 @@ def data(emit, mebibytes=256):
             row = {"random_ms": random}
             if name == "f64":
                 row["wide numbers"] = time_of(wide, wide) / random
-            sign = cupy.ones(x.size, np.float32)
-            sign[1::2] = -1
-            if x.ndim > 1 and axis in (-1,):
-                sign = sign.reshape(-1, 1)[: x.shape[0]]
-                zero = cupy.broadcast_to(sign * np.float32(0.7), x.shape).astype(dtype)
-            else:
-                zero = (sign * np.float32(0.7)).reshape(x.shape).astype(dtype)
-            row["zero sums"] = time_of(zero, cupy.full(x.shape, -1.5, np.float32).astype(dtype)) / random
-            whole = [cupy.random.RandomState(k).randint(-4, 5, x.shape).astype(dtype) for k in (2, 3)]
+            # x stays the same, dy's sign alternates along the terms of each alpha
+            terms = x.shape[0] if axis == -1 else x.shape[-1]
+            sign = cupy.where(cupy.arange(terms) % 2, np.float32(-0.7), np.float32(0.7))
+            sign = sign.reshape(-1, 1) if axis == -1 else sign
+            zero = cupy.broadcast_to(sign, x.shape).astype(dtype)
+            same = cupy.full(x.shape, -1.5, np.float32).astype(dtype)
+            row["zero sums"] = time_of(zero, same) / random
+            draw = cupy.random.RandomState(2)
+            whole = [draw.randint(-4, 5, x.shape).astype(dtype) for _ in range(2)]
             row["integers"] = time_of(*whole) / random
-            big = wide.copy()
-            big.ravel()[:: 64] *= dtype.type(2.0 ** (14 if name == "f16" else 60))
-            row["cancelling"] = time_of(cupy.where(sign.reshape(x.shape) > 0 if sign.size == x.size else sign > 0, wide, -wide), big) / random
+            large = dtype.type(2.0 ** (14 if name == "f16" else 60))
+            some = cupy.where(cupy.arange(terms) % 16, dtype.type(1), large)
+            some = some.reshape(-1, 1) if axis == -1 else some
+            row["cancelling"] = time_of((zero * some).astype(dtype), same) / random
             emit(what="data", dtype=name, layout=layout, **{k: round(v, 3) for k, v in row.items()})
 
 

@@ -384,7 +384,8 @@ def _along(a: Alpha, x: Any) -> Any:
     if a.array is None:
         return launches.as_bits(np.asarray(a.number).astype(a.dtype))[()]
     strides = a.strides(a.array, x.ndim)
-    return launches.as_bits(cupy.lib.stride_tricks.as_strided(a.array, x.shape, strides))
+    along = cupy.lib.stride_tricks.as_strided(a.array, x.shape, strides)
+    return launches.as_bits(along)
 
 
 def _scale(o: Operands, at_one: bool) -> doorway.Call | None:

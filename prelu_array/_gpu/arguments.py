@@ -47,7 +47,8 @@ def check_array(a: Any, name: str, x: Any) -> None:
             f"{name} must be on x's device {x.device.id}, got device {a.device.id}; copy it "
             f"there: with cupy.cuda.Device({x.device.id}): {name} = cupy.array({name})"
         )
-    _arguments.check_dtype(a.dtype, name)
+    if a.dtype.name not in INTEGERS or x.dtype.name not in INTEGERS:
+        _arguments.check_dtype(a.dtype, name)
 
 
 def _rounded(number: float, dtype: Any) -> Any:
@@ -68,7 +69,9 @@ def _number_or_array(
     if isinstance(value, cupy.ndarray):
         check_array(value, name, x)
         return value, 0.0, value.dtype, value.shape
-    if type(value) in (float, int):
+    if type(value) is int and dtype.name in INTEGERS:
+        return None, int(dtype.type(value)), dtype, ()
+    if type(value) in (float, int) and dtype.name not in INTEGERS:
         if not -65504 <= value <= 65504:  # what every dtype holds
             value = _arguments.number(value, dtype, name, like)
         return None, float(_rounded(value, dtype)), dtype, ()
@@ -82,6 +85,8 @@ def _number_or_array(
 def as_alpha(alpha: Any, x: Any, axis: Any) -> Alpha:
     """Check alpha and find its place."""
     array, number, dtype, shape = _number_or_array(alpha, "alpha", x, x.dtype, "x")
+    if x.dtype.name in INTEGERS and dtype != x.dtype:
+        raise TypeError(f"alpha must have x's dtype {x.dtype.name}, got {dtype.name}")
     where = fit_alpha(x.shape, shape, axis)
     if where is None:
         raise _arguments.misfit(x.shape, shape, axis)

@@ -17,7 +17,7 @@ from .plan import Ints
 from .walk import Device, Walk, walk
 
 # out, of_x, x, dy, ddx, alpha, ddalpha, result, zeros, scratch; number, ddnumber, edge
-_OPERANDS = "10Q3d"
+OPERANDS = "10Q3d"
 
 
 class Call(NamedTuple):
@@ -79,7 +79,7 @@ def scale(
     found = _plan.scale(x, alpha, shape, strides, alpha_strides, *low_bits, backward, second)
     if found is None:
         return None
-    return Call(prepare(found, _OPERANDS), None, _plan.edge(x, alpha, at_one), low_bits)
+    return Call(prepare(found, OPERANDS), None, _plan.edge(x, alpha, at_one), low_bits)
 
 
 @lru_cache(maxsize=1024)
@@ -101,9 +101,9 @@ def sums(
     )
     if found is None:
         return None
-    exact = None if found.exact is None else prepare(found.exact, _OPERANDS)
+    exact = None if found.exact is None else prepare(found.exact, OPERANDS)
     edge = _plan.edge(x, alpha, at_one)
-    return Call(prepare(found.walk, _OPERANDS), exact, edge, low_bits, found.zeros, found.scratch)
+    return Call(prepare(found.walk, OPERANDS), exact, edge, low_bits, found.zeros, found.scratch)
 
 
 __all__ = ["Call", "Device", "Walk", "device", "scale", "sums"]

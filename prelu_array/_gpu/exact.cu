@@ -89,23 +89,23 @@ extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_exact_kernel(const prelu_walk w) {
     __shared__ i64 limbs[LIMBS];
     __shared__ int last;
-    unsigned *counts = reinterpret_cast<unsigned *>(w.o.zeros); /* doubts, blocks that are done */
-    const unsigned doubts = counts[0];
+    u64 *counts = w.o.zeros; /* doubts, blocks that are done */
+    const i64 doubts = counts[0];
     if (doubts == 0) return;
-    const unsigned pieces = doubts < gridDim.x ? gridDim.x / doubts : 1;
+    const i64 pieces = doubts < gridDim.x ? gridDim.x / doubts : 1;
     const i64 length = (w.terms + pieces - 1) / pieces;
-    for (i64 item = blockIdx.x; item < (i64)doubts * pieces; item += gridDim.x) {
+    for (i64 item = blockIdx.x; item < doubts * pieces; item += gridDim.x) {
         const i64 which = item / pieces, from = (item - which * pieces) * length;
         const i64 alpha = (i64)w.o.scratch[which];
         sum_exactly(w, alpha, from, w.terms - from > length ? from + length : w.terms, limbs);
         if (pieces > 1) {
-            u64 *slot = w.o.zeros + 1 + which * SLOT_WORDS;
+            u64 *slot = w.o.zeros + 2 + which * SLOT_WORDS;
             if (threadIdx.x == 0) carry(limbs); /* so that a limb takes 2^31 blocks */
             __syncthreads();
             for (int i = threadIdx.x; i < LIMBS; i += BLOCK) add_digit(slot + 1, i, limbs[i]);
             __threadfence();
             __syncthreads();
-            if (threadIdx.x == 0) last = atomicAdd(slot, 1ull) == pieces - 1;
+            if (threadIdx.x == 0) last = (i64)atomicAdd(slot, 1ull) == pieces - 1;
             __syncthreads();
             if (!last) continue;
             __threadfence();
@@ -118,6 +118,6 @@ prelu_exact_kernel(const prelu_walk w) {
         }
         settle_limbs(w, alpha, limbs);
     }
-    if (threadIdx.x == 0 && atomicAdd(&counts[1], 1u) == gridDim.x - 1) counts[0] = counts[1] = 0;
+    if (threadIdx.x == 0 && atomicAdd(&counts[1], 1ull) == gridDim.x - 1) counts[0] = counts[1] = 0;
 }
 #endif

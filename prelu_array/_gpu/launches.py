@@ -20,7 +20,7 @@ _ARITHMETIC = ("numbers.cu", "products.cu", "../prelu_scalar.h")
 _SUMS = (*_ARITHMETIC, "sums.cu", "exact_sum.cu", "operands.cu", "exact.cu")
 FILES = {
     "scale": (*_ARITHMETIC, "operands.cu", "scale.cu"),
-    "walk": (*_SUMS, "walk.cu"),
+    "walk": (*_SUMS, "totals.cu", "walk.cu"),
     "exact": _SUMS,
     "round": (*_ARITHMETIC, "exact_sum.cu"),
     "strided": (*_ARITHMETIC, "sums.cu"),

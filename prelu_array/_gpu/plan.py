@@ -199,7 +199,7 @@ def scale(
     return Launch(
         "scale",
         head(
-            x, alpha, BLOCK=BLOCK, VECTOR=vector, I=index(max(n + grid * BLOCK, reach)),
+            x, alpha, BLOCK=BLOCK, VECTOR=vector, I=index(max(n, n // vector + grid * BLOCK, reach)),
             BACKWARD=int(backward), SECOND=int(second), ALONG=along, AXES=axes,
             CUT=int(last % vector > 0),
         ),

@@ -21,9 +21,6 @@
  * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each term is its sum;
  * PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a thread).
  */
-#define SLOPES (SAME ? 1 : VECTOR)
-#define ENTRIES (ONE_TERM ? 1 : SPANS * BLOCK * SLOPES)
-#define SLOT(i) (SAME ? (i) + (i) / 8 : (i)) /* neighbours in other banks */
 
 /* The last chunk of a slab may end within a vector; all else is whole vectors. */
 DEVICE void element(const prelu_walk &w, I e, const prelu_slope &a, real edge, prelu_lane *lane,
@@ -70,71 +67,19 @@ DEVICE void advance(const prelu_walk &w, prelu_place *at) {
     }
 }
 
-/* The sum of an alpha's entries, `team` threads from `member` on. */
-DEVICE prelu_sum sum_of_entries(const prelu_walk &w, const prelu_sum *entries, int span, int c,
-                                int member, int team) {
-    prelu_sum total = sum_of_nothing();
-    const int each = w.entries, number = w.periods * each;
-    for (int k = member; k < number; k += team) {
-        const int period = w.periods > 1 ? k / each : 0;
-        const int index = (period * w.count + c) * each + (k - period * each);
-        join(&total, entries[SAME ? SLOT(span * BLOCK + index)
-                                  : (span * VECTOR + index % VECTOR) * BLOCK + index / VECTOR]);
-    }
-    return total;
-}
-
-DEVICE prelu_sum load_sum(const prelu_sum *p) { /* of another block: not from this one's cache */
-    prelu_sum sum;
-    const double *from = reinterpret_cast<const double *>(p);
-#pragma unroll
-    for (int k = 0; k < LEVELS; k++) sum.v[k] = __ldcg(from + k);
-    sum.rest = __ldcg(from + LEVELS);
-    return sum;
-}
-
-DEVICE prelu_sum team_sum(prelu_sum total, int team) {
-    for (int half = team / 2; half > 0; half /= 2) join(&total, shuffled_down(total, half));
-    return total;
-}
-
-/* dalpha or the state of an alpha; or a place on the list of `doubts`. */
-DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u64 *list,
-                   unsigned *doubts) {
-#if STATES
-    if (sum.rest == 0.0) {
-        write_state(static_cast<i64 *>(w.o.result) + (slab * w.d_far + k * w.d_near) * LIMBS, sum);
-        return;
-    }
-#else
-    A result;
-    if (is_settled(sum, &result)) {
-        static_cast<A *>(w.o.result)[slab * w.d_far + k * w.d_near] = result;
-        return;
-    }
-#endif
-    list[atomicAdd(doubts, 1u)] = slab * w.alphas + k;
-}
-
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_walk_kernel(const prelu_walk w) {
     __shared__ prelu_sum entries[SLOT(ENTRIES)];
-    __shared__ unsigned last, doubts;
-#if HERE
-    __shared__ i64 limbs[LIMBS];
-#endif
     const real edge = rounded<real>(w.o.edge);
     const int thread = threadIdx.x;
-    const int chunk = blockIdx.x % w.chunks, place = blockIdx.x / w.chunks;
-    const int slab = place / w.groups, first_span = (place - slab * w.groups) * SPANS;
-    const int spans = SPANS == 1 || w.spans - first_span > SPANS ? SPANS : w.spans - first_span;
-    const I first = (I)first_span * w.count; /* of the slab's alphas */
+    const prelu_part p = part_of(w, blockIdx.x);
+    const int slab = p.slab, spans = p.spans;
+    const I first = p.first;
     const int row = thread / w.width, lateral = (thread - row * w.width) * VECTOR;
-    const int from = chunk * w.chunk, steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
-    if (thread == 0) doubts = 0;
+    const int from = p.chunk * w.chunk, steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
 
     /* the first vector, and which alphas its elements have beyond `first` */
-    const I across = (I)first_span * (I)w.beside, flat = (I)from * (I)w.whole + (WRAP ? lateral : 0);
+    const I across = (I)p.first_span * (I)w.beside, flat = (I)from * (I)w.whole + (WRAP ? lateral : 0);
     const I turns = flat / (I)w.turn, column = flat - turns * (I)w.turn;
     const I within = WRAP ? 0 : row * (I)w.period + lateral;
     const int run = WRAP ? 0 : lateral / (int)w.inner;
@@ -154,7 +99,7 @@ prelu_walk_kernel(const prelu_walk w) {
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if (w.spans > 1) at.active = row < w.rows && (WRAP || lateral + (I)(first_span + span) * (I)w.beside < (I)w.period);
+        if (w.spans > 1) at.active = row < w.rows && (WRAP || lateral + (I)(p.first_span + span) * (I)w.beside < (I)w.period);
         if (at.active && WANT_DX) {
             I k = own;
             int beyond = phase;
@@ -182,7 +127,7 @@ prelu_walk_kernel(const prelu_walk w) {
                     at.e += (I)w.beside;
                     at.column += (I)w.beside;
                     now = at;
-                    now.active = row < w.rows && lateral + (I)(first_span + span + 1) * (I)w.beside < (I)w.period;
+                    now.active = row < w.rows && lateral + (I)(p.first_span + span + 1) * (I)w.beside < (I)w.period;
                 }
                 if ((j < steps - 1 || span < spans - 1) && is_inside(w, now)) next = fetch(w, now.e);
             } else {
@@ -235,75 +180,5 @@ prelu_walk_kernel(const prelu_walk w) {
                 entries[(span * VECTOR + q) * BLOCK + thread] = sum_of(lanes[q % LANES], least, w.bound);
         }
     }
-    if (ONE_TERM) return;
-    __syncthreads();
-
-    /* alphas of this block, and where their partial sums are */
-    const i64 every = (i64)w.slabs * w.alphas, base_alpha = (i64)slab * w.alphas + first;
-    prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every);
-    u64 *list = HERE ? w.o.scratch + base_alpha : w.o.scratch;
-    unsigned *number_of_doubts = HERE ? &doubts : reinterpret_cast<unsigned *>(w.o.zeros);
-    const I left = (I)w.alphas - first;
-    const int alphas = left < spans * w.count ? (int)left : spans * w.count;
-    int team = 1;
-    while (team < 32 && team * 2 * alphas <= BLOCK && team < w.periods * w.entries) team *= 2;
-    for (int base = 0; base < alphas; base += BLOCK / team) {
-        const int c = base + thread / team, span = SPANS == 1 ? 0 : c / w.count;
-        prelu_sum total = sum_of_nothing();
-        if (c < alphas)
-            total = sum_of_entries(w, entries, span, c - span * w.count, thread % team, team);
-        total = team_sum(total, team);
-        if (c >= alphas || thread % team) continue;
-        if (w.chunks == 1) settle(w, total, slab, first + c, list, number_of_doubts);
-        else partials[chunk * every + base_alpha + c] = total;
-    }
-
-    /* the sums of the other chunks */
-    unsigned *counters = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) + (i64)place * (w.fans + 1);
-    for (int level = w.fans > 1 ? 0 : 1; level < 2 && w.chunks > 1; level++) {
-        const int fan = chunk / w.fan, begin = level == 0 ? fan * w.fan : 0;
-        const int end = level == 1 ? (w.fans > 1 ? w.fans : w.chunks)
-                                   : begin + w.fan < w.chunks ? begin + w.fan : w.chunks;
-        unsigned *counter = counters + (level == 0 ? 1 + fan : 0);
-        __threadfence();
-        __syncthreads();
-        if (thread == 0) last = atomicAdd(counter, 1u) == end - begin - 1;
-        __syncthreads();
-        if (!last) return;
-        __threadfence();
-        if (thread == 0) *counter = 0;
-        const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0) + base_alpha;
-        for (int base = 0; base < alphas; base += BLOCK) {
-            const int beside = alphas - base < BLOCK ? alphas - base : BLOCK, parts = BLOCK / beside;
-            const int part = thread / beside;
-            prelu_sum total = sum_of_nothing();
-            if (part < parts)
-#pragma unroll 4
-                for (int k = begin + part; k < end; k += parts)
-                    join(&total, load_sum(sums + k * every + base + thread - part * beside));
-            int c = thread;
-            if (parts > 1) {
-                for (team = 1; team < 32 && team * 2 * beside <= BLOCK;) team *= 2;
-                entries[thread] = total;
-                __syncthreads();
-                c = thread / team;
-                total = sum_of_nothing();
-                for (int k = thread % team; c < beside && k < parts; k += team)
-                    join(&total, entries[k * beside + c]);
-                total = team_sum(total, team);
-                if (thread % team) c = beside;
-            }
-            if (c >= beside) continue;
-            c += base;
-            if (level == 1) settle(w, total, slab, first + c, list, number_of_doubts);
-            else partials[(w.chunks + fan) * every + base_alpha + c] = total;
-        }
-    }
-#if HERE
-    __syncthreads();
-    for (unsigned k = 0; k < doubts; k++) {
-        sum_exactly(w, (i64)list[k], 0, w.terms, limbs);
-        settle_limbs(w, (i64)list[k], limbs);
-    }
-#endif
+    if (!ONE_TERM) add_up(w, part_of(w, block_index()), entries); /* anew, not kept until now */
 }

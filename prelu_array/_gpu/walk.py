@@ -212,7 +212,7 @@ def walk(
     at = [k // item for k in (a[kept[0]], a[kept[-1]], d[kept[0]], d[kept[-1]])] if kept else [0] * 4
     if len(kept) == 1:
         at[0] = at[2] = 0
-    zeros = 1 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
+    zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
         "18q15i4xd",
         f.far, f.jump, f.slab, turn, f.rows * f.jump, whole, step, stride, beside, period,
@@ -231,7 +231,7 @@ def walk(
     own = head(
         x, alpha, **common, SAME=int(same), WRAP=int(f.wrap), SPANS=per_block, HERE=int(here),
         WANT_DX=int(want_dx), ONE_TERM=int(one_term), PACKED=int(packed), LANES=lanes,
-        PREFETCH=int(per_block > 1 or n < HERE_BELOW),
+        PREFETCH=int(per_block > 1 or (n < HERE_BELOW and (same or SIZES[x] > 2))),
     )  # fmt: skip
     first = Launch("walk", own, f.slabs * groups * chunks, words)
     exact = None

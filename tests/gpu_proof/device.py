@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -31,10 +32,13 @@ installed = False
 
 
 class Proof:
-    """How kernels run: in which order of warps; `ran` collects their names."""
+    """How kernels run: in which order of warps, after what change of the source.
 
-    def __init__(self, schedule="together"):
-        self.schedule = schedule
+    `change` maps a source text to another, to break kernels on purpose. `ran` collects names.
+    """
+
+    def __init__(self, schedule="together", change=None):
+        self.schedule, self.change = schedule, change
         self.ran: list[str] = []
         self.counts: dict[str, int] = {}
 
@@ -42,8 +46,31 @@ class Proof:
         """Execute one launch, of a grid of one axis."""
         Machine(kernel, grid, block, params, memory, self.counts).run(self.schedule)
 
+    def install(self, monkeypatch):
+        """Let kernels run so, for as long as monkeypatch says."""
+        from prelu_array._gpu import launches
 
-current = Proof()
+        monkeypatch.setitem(_state, "proof", self)
+        if self.change is not None:
+            right = launches._text
+            monkeypatch.setattr(launches, "_text", lambda name: self.change(right(name)))
+            forget(monkeypatch)
+
+
+def forget(monkeypatch):
+    """Let calls be planned, prepared and compiled anew; also those before, afterwards."""
+    from prelu_array import _gpu
+    from prelu_array._gpu import doorway, launches
+
+    monkeypatch.setattr(_gpu, "_known", {})
+    for module, name in (
+        (launches, "_kernel"), (launches, "strided"), (launches, "strided_sums"),
+        (doorway, "scale"), (doorway, "sums"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, cache(getattr(module, name).__wrapped__))
+
+
+_state = {"proof": Proof()}
 _modules: dict[int, dict] = {}
 _functions: dict[int, object] = {}
 
@@ -65,8 +92,9 @@ def _launch(function, grid, block, arguments):
     pointers = (ctypes.c_void_p * len(kernel.params)).from_address(arguments)
     for pointer, (offset, size) in zip(pointers, kernel.params.values(), strict=True):
         packed[offset : offset + size] = ctypes.string_at(pointer, size)
-    current.ran.append(kernel.name)
-    current.run(kernel, grid, block, bytes(packed))
+    proof = _state["proof"]
+    proof.ran.append(kernel.name)
+    proof.run(kernel, grid, block, bytes(packed))
 
 
 def _build():
