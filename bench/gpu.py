@@ -117,7 +117,11 @@ def _drawn(number, seed=0):
 
         def form(n, short=short, kept=kept, long=long):
             shape = [*short[:long], max(1, n // prod(short)), *short[long:]]
-            return tuple(shape), tuple(s if k else 1 for s, k in zip(shape, kept, strict=True)), None
+            return (
+                tuple(shape),
+                tuple(s if k else 1 for s, k in zip(shape, kept, strict=True)),
+                None,
+            )
 
         yield f"drawn {short} {long} {[int(k) for k in kept]}", form
 
@@ -167,7 +171,8 @@ def functions(sets, alpha, axis):
     return {
         "forward": [partial(p.prelu, x, alpha, axis=axis, out=o) for x, _, o in sets],
         "backward": [
-            partial(p.prelu_backward, dy, x, alpha, axis=axis, out=(o, dalpha)) for x, dy, o in sets
+            partial(p.prelu_backward, dy, x, alpha, axis=axis, out=(o, dalpha))
+            for x, dy, o in sets
         ],
         "dalpha": [
             partial(p.prelu_backward, dy, x, alpha, axis=axis, need_dx=False) for x, dy, _ in sets
@@ -177,7 +182,9 @@ def functions(sets, alpha, axis):
             partial(p.prelu_double_backward, dy, alpha, dy, x, alpha, axis=axis)
             for x, dy, _ in sets
         ],
-        "partial": [partial(p.prelu_backward_partial, dy, x, alpha, axis=axis) for x, dy, _ in sets],
+        "partial": [
+            partial(p.prelu_backward_partial, dy, x, alpha, axis=axis) for x, dy, _ in sets
+        ],
     }
 
 
@@ -187,7 +194,7 @@ def table(emit, mebibytes=256, number=12):
 
     for name, dtype in _dtypes().items():
         whole = [cupy.empty(mebibytes << 20, np.uint8) for _ in range(4)]
-        copy = milliseconds([lambda k=k: cupy.copyto(whole[k], whole[k + 2]) for k in (0, 1)])
+        copy = milliseconds([partial(cupy.copyto, whole[k], whole[k + 2]) for k in (0, 1)])
         emit(what="copy", dtype=name, ms=copy, tb_per_s=2 * (mebibytes << 20) / copy / 1e9)
         layouts = list(LAYOUTS.items()) + (list(_drawn(8)) if name in ("f16", "f32") else [])
         for layout, form in layouts:
@@ -201,6 +208,10 @@ def table(emit, mebibytes=256, number=12):
                 shares[function] = round(STREAMS[function] / 2 * copy * part / ms, 3)
             emit(what="table", dtype=name, layout=layout, mib=mebibytes, **shares)
             del sets, alpha, calls
+
+
+def _same(form, _):
+    return form
 
 
 def sizes(emit):
@@ -217,9 +228,9 @@ def sizes(emit):
                 shape, alpha_shape, axis = LAYOUTS[layout](n)
                 if layout == "NCHW 14x14":
                     shape, alpha_shape = (max(1, n // (16 * 196)), 16, 196), (16,)
-                form = (lambda _, f=(shape, alpha_shape, axis): f)
                 with stream:
-                    sets, alpha, axis = arrays(dtype, form, 1, 1)
+                    given = shape, alpha_shape, axis
+                    sets, alpha, axis = arrays(dtype, partial(_same, given), 1, 1)
                     calls = functions(sets, alpha, axis)
                     x, _, out = sets[0]
                     calls["copy"] = [partial(cupy.copyto, out, x)]
@@ -268,7 +279,7 @@ def data(emit, mebibytes=256):
             terms = x.shape[0] if axis == -1 else x.shape[-1]
             sign = cupy.where(cupy.arange(terms) % 2, np.float32(-0.7), np.float32(0.7))
             sign = sign.reshape(-1, 1) if axis == -1 else sign
-            zero = cupy.broadcast_to(sign, x.shape).astype(dtype)
+            zero = cupy.ascontiguousarray(cupy.broadcast_to(sign, x.shape)).astype(dtype)
             same = cupy.full(x.shape, -1.5, np.float32).astype(dtype)
             row["zero sums"] = time_of(zero, same) / random
             draw = cupy.random.RandomState(2)
@@ -278,7 +289,9 @@ def data(emit, mebibytes=256):
             some = cupy.where(cupy.arange(terms) % 16, dtype.type(1), large)
             some = some.reshape(-1, 1) if axis == -1 else some
             row["cancelling"] = time_of((zero * some).astype(dtype), same) / random
-            emit(what="data", dtype=name, layout=layout, **{k: round(v, 3) for k, v in row.items()})
+            emit(
+                what="data", dtype=name, layout=layout, **{k: round(v, 3) for k, v in row.items()}
+            )
 
 
 def _backward_of(out, alpha, axis, dy, x):
@@ -299,7 +312,7 @@ def host(emit, repeat=2000):
 
     x, out, dy = (cupy.full(64, v, np.float32) for v in (1, 0, 1))
     alpha, dalpha = cupy.full((), 0.25, np.float32), cupy.empty((), np.float32)
-    of_x, features = cupy.empty_like(x), cupy.full((64,), 0.25, np.float32)
+    features = cupy.full((64,), 0.25, np.float32)
     bare = cupy.RawKernel('extern "C" __global__ void bare(float *y) {}', "bare")
     calls = {
         "a bare RawKernel": lambda: bare((1,), (64,), (out,)),

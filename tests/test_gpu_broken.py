@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import gpu_proof
+import numpy as np
 import pytest
 
 import prelu_array

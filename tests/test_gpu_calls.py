@@ -9,8 +9,8 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import gpu_proof
+import numpy as np
 import pytest
 
 import prelu_array
@@ -18,10 +18,10 @@ from prelu_array.testing import reference_prelu, reference_prelu_backward
 
 gpu_proof.needed()
 
+import cupy
 from gpu_proof import device
 from test_gpu_kernels import assert_same_bits, in_doubt, numbers, proof  # noqa: F401
 
-import cupy
 from prelu_array import _gpu
 from prelu_array._gpu import arguments, doorway, launches, memory
 
@@ -309,8 +309,7 @@ def test_what_a_call_costs(there):
     x = device.place(np.full(1 << 20, -1, np.float16))
     ways = {"launch": 2, "allocation": 2}  # the second for what is in doubt
     assert counted(lambda: None) == {}
-    proof = there.proof
-    proof.run = lambda *_: None  # a million elements take the interpreter too long
+    there.proof.run = lambda *_: None  # a million elements take the interpreter too long
     assert counted(lambda: backward(x, x, t.alpha[:1])) == ways
 
 
@@ -355,9 +354,7 @@ def test_the_doorway_takes_addresses_alone(there):
     """What an adapter does: no array of CuPy, a stream and a workspace of its own."""
     strides, dtypes = ((there.x.strides,) * 3), (X.dtype, ALPHA.dtype)
     along = (0, 4, 0)
-    call = doorway.sums(
-        dtypes, X.shape, strides, (along, along), (0, 0), False, True, "sums", 0
-    )
+    call = doorway.sums(dtypes, X.shape, strides, (along, along), (0, 0), False, True, "sums", 0)
     dx, dalpha = cupy.empty_like(there.x), cupy.empty_like(there.alpha)
     zeros, scratch = cupy.zeros(call.zeros, np.uint64), cupy.empty(call.scratch, np.uint64)
     stream = cupy.cuda.Stream()
@@ -377,7 +374,9 @@ def test_integers_forward(proof, dtype):  # noqa: F811
     info = np.iinfo(dtype)
     x = np.array([[info.min, info.min + 1, 0, 1, info.max], [3, 0, 7, 2, 9]], dtype)
     alpha = np.array([-3, 5], np.int64).astype(dtype)
-    expected = [[v if v > 0 else int(a) * v for v in row] for a, row in zip(alpha, x.tolist())]
+    expected = [
+        [v if v > 0 else int(a) * v for v in row] for a, row in zip(alpha, x.tolist(), strict=True)
+    ]
     bits = 8 * dtype.itemsize
     expected = np.array([[v % 2**bits for v in row] for row in expected], np.uint64)
     for view in (lambda a: a, lambda a: a[:, ::2]):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import gpu_proof
+import numpy as np
 import pytest
 
 gpu_proof.needed()
 
-from gpu_proof import device, host  # noqa: E402
-from test_gpu_kernels import DTYPES, check, name, numbers  # noqa: E402
+from gpu_proof import device, host
+from test_gpu_kernels import DTYPES, check, name, numbers
 
 pytestmark = [
     pytest.mark.skipif(host.compiler() is None, reason="needs g++"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import gpu_proof
+import numpy as np
 import pytest
 
 import prelu_array
@@ -13,10 +13,10 @@ from prelu_array.testing import cases, reference_prelu, reference_prelu_backward
 
 gpu_proof.needed()
 
-import ml_dtypes  # noqa: E402
-from gpu_proof import device  # noqa: E402
+import ml_dtypes
+from gpu_proof import device
 
-from prelu_array._gpu import plan, walk  # noqa: E402
+from prelu_array._gpu import plan, walk
 
 DTYPES = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 PAIRS = list(itertools.product(DTYPES, DTYPES))
@@ -152,7 +152,9 @@ MANY_BLOCKS = {"HERE_BELOW": 0, "ONE_LEVEL": 4, "STEPS": 1, "BLOCKS_PER_SM": 8}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-@pytest.mark.parametrize("limits", [MANY_BLOCKS, {"BLOCKS_PER_SM": 1, "SHORT": 99}], ids=["many", "few"])
+@pytest.mark.parametrize(
+    "limits", [MANY_BLOCKS, {"BLOCKS_PER_SM": 1, "SHORT": 99}], ids=["many", "few"]
+)
 def test_ways_of_large_arrays(proof, monkeypatch, dtype, limits):
     """Many chunks, added in two levels, with doubts left; few, each of several spans."""
     rules(monkeypatch, **limits)

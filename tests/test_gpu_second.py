@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import numpy as np
 import gpu_proof
+import numpy as np
 import pytest
 
 from prelu_array import (
@@ -25,8 +25,8 @@ from prelu_array.testing._placement import alpha_index
 
 gpu_proof.needed()
 
-from gpu_proof import device  # noqa: E402
-from test_gpu_kernels import (  # noqa: E402
+from gpu_proof import device
+from test_gpu_kernels import (
     DTYPES,
     LAYOUTS,
     MANY_BLOCKS,
@@ -39,8 +39,7 @@ from test_gpu_kernels import (  # noqa: E402
     rules,
 )
 
-from prelu_array import _gpu  # noqa: E402
-
+from prelu_array import _gpu
 
 SMALLEST = {"float16": -24, "bfloat16": -133, "float32": -149, "float64": -1074}
 

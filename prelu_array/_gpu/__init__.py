@@ -8,15 +8,13 @@ Imported by whoever has a CuPy array, so that only this package imports CuPy.
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
-from cupy import ndarray
 
 from .. import _arguments
-from . import doorway, launches
+from . import doorway, known, launches
 from . import plan as _plan
 from .arguments import (
     INTEGERS,
@@ -29,7 +27,7 @@ from .arguments import (
     with_direction,
     with_strides_of,
 )
-from .memory import apart, extent, keep, low_bits, overlap, workspace
+from .memory import apart, keep, low_bits, overlap, workspace
 from .walk import LIMBS, rounding
 
 
@@ -68,112 +66,10 @@ class Operands(NamedTuple):
         zeros = scratch = 0
         if call.scratch:
             zeros, scratch = workspace(self.x.device.id, call.zeros, call.scratch)
-        call(*pointers, zeros, scratch, self.alpha.number, dd.number)
+        call.run((*pointers, zeros, scratch, self.alpha.number, dd.number, call.edge))
 
 
 _NO_ALPHA = Alpha(None, 0.0, None, (), ())
-
-
-# ---- calls like one before ----
-
-# The slots of a call, in the order of doorway.Call: out, of_x, x, dy, ddx, alpha, ddalpha, result.
-Slots = tuple[Any, ...]
-
-
-class Known(NamedTuple):
-    """A prepared call, for arrays that look like those it was prepared for."""
-
-    call: doorway.Call
-    in_place: bool  # out may be x
-    spans: tuple[int, ...]  # bytes between the ends of each slot's array
-    fresh: tuple[tuple[int, Any, Any], ...]  # outputs to make: slot, shape, dtype
-
-
-_known: dict[Any, Known] = {}
-MOST_KNOWN = 4096
-
-
-def _key(kind: str, axis: Any, slots: Slots) -> Any:
-    """Return what tells calls apart but for addresses; None where only a close look does."""
-    if axis is not None and type(axis) is not int:
-        if type(axis) is not tuple or any([type(k) is not int for k in axis]):
-            return None
-    key = [kind, axis]
-    for a in slots:
-        if a is None:
-            key.append(None)
-        elif type(a) is ndarray:
-            key += a.dtype, a.shape, a.strides
-        else:
-            return None
-    return tuple(key)
-
-
-def _again(kind: str, axis: Any, slots: Slots) -> tuple[Any, Slots | None]:
-    """Start a call like one before; return its key, and the slots if there was one."""
-    key = _key(kind, axis, slots)
-    known = _known.get(key) if key is not None else None
-    if known is None:
-        return key, None
-    device = slots[2].data.device_id
-    if device != cupy.cuda.runtime.getDevice():
-        return key, None
-    filled = list(slots)
-    for slot, shape, dtype in known.fresh:
-        filled[slot] = ndarray(shape, dtype)
-    pointers = []
-    bits = alpha_bits = 0
-    for k, a in enumerate(filled):
-        if a is None:
-            pointers.append(0)
-            continue
-        memory = a.data
-        if memory.device_id != device:
-            return key, None
-        pointer = memory.ptr
-        pointers.append(pointer)
-        if k < 5:
-            bits |= pointer
-        else:
-            alpha_bits |= pointer
-    if (bits & 15, alpha_bits & 15) != known.call.low_bits:
-        return key, None
-    for k in (0, 1, 7):  # outputs that were given
-        if slots[k] is None:
-            continue
-        first, end = pointers[k], pointers[k] + known.spans[k]
-        for other, pointer in enumerate(pointers):
-            if other != k and pointer < end and first < pointer + known.spans[other]:
-                if not (known.in_place and k == 0 and other == 2 and pointer == first):
-                    return key, None
-    call = known.call
-    zeros = scratch = 0
-    if call.scratch:
-        zeros, scratch = workspace(device, call.zeros, call.scratch)
-    call(*pointers, zeros, scratch)
-    return key, tuple(filled)
-
-
-def _remember(key: Any, call: doorway.Call | None, given: Slots, used: Slots) -> None:
-    """Remember a call if it can be had again from the look of its arrays alone."""
-    if key is None or call is None or any(a is not None and b is not a for a, b in zip(given, used)):
-        return
-    fresh, spans = [], []
-    for k, (a, b) in enumerate(zip(given, used, strict=True)):
-        spans.append(0)
-        if b is None:
-            continue
-        first, end = extent(b)
-        if first != b.data.ptr or (a is None and not b.flags.c_contiguous):
-            return
-        spans[k] = end - first
-        if a is None:
-            fresh.append((k, b.shape, b.dtype))
-    out, x = used[0], used[2]
-    in_place = key[0] == "forward" and out.strides == x.strides
-    if len(_known) >= MOST_KNOWN:
-        _known.clear()
-    _known[key] = Known(call, in_place, tuple(spans), tuple(fresh))
 
 
 # ---- calls ----
@@ -181,10 +77,10 @@ def _remember(key: Any, call: doorway.Call | None, given: Slots, used: Slots) ->
 
 def forward(x: Any, alpha: Any, axis: Any, out: Any = None) -> Any:
     """Y. See `prelu_array.prelu`."""
-    slots = (out, None, x, None, None, alpha, None, None)
-    key, found = _again("forward", axis, slots)
+    slots = {known.OUT: out, known.X: x, known.ALPHA: alpha}
+    key, found = known.again("forward", axis, slots)
     if found is not None:
-        return found[0]
+        return found[known.OUT]
     if x.dtype.name not in INTEGERS:
         _arguments.check_dtype(x.dtype, "x")
     with x.device:
@@ -198,7 +94,7 @@ def forward(x: Any, alpha: Any, axis: Any, out: Any = None) -> Any:
                 a = a._replace(array=apart(a.array, out, False))
         if x.size:
             operands = Operands(x, a, out)
-            _remember(key, _scale(operands, False), slots, operands.slots())
+            known.remember(key, _scale(operands, False), slots, operands.slots())
     return out
 
 
@@ -206,10 +102,11 @@ def jvp(
     x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool, out: Any = None
 ) -> Any:
     """Y_dot. See `prelu_array.prelu_jvp`."""
-    slots = (out, None, x, None, x_dot, alpha, alpha_dot, None)
-    key, found = _again(f"jvp {at_one}", axis, slots)
+    slots = {known.OUT: out, known.X: x, known.DDX: x_dot}
+    slots |= {known.ALPHA: alpha, known.DDALPHA: alpha_dot}
+    key, found = known.again(("jvp", at_one), axis, slots)
     if found is not None:
-        return found[0]
+        return found[known.OUT]
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
         _check_like((x_dot, "x_dot"), x=x)
@@ -222,7 +119,7 @@ def jvp(
             a, dot = (v._replace(array=apart(v.array, out, False)) for v in (a, dot))
         if x.size:
             operands = Operands(x, a, out, ddx=with_strides_of(x, x_dot), ddalpha=dot)
-            _remember(key, _scale(operands, at_one), slots, operands.slots())
+            known.remember(key, _scale(operands, at_one), slots, operands.slots())
     return out
 
 
@@ -231,13 +128,11 @@ def backward(
     out: Any = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """(dx, dalpha). See `prelu_array.prelu_backward`."""
-    given = out if type(out) is tuple and len(out) == 2 else (None, None)
-    slots = (given[0], None, x, dy, None, alpha, None, given[1])
-    key, found = None, None
-    if out is None or out is given:
-        key, found = _again(f"backward {at_one} {need_dx} {need_dalpha}", axis, slots)
+    kind = "backward", at_one, need_dx, need_dalpha
+    slots = {known.OUT: None, known.X: x, known.DY: dy, known.ALPHA: alpha, known.RESULT: None}
+    key, found = _again(kind, axis, slots, out, (known.OUT, known.RESULT))
     if found is not None:
-        return found[0], found[7]
+        return found[known.OUT], found[known.RESULT]
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
         _check_like((dy, "dy"), x=x)
@@ -255,7 +150,7 @@ def backward(
         if need_dalpha and dalpha is None:
             dalpha = cupy.empty(a.shape, a.dtype)
         if x.size == 0:
-            if need_dalpha:
+            if dalpha is not None:
                 dalpha.fill(0)
             return dx, dalpha
         operands = Operands(x, a, dx if fused else None, with_strides_of(x, dy))
@@ -265,7 +160,7 @@ def backward(
         if need_dx and not have_dx:
             call = _scale(Operands(x, a, dx, dy), at_one)
         if have_dx or need_dx != need_dalpha:
-            _remember(key, call, slots, operands.slots(dalpha))
+            known.remember(key, call, slots, operands.slots(dalpha))
     return dx, dalpha
 
 
@@ -273,17 +168,19 @@ def double_backward(
     ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, out: Any = None
 ) -> tuple[Any, Any, Any]:
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
-    given = out if type(out) is tuple and len(out) == 3 else (None, None, None)
-    slots = (given[0], given[1], x, dy, ddx, alpha, ddalpha, given[2])
-    key, found = None, None
-    if out is None or out is given:
-        key, found = _again(f"double {at_one}", axis, slots)
+    slots = {known.OUT: None, known.OF_X: None, known.X: x, known.DY: dy, known.DDX: ddx}
+    slots |= {known.ALPHA: alpha, known.DDALPHA: ddalpha, known.RESULT: None}
+    places = known.OUT, known.OF_X, known.RESULT
+    key, found = _again(("second", at_one), axis, slots, out, places)
     if found is not None:
-        return found[0], found[1], found[7]
+        return found[known.OUT], found[known.OF_X], found[known.RESULT]
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
         _check_like((ddx, "ddx"), (dy, "dy"), x=x)
         a, dd = with_direction(as_alpha(alpha, x, axis), ddalpha, "ddalpha", x)
+        of_dy: Any
+        of_x: Any
+        of_alpha: Any
         of_dy, of_x, of_alpha = outputs(out, x, a, "xxa")
         for written in (of_dy, of_x, of_alpha):
             x, dy, ddx = (apart(v, written, False) for v in (x, dy, ddx))
@@ -298,13 +195,14 @@ def double_backward(
         operands = Operands(x, a, of_dy, dy, ddx, dd, of_x)
         fused, call = _sums(of_alpha, operands, at_one, "second")
         if fused:
-            _remember(key, call, slots, operands.slots(of_alpha))
+            known.remember(key, call, slots, operands.slots(of_alpha))
         else:
             _scale(operands._replace(dy=None, of_x=None), at_one)
-            codes = [_plan.code(d) for d in operands.dtypes]
-            arrays = launches.as_bits(x), launches.as_bits(dy), _along(dd, x)
-            edge = _plan.edge(*codes, at_one)
-            launches.strided("of_x", *codes)(*arrays, edge, launches.as_bits(of_x))
+            codes = _plan.code(x.dtype), _plan.code(a.dtype)
+            bits_of, edge = launches.as_bits, _plan.edge(*codes, at_one)
+            launches.strided("of_x", *codes)(
+                bits_of(x), bits_of(dy), _along(dd, x), edge, bits_of(of_x)
+            )
     return of_dy, of_x, of_alpha
 
 
@@ -312,13 +210,11 @@ def backward_partial(
     dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, need_dx: bool, out: Any = None
 ) -> tuple[Any, Any]:
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
-    given = out if type(out) is tuple and len(out) == 2 else (None, None)
-    slots = (given[0], None, x, dy, None, alpha, None, given[1])
-    key, found = None, None
-    if out is None or out is given:
-        key, found = _again(f"partial {at_one} {need_dx}", axis, slots)
+    kind = "partial", at_one, need_dx
+    slots = {known.OUT: None, known.X: x, known.DY: dy, known.ALPHA: alpha, known.RESULT: None}
+    key, found = _again(kind, axis, slots, out, (known.OUT, known.RESULT))
     if found is not None:
-        return found[0], found[7]
+        return found[known.OUT], found[known.RESULT]
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
         _check_like((dy, "dy"), x=x)
@@ -339,7 +235,7 @@ def backward_partial(
             operands = Operands(x, a, dx, with_strides_of(x, dy))
             fused, call = _sums(result, operands, at_one, "states")
             if fused == need_dx:
-                _remember(key, call, slots, operands.slots(result))
+                known.remember(key, call, slots, operands.slots(result))
             elif need_dx:
                 _scale(Operands(x, a, dx, dy), at_one)
         if state is not None and not whole:
@@ -368,6 +264,16 @@ def round_partial(state: Any, dtype: Any) -> Any:
             plan = rounding(kinds[state.shape[-1]], _plan.code(dtype), dalpha.size)
             launches.prepare(plan, "2Q")((state.data.ptr, dalpha.data.ptr))
     return dalpha
+
+
+def _again(kind: Any, axis: Any, slots: dict[int, Any], out: Any, places: tuple[int, ...]) -> Any:
+    """Start a call like one before, with a tuple of outputs; see `known.again`."""
+    if out is not None:
+        if type(out) is not tuple or len(out) != len(places):
+            return None, None
+        for k, a in zip(places, out, strict=True):
+            slots[k] = a
+    return known.again(kind, axis, slots)
 
 
 def _check_like(*named: tuple[Any, str], x: Any) -> None:
@@ -406,7 +312,7 @@ def _scale(o: Operands, at_one: bool) -> doorway.Call | None:
     if o.x.dtype.kind in "iu":
         launches.integers()(o.x, *slopes, o.out)
         return None
-    codes = [_plan.code(d) for d in o.dtypes]
+    codes = _plan.code(o.x.dtype), _plan.code(o.alpha.dtype)
     g = next(a for a in (o.ddx, o.dy, o.x) if a is not None)
     kernel = launches.strided("jvp" if second else "scale", *codes)
     bits_of = launches.as_bits
@@ -414,9 +320,7 @@ def _scale(o: Operands, at_one: bool) -> doorway.Call | None:
     return None
 
 
-def _sums(
-    result: Any, o: Operands, at_one: bool, kind: str
-) -> tuple[bool, doorway.Call | None]:
+def _sums(result: Any, o: Operands, at_one: bool, kind: str) -> tuple[bool, doorway.Call | None]:
     """Dalpha, or states; whether what else there is came with it, which takes dense memory."""
     if o.out is not None and not _plan.same_strides(o.x.shape, o.x.strides, o.out.strides):
         o = o._replace(out=None, of_x=None)

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _arguments
 from .._cpu import fit_alpha
 from . import plan as _plan
+from .known import rounded
 from .memory import keep, share_memory
 
 INTEGERS = ("int32", "int64", "uint32", "uint64")
@@ -38,8 +39,8 @@ def refuse(value: Any, name: str) -> NoReturn:
     )
 
 
-def check_array(a: Any, name: str, x: Any) -> None:
-    """Raise unless it is a CuPy array on x's device, of one of the dtypes."""
+def check_array(a: Any, name: str, x: Any, given: bool = True) -> None:
+    """Raise unless it is a CuPy array on x's device, and one that is given of our dtypes."""
     if not isinstance(a, cupy.ndarray):
         refuse(a, name)
     if a.device.id != x.device.id:
@@ -47,19 +48,8 @@ def check_array(a: Any, name: str, x: Any) -> None:
             f"{name} must be on x's device {x.device.id}, got device {a.device.id}; copy it "
             f"there: with cupy.cuda.Device({x.device.id}): {name} = cupy.array({name})"
         )
-    if a.dtype.name not in INTEGERS or x.dtype.name not in INTEGERS:
+    if given and (a.dtype.name not in INTEGERS or x.dtype.name not in INTEGERS):
         _arguments.check_dtype(a.dtype, name)
-
-
-def _rounded(number: float, dtype: Any) -> Any:
-    """Return a number rounded once to a dtype; ml_dtypes would round to float32 before."""
-    if not _arguments.is_bfloat16(dtype):
-        return dtype.type(number)
-    cut = np.float32(number)
-    if abs(float(cut)) > abs(number):
-        cut = np.nextafter(cut, np.float32(0))
-    odd = cut.view(np.uint32) | np.uint32(float(cut) != number)
-    return np.asarray(odd).view(np.float32).astype(dtype)
 
 
 def _number_or_array(
@@ -74,7 +64,7 @@ def _number_or_array(
     if type(value) in (float, int) and dtype.name not in INTEGERS:
         if not -65504 <= value <= 65504:  # what every dtype holds
             value = _arguments.number(value, dtype, name, like)
-        return None, float(_rounded(value, dtype)), dtype, ()
+        return None, rounded(value, dtype), dtype, ()
     if isinstance(value, np.generic | bool | complex):
         given = np.asarray(value)
         _arguments.check_dtype(given.dtype, name)
@@ -124,7 +114,7 @@ def with_strides_of(x: Any, a: Any) -> Any:
 
 def check_out(out: Any, name: str, x: Any, shape: tuple[int, ...], dtype: Any, like: str) -> None:
     """Raise unless an array can take a result."""
-    check_array(out, name, x)
+    check_array(out, name, x, given=False)
     if out.shape != shape or out.dtype != dtype or 0 in out.strides:
         # a NumPy array of the same form, of which nothing but the form is looked at
         form = np.lib.stride_tricks.as_strided(np.empty(1, out.dtype), out.shape, out.strides)

@@ -14,7 +14,7 @@ import cupy
 from . import plan as _plan
 from .launches import prepare
 from .plan import Ints
-from .walk import Device, Walk, walk
+from .walk import Device, walk
 
 # out, of_x, x, dy, ddx, alpha, ddalpha, result, zeros, scratch; number, ddnumber, edge
 OPERANDS = "10Q3d"
@@ -48,6 +48,10 @@ class Call(NamedTuple):
             out, of_x, x, dy, ddx, alpha, ddalpha, result, zeros, scratch, number, ddnumber,
             self.edge,
         )  # fmt: skip
+        self.run(fields, stream)
+
+    def run(self, fields: Any, stream: Any = None) -> None:
+        """Start it with the fields of prelu_operands."""
         self.start(fields, stream)
         if self.exact is not None:
             self.exact(fields, stream)
@@ -104,6 +108,3 @@ def sums(
     exact = None if found.exact is None else prepare(found.exact, OPERANDS)
     edge = _plan.edge(x, alpha, at_one)
     return Call(prepare(found.walk, OPERANDS), exact, edge, low_bits, found.zeros, found.scratch)
-
-
-__all__ = ["Call", "Device", "Walk", "device", "scale", "sums"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ctypes import addressof, create_string_buffer
 from functools import cache, lru_cache
 from pathlib import Path
 from struct import Struct
@@ -10,6 +11,7 @@ from typing import Any
 
 import cupy
 import numpy as np
+from cupy.cuda.function import CPointer
 
 from .plan import BLOCK, Launch, head
 
@@ -47,20 +49,28 @@ def prepare(launch: Launch, form: str) -> Callable[..., None]:
     """Compile a kernel for the current device; return what starts it.
 
     That takes fields as `form` has them, and a stream or None. They and the plan's words are the
-    kernel's one argument, by value; an opaque one, because CuPy looks into others.
+    kernel's one argument, by value. CuPy gets it by its address: it looks into arrays by value,
+    which takes as long as the launch. A call in another thread needs memory of its own.
     """
     try:
         kernel = _kernel(launch.kernel, launch.head).kernel
     except (ImportError, OSError, RuntimeError) as error:
         _explain(error)
         raise
-    struct = Struct(form)
-    pack, words, frombuffer = struct.pack, launch.words, np.frombuffer
-    opaque = np.dtype(f"V{struct.size + len(words)}")
+    struct, words = Struct(form), launch.words
+    pack_into = struct.pack_into
     grid, block = (launch.grid, 1, 1), (32 if launch.kernel == "round" else BLOCK, 1, 1)
+    free: list[tuple[Any, Any]] = []
 
-    def start(fields: tuple[Any, ...], stream: Any = None) -> None:
-        kernel(grid, block, (frombuffer(pack(*fields) + words, opaque),), 0, stream)
+    def start(fields: Any, stream: Any = None) -> None:
+        try:
+            memory, arguments = free.pop()
+        except IndexError:
+            memory = create_string_buffer(bytes(struct.size) + words, struct.size + len(words))
+            arguments = (CPointer(addressof(memory)),)
+        pack_into(memory, 0, *fields)
+        kernel(grid, block, arguments, 0, stream)
+        free.append((memory, arguments))
 
     return start
 

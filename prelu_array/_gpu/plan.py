@@ -193,13 +193,15 @@ def scale(
         along = "EACH"
     grid = min(max(1, ceil(n // vector, BLOCK)), 2**30)
     reach = sum(abs(s) // item * m for s, m in zip(a, lengths, strict=True))
-    axes = len(lengths)
+    axes, reach = len(lengths), max(reach, n)
     bits = [(m - 1).bit_length() for m in lengths]  # of 2^31 / m, rounded upwards, there are 32
-    factors = [min(-(-(2 ** (31 + b)) // m), 2**32 - 1) for b, m in zip(bits, lengths, strict=True)]
+    factors = [
+        min(-(-(2 ** (31 + b)) // m), 2**32 - 1) for b, m in zip(bits, lengths, strict=True)
+    ]
     return Launch(
         "scale",
         head(
-            x, alpha, BLOCK=BLOCK, VECTOR=vector, I=index(max(n, n // vector + grid * BLOCK, reach)),
+            x, alpha, BLOCK=BLOCK, VECTOR=vector, I=index(max(reach, n // vector + grid * BLOCK)),
             BACKWARD=int(backward), SECOND=int(second), ALONG=along, AXES=axes,
             CUT=int(last % vector > 0),
         ),

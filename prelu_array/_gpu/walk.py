@@ -25,8 +25,8 @@ BLOCKS_PER_SM = 4  # what runs beside each other: one wave
 ONE_LEVEL = 4096  # partial sums that one block adds; of more, a few blocks add some each before
 STEPS = 2  # of a small array's blocks: fewer would leave more partial sums than they save time
 HERE_BELOW = 1 << 20  # elements of x up to which a block sums the alphas in doubt itself
-WIDE = 256  # alphas beside each other from which on the partial sums of a block are many
-LONG = 64  # vectors of a run from which on a block has one alpha
+WIDE = 64  # alphas beside each other from which on the partial sums of a block are many
+LONG = 32  # vectors of a run from which on a block has one alpha
 SHORT = 4  # steps up to which a block takes several spans
 SPANS = 8  # how many at most
 
@@ -74,21 +74,19 @@ def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int]
     else:
         slabs, outer = lengths[first], prod(lengths[:first])
     far = middle * alphas * inner
-    while True:
-        if far % vector and slabs * outer > 1:
-            pass
-        elif inner >= LONG * vector and inner % vector == 0 and (outer == 1 or middle == 1):
-            rows, jump = middle, alphas * inner
-            if outer > 1:
-                rows, jump = outer, slabs * alphas * inner
-            return _Form(slabs, far, rows, jump, inner, alphas, inner, True), vector
-        elif _beside(alphas, inner, vector) or (
+    rows, jump = (middle, alphas * inner) if outer == 1 else (outer, slabs * alphas * inner)
+    while vector:
+        fits = far % vector == 0 or slabs * outer == 1
+        wraps = inner >= LONG * vector and inner % vector == 0 and (outer == 1 or middle == 1)
+        flat = _beside(alphas, inner, vector) or (
             alphas * inner % vector == 0 and _lcm(inner, vector) <= BLOCK * vector
-        ):
+        )
+        if fits and wraps and (not flat or rows * inner >= 8 * BLOCK * vector):
+            return _Form(slabs, far, rows, jump, inner, alphas, inner, True), vector
+        if fits and flat:
             return _Form(slabs, far, outer, slabs * far, far, alphas, inner, False), vector
-        if vector == 1:
-            return None
         vector //= 2
+    return None
 
 
 def _beside(alphas: int, inner: int, vector: int) -> bool:
@@ -184,7 +182,12 @@ def walk(
                 width = ceil(32 * vector, unit) * unit
             width = min(width, ceil(period, unit) * unit)
             rows = max(1, min(BLOCK * vector // width, f.slab // period))
-            spans, step, beside, count = ceil(period, width), rows * period, width, width // f.inner
+            spans, step, beside, count = (
+                ceil(period, width),
+                rows * period,
+                width,
+                width // f.inner,
+            )
             periods, width = rows, width // vector
         entries = f.inner // vector if same else f.inner
         turn = ceil(f.slab, step) * step
@@ -209,7 +212,11 @@ def walk(
         lanes = max(1, lanes // 2)
     if same and steps <= SHORT:  # joining them takes longer than it saves
         lanes = 1
-    at = [k // item for k in (a[kept[0]], a[kept[-1]], d[kept[0]], d[kept[-1]])] if kept else [0] * 4
+    at = (
+        [k // item for k in (a[kept[0]], a[kept[-1]], d[kept[0]], d[kept[-1]])]
+        if kept
+        else [0] * 4
+    )
     if len(kept) == 1:
         at[0] = at[2] = 0
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])

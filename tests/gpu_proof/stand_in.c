@@ -16,7 +16,7 @@ enum { LAUNCH, MEMSET, COPY, ALLOCATION, SYNCHRONIZE, SET_DEVICE, KINDS };
 static const char *const kinds[KINDS] = {"launch", "memset",      "copy",
                                          "allocation", "synchronize", "set_device"};
 static long long counts[KINDS];
-static int attributes[256], capturing;
+static int attributes[256], capturing, idle;
 static PyObject *hook_allocate, *hook_release, *hook_module, *hook_function, *hook_launch;
 
 static intptr_t fresh(void) { /* a handle */
@@ -109,6 +109,7 @@ static PyObject *launch(intptr_t function, unsigned gx, unsigned gy, unsigned gz
                         unsigned by, unsigned bz, unsigned shared, intptr_t stream,
                         intptr_t arguments, intptr_t extra, int skip) {
     counts[LAUNCH]++;
+    if (idle) Py_RETURN_NONE;
     if (gy != 1 || gz != 1 || by != 1 || bz != 1)
         return PyErr_Format(PyExc_NotImplementedError, "a grid of several axes");
     return PyObject_CallFunction(hook_launch, "nIIn", (Py_ssize_t)function, gx, bx,
@@ -170,6 +171,10 @@ static PyObject *set_attribute(PyObject *self, PyObject *args) {
     attributes[which & 255] = value;
     Py_RETURN_NONE;
 }
+static PyObject *set_idle(PyObject *self, PyObject *args) { /* launch nothing, to time the host */
+    if (!PyArg_ParseTuple(args, "p", &idle)) return NULL;
+    Py_RETURN_NONE;
+}
 static PyObject *get_counts(PyObject *self, PyObject *args) {
     PyObject *result = PyDict_New();
     for (int k = 0; result && k < KINDS; k++) {
@@ -181,6 +186,7 @@ static PyObject *get_counts(PyObject *self, PyObject *args) {
 }
 static PyMethodDef methods[] = {{"install", install, METH_VARARGS, 0},
                                 {"set_attribute", set_attribute, METH_VARARGS, 0},
+                                {"set_idle", set_idle, METH_VARARGS, 0},
                                 {"counts", get_counts, METH_NOARGS, 0},
                                 {0}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "stand_in", 0, -1, methods};

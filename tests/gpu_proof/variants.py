@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from . import device  # noqa: F401, I001  before CuPy
 from prelu_array._gpu import launches as _launches
 from prelu_array._gpu import plan as _plan
 from prelu_array._gpu import walk as _walk
@@ -72,9 +71,7 @@ def walk(x, alpha, layout, kind, scarce=False, want_dx=True):
     strides, a = _dense(shape, _plan.SIZES[x]), _along(shape, kept, _plan.SIZES[alpha])
     many = (5 if kind == "second" else 3) if want_dx else 2
     device = _walk.Device(SMS, scarce)
-    return _walk.walk(
-        x, alpha, shape, (strides,) * many, a, a, bits, bits, want_dx, device, kind
-    )
+    return _walk.walk(x, alpha, shape, (strides,) * many, a, a, bits, bits, want_dx, device, kind)
 
 
 def launches(x, alpha, layout):
