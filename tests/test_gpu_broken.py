@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import gpu_proof
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -33,8 +34,13 @@ def probe_second():
     x, dy = (RNG.standard_normal(300).astype(np.float32) * 2.0 ** RNG.integers(-60, 60, 300)
              for _ in range(2))  # fmt: skip
     x, dy = x.astype(np.float32), dy.astype(np.float32)
-    dy[::50] = np.nan
     check_partial(dy, x, np.float32([0.5]), what="state")
+    dy[::50] = np.nan
+    check_partial(dy, x, np.float32([0.5]), what="state with NaN")
+    for _ in range(4):
+        check_partial(*numbers(RNG, (2, 20), np.float32), np.float32([0.5]), what="small state")
+    x, y = -np.full(3, 2.0**65 * (1 - 2.0**-7)), np.full(3, 2.0**65)
+    check_jvp(*(a.astype(ml_dtypes.bfloat16) for a in (x, y, y, y)), what="beyond float")
 
 
 def probe_all():
@@ -52,7 +58,10 @@ def probe_all():
     x, dy = (RNG.standard_normal((1700, 20)).astype(np.float32) for _ in range(2))
     check(x, numbers(RNG, (1700,), np.float32), dy, 0, what="short samples")
     dy = -np.float32([1, 2.0**-24, 2.0**-80])  # a tie but for what the sum rounds
-    check(np.full(3, -1, np.float32), alpha[:1], dy, what="nearly a tie")
+    for _ in range(2):
+        check(np.full(3, -1, np.float32), alpha[:1], dy, what="nearly a tie")
+    x, dy = np.float16([[-32, -1, -(2.0**-24)], [-32, -0.5, -(2.0**-24)]])
+    check(x, np.float16([1]), dy, what="nearly a tie of float16")
     x, dy = (RNG.standard_normal((300, 5)).astype(np.float16) for _ in range(2))
     check(x, numbers(RNG, (5,), np.float16), dy, 1, what="lanes")
     x = np.full(4000, -1, np.float16)

@@ -178,18 +178,16 @@ def double_backward(
     with x.device:
         _check_like((ddx, "ddx"), (dy, "dy"), x=x)
         a, dd = with_direction(as_alpha(alpha, x, axis), ddalpha, "ddalpha", x)
-        of_dy: Any
-        of_x: Any
-        of_alpha: Any
         of_dy, of_x, of_alpha = outputs(out, x, a, "xxa")
         for written in (of_dy, of_x, of_alpha):
             x, dy, ddx = (apart(v, written, False) for v in (x, dy, ddx))
             a, dd = (v._replace(array=apart(v.array, written, False)) for v in (a, dd))
         of_dy = cupy.empty_like(x) if of_dy is None else of_dy
         of_x = cupy.empty_like(x) if of_x is None else of_x
-        of_alpha = cupy.empty(a.shape, a.dtype) if of_alpha is None else of_alpha
+        if of_alpha is None:
+            of_alpha = cupy.empty(a.shape, a.dtype)
         if x.size == 0:
-            of_alpha.fill(0)
+            cupy.ndarray.fill(of_alpha, 0)
             return of_dy, of_x, of_alpha
         dy, ddx = with_strides_of(x, dy), with_strides_of(x, ddx)
         operands = Operands(x, a, of_dy, dy, ddx, dd, of_x)

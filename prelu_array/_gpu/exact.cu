@@ -103,12 +103,12 @@ prelu_exact_kernel(const prelu_walk w) {
             if (threadIdx.x == 0) carry(limbs); /* so that a limb takes 2^31 blocks */
             __syncthreads();
             for (int i = threadIdx.x; i < LIMBS; i += BLOCK) add_digit(slot + 1, i, limbs[i]);
-            __threadfence();
+            fence();
             __syncthreads();
             if (threadIdx.x == 0) last = (i64)atomicAdd(slot, 1ull) == pieces - 1;
             __syncthreads();
             if (!last) continue;
-            __threadfence();
+            fence();
             for (int i = threadIdx.x; i < LIMBS; i += BLOCK) {
                 limbs[i] = (i64)atomicAdd(&slot[1 + i], 0ull);
                 slot[1 + i] = 0;

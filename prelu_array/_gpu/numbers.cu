@@ -78,6 +78,9 @@ DEVICE float multiply_add(float a, float b, float c) {
     asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(sum) : "f"(a), "f"(b), "f"(c));
     return sum;
 }
+DEVICE void fence() { /* what this block has stored is seen before what it stores next */
+    asm volatile("fence.acq_rel.gpu;" ::: "memory");
+}
 DEVICE int block_index() { /* asked once more, where blockIdx.x would be kept in a register */
     int index;
     asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(index));

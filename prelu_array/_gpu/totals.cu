@@ -18,9 +18,9 @@ struct prelu_part {
 };
 DEVICE prelu_part part_of(const prelu_walk &w, int block) {
     prelu_part p;
-    p.place = block / w.chunks;
+    p.place = w.chunks > 1 ? block / w.chunks : block;
     p.chunk = block - p.place * w.chunks;
-    p.slab = p.place / w.groups;
+    p.slab = w.slabs > 1 ? p.place / w.groups : 0;
     p.first_span = (p.place - p.slab * w.groups) * SPANS;
     p.spans = SPANS == 1 || w.spans - p.first_span > SPANS ? SPANS : w.spans - p.first_span;
     p.first = (I)p.first_span * w.count;
@@ -51,6 +51,7 @@ DEVICE prelu_sum load_sum(const prelu_sum *p) { /* of another block: not from th
 }
 
 DEVICE prelu_sum team_sum(prelu_sum total, int team) {
+#pragma unroll 1
     for (int half = team / 2; half > 0; half /= 2) join(&total, shuffled_down(total, half));
     return total;
 }
@@ -90,15 +91,16 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
     u64 *number_of_doubts = HERE ? &doubts : w.o.zeros;
     const I left = (I)w.alphas - p.first;
     const int alphas = left < p.spans * w.count ? (int)left : p.spans * w.count;
-    int team = 1;
-    while (team < 32 && team * 2 * alphas <= BLOCK && team < w.periods * w.entries) team *= 2;
-    for (int base = 0; base < alphas; base += BLOCK / team) {
-        const int c = base + thread / team, span = SPANS == 1 ? 0 : c / w.count;
+    int bits = 0; /* of the threads for an alpha: 2^bits */
+    while (bits < 5 && 2 * alphas << bits <= BLOCK && 1 << bits < w.periods * w.entries) bits++;
+    int team = 1 << bits;
+    for (int base = 0; base < alphas; base += BLOCK >> bits) {
+        const int c = base + (thread >> bits), span = SPANS == 1 ? 0 : c / w.count;
         prelu_sum total = sum_of_nothing();
         if (c < alphas)
-            total = sum_of_entries(w, entries, span, c - span * w.count, thread % team, team);
+            total = sum_of_entries(w, entries, span, c - span * w.count, thread & (team - 1), team);
         total = team_sum(total, team);
-        if (c >= alphas || thread % team) continue;
+        if (c >= alphas || thread & (team - 1)) continue;
         if (w.chunks == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
         else partials[p.chunk * every + base_alpha + c] = total;
     }
@@ -110,12 +112,12 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
         const int end = level == 1 ? (w.fans > 1 ? w.fans : w.chunks)
                                    : begin + w.fan < w.chunks ? begin + w.fan : w.chunks;
         unsigned *counter = counters + (level == 0 ? 1 + fan : 0);
-        __threadfence();
+        fence();
         __syncthreads();
         if (thread == 0) last = atomicAdd(counter, 1u) == end - begin - 1;
         __syncthreads();
         if (!last) return;
-        __threadfence();
+        fence();
         if (thread == 0) *counter = 0;
         const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0) + base_alpha;
         for (int base = 0; base < alphas; base += BLOCK) {
@@ -128,15 +130,16 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
                     join(&total, load_sum(sums + k * every + base + thread - part * beside));
             int c = thread;
             if (parts > 1) {
-                for (team = 1; team < 32 && team * 2 * beside <= BLOCK;) team *= 2;
+                for (bits = 0; bits < 5 && 2 * beside << bits <= BLOCK;) bits++;
+                team = 1 << bits;
                 entries[thread] = total;
                 __syncthreads();
-                c = thread / team;
+                c = thread >> bits;
                 total = sum_of_nothing();
-                for (int k = thread % team; c < beside && k < parts; k += team)
+                for (int k = thread & (team - 1); c < beside && k < parts; k += team)
                     join(&total, entries[k * beside + c]);
                 total = team_sum(total, team);
-                if (thread % team) c = beside;
+                if (thread & (team - 1)) c = beside;
             }
             if (c >= beside) continue;
             c += base;

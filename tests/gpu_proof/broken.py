@@ -15,7 +15,7 @@ BROKEN = {
     "wrong row": ("at->e += (I)(w.jump - w.turn);", "at->e += (I)w.jump;"),
     "wrong entries": ("(period * w.count + c) * each", "(period * w.alphas + c + 1) * each"),
     "missing fence": (
-        "        __threadfence();\n        __syncthreads();\n        if (thread == 0) last",
+        "        fence();\n        __syncthreads();\n        if (thread == 0) last",
         "        __syncthreads();\n        if (thread == 0) last",
     ),
     "counter not cleared": ("if (thread == 0) *counter = 0;", ""),

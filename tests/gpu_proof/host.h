@@ -87,7 +87,7 @@ static void launch(unsigned grid, unsigned block, void (*kernel)()) {
 
 static inline int block_index() { return blockIdx.x; }
 static inline void __syncthreads() { host::barrier(); }
-static inline void __threadfence() {}
+static inline void fence() {}
 /* Two meetings of the warp: all have given their value, all have taken one. */
 static inline void warp_meets() {
     const unsigned warp = threadIdx.x / 32, before = host::turn_of[warp];
