@@ -62,6 +62,12 @@ def probe_all():
         check(np.full(3, -1, np.float32), alpha[:1], dy, what="nearly a tie")
     x, dy = np.float16([[-32, -1, -(2.0**-24)], [-32, -0.5, -(2.0**-24)]])
     check(x, np.float16([1]), dy, what="nearly a tie of float16")
+    x, dy = (-np.array([1.0625, 2.0**-130]).astype(ml_dtypes.bfloat16) for _ in range(2))
+    check(x, np.ones(1, x.dtype), dy, what="nearly a tie of bfloat16")
+    dy = np.zeros(5000, np.float32)
+    dy[[0, 2000, 4000]] = 1, 2.0**-24, 2.0**-80
+    for _ in range(2):
+        check(np.full(5000, -1, np.float32), alpha[:1], dy, what="nearly a tie, far apart")
     x, dy = (RNG.standard_normal((300, 5)).astype(np.float16) for _ in range(2))
     check(x, numbers(RNG, (5,), np.float16), dy, 1, what="lanes")
     x = np.full(4000, -1, np.float16)

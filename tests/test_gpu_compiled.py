@@ -21,7 +21,7 @@ needs_sass = pytest.mark.skipif(
 @needs_sass
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
 def test_machine_code(architecture):
-    """16-byte accesses on the vector paths, nothing in local memory, 64 registers at most."""
+    """16-byte accesses on the vector paths, no local memory in loops, 64 registers at most."""
     at = nvrtc.ARCHITECTURES.index(architecture)
     for k, (pair, layout, launch) in enumerate(variants.every()):
         if (k + 2 * at) % 12:
@@ -29,11 +29,12 @@ def test_machine_code(architecture):
         code = variants.Machine(variants.cubin(launch, architecture))
         where = f"{pair} {layout}: {launch.kernel} sm_{architecture}\n{launch.head}"
         assert code.registers <= 64, where
-        if launch.kernel in ("scale", "walk"):
-            assert code.local == 0, where
+        assert code.local <= 32, where  # around the loop, where a block has several spans
         if launch.kernel in ("scale", "walk") and layout in variants.VECTORS:
             size = variants.defined(launch, "VECTOR") * plan.SIZES[pair[0]]
             assert code.has("LDG.E.128" if size == 16 else f"LDG.E.{8 * size}"), where
+            body = code.loop_of("LDG.E", "STG.E") or []
+            assert not any(o.startswith(("LDL", "STL")) for o in body), where
 
 
 def test_no_flush_to_zero():

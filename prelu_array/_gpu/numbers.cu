@@ -68,10 +68,13 @@ DEVICE float add_size(float size, float x, float dy) { /* size + |x * dy|, round
         : "f"(x), "f"(dy), "f"(size));
     return sum;
 }
-DEVICE unsigned size_bits(float x, float dy) { /* of |x * dy|, cut */
+DEVICE unsigned size_bits(float x, float dy) { /* of |x * dy|, rounded upwards: 0 only if exact */
     float product;
-    asm("mul.rz.f32 %0, %1, %2;" : "=f"(product) : "f"(x), "f"(dy));
-    return __float_as_uint(product) & 0x7fffffffu;
+    asm("{\n\t.reg .f32 a, b;\n\tabs.f32 a, %1;\n\tabs.f32 b, %2;\n\t"
+        "mul.rp.f32 %0, a, b;\n\t}"
+        : "=f"(product)
+        : "f"(x), "f"(dy));
+    return __float_as_uint(product);
 }
 DEVICE float multiply_add(float a, float b, float c) {
     float sum;

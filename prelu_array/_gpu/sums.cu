@@ -89,9 +89,10 @@ DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned least, double bound) {
     prelu_sum sum = sum_of_nothing();
     const double size = as_double(lane.size);
     sum.v[0] = lane.s;
-    /* a product has 2 * precision bits, the last of them worth at least this times 2^-53 */
+    /* a product has 2 * precision bits, the last of them worth at least this times 2^-53, also
+     * where rounding upwards has doubled its power of two; below that it may have underflowed */
     const double unit = as_double(__uint_as_float((least + 1) / 2 & 0x7f800000u)) *
-                        (double)(1ull << (54 - 2 * format<X>::precision));
+                        (double)(1ull << (53 - 2 * format<X>::precision));
     if (size != 0.0 && !(least >= 0x00ffffffu && size < unit)) sum.rest = __dmul_ru(bound, size);
     return sum;
 }

@@ -91,7 +91,9 @@ def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int]
 
 def _beside(alphas: int, inner: int, vector: int) -> bool:
     """Whether one block has whole periods, and not so many alphas that partial sums count."""
-    return _lcm(alphas * inner, vector) <= BLOCK * vector and alphas <= WIDE
+    period = alphas * inner
+    most = WIDE if period % vector == 0 else 4 * WIDE  # spans of others take shorter vectors
+    return _lcm(period, vector) <= BLOCK * vector and alphas <= most
 
 
 def _chunks(places: int, steps: int, want: int) -> int:

@@ -34,6 +34,7 @@ BROKEN = {
         "sum->rest += 0.0;",
     ),
     "sizes taken for exact": ("size < unit)) sum.rest", "size < 1e9 * unit)) sum.rest"),
+    "product that underflows unseen": ("mul.rp.f32", "mul.rn.f32"),
     "overflow of 32 bits": (
         "for (I i = first; i < vectors; i += (I)gridDim.x * BLOCK) {",
         "for (I i = (int)first; (int)i < (int)vectors; i += (int)(gridDim.x * BLOCK)) {",

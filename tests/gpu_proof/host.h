@@ -174,7 +174,10 @@ static inline float double_to_float_down(double v) {
 static inline float multiply(float a, float b) { return a * b; }
 static inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 static inline unsigned size_bits(float x, float dy) {
-    return bits_as<unsigned>(double_to_float_down(fabs((double)x * dy)));
+    fesetround(FE_UPWARD);
+    volatile float a = fabsf(x), b = fabsf(dy), product = a * b;
+    fesetround(FE_TONEAREST);
+    return bits_as<unsigned>((float)product);
 }
 static inline int above(float a, float b) { return a > b; }
 static inline float add_size(float size, float x, float dy) {
