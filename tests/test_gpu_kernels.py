@@ -16,7 +16,7 @@ gpu_proof.needed()
 import ml_dtypes
 from gpu_proof import device
 
-from prelu_array._gpu import plan, walk
+from prelu_array._gpu import launches, plan, walk
 
 DTYPES = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 PAIRS = list(itertools.product(DTYPES, DTYPES))
@@ -201,6 +201,22 @@ def test_every_alpha_in_doubt(proof, monkeypatch, dtype, alpha_dtype, below):
         x[0], dy[0] = -1, 1
         for _ in range(2):
             check(x, numbers(rng, alpha_shape, alpha_dtype), dy, axis, what=str(shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_a_readable_reduction_agrees(proof, dtype):
+    """CuPy's ReductionKernel, with our arithmetic and any strides, checks the fused kernel."""
+    rng = np.random.default_rng(7)
+    x, dy = (device.place(numbers(rng, (6, 5, 14), dtype))[..., ::2] for _ in range(2))
+    alpha = device.place(np.full(5, 0.5))
+    dalpha = prelu_array.prelu_backward(dy, x, alpha, axis=1)[1].get()
+    kernel = launches.strided_sums(plan.code(x.dtype), 0.0)
+    parts = [device.place(np.empty(5)) for _ in range(3)]
+    kernel(launches.as_bits(x), launches.as_bits(dy), *parts, axis=(0, 2))
+    high, low, rest = (part.get() for part in parts)
+    assert (abs((high - dalpha) + low) <= rest + np.spacing(abs(dalpha))).all()
+    assert (rest == 0).any() or dtype == np.float64
+    assert (((high + low) == dalpha) | (rest > 0)).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
