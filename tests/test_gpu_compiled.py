@@ -32,7 +32,8 @@ def test_machine_code(architecture):
         assert code.local <= 32, where  # around the loop, where a block has several spans
         if launch.kernel in ("scale", "walk") and layout in variants.VECTORS:
             size = variants.defined(launch, "VECTOR") * plan.SIZES[pair[0]]
-            assert code.has("LDG.E.128" if size == 16 else f"LDG.E.{8 * size}"), where
+            wide = {16: "LDG.E.128", 8: "LDG.E.64"}.get(size, "LDG.E")
+            assert code.has(wide), where
             body = code.loop_of("LDG.E", "STG.E") or []
             assert not any(o.startswith(("LDL", "STL")) for o in body), where
 
