@@ -141,16 +141,15 @@ def double_backward(
             a, dd = (v._replace(array=apart(v.array, written, False)) for v in (a, dd))
         of_dy = cupy.empty_like(x) if of_dy is None else of_dy
         of_x = cupy.empty_like(x) if of_x is None else of_x
-        if of_alpha is None:
-            of_alpha = cupy.empty(a.shape, a.dtype)
+        result: Any = cupy.empty(a.shape, a.dtype) if of_alpha is None else of_alpha
         if x.size == 0:
-            cupy.ndarray.fill(of_alpha, 0)
-            return of_dy, of_x, of_alpha
+            result.fill(0)
+            return of_dy, of_x, result
         dy, ddx = with_strides_of(x, dy), with_strides_of(x, ddx)
         operands = Operands(x, a, of_dy, dy, ddx, dd, of_x)
-        fused, call = sums(of_alpha, operands, at_one, "second")
+        fused, call = sums(result, operands, at_one, "second")
         if fused:
-            known.remember(key, call, slots, operands.slots(of_alpha))
+            known.remember(key, call, slots, operands.slots(result))
         else:
             scale(operands._replace(dy=None, of_x=None), at_one)
             codes = _plan.code(x.dtype), _plan.code(a.dtype)
@@ -158,7 +157,7 @@ def double_backward(
             launches.strided("of_x", *codes)(
                 bits_of(x), bits_of(dy), along(dd, x), edge, bits_of(of_x)
             )
-    return of_dy, of_x, of_alpha
+    return of_dy, of_x, result
 
 
 def backward_partial(
@@ -183,7 +182,7 @@ def backward_partial(
         if need_dx and dx is None:
             dx = cupy.empty_like(x)
         whole = state is not None and state.flags.c_contiguous
-        result = state if whole else cupy.empty(form.shape, form.dtype)
+        result: Any = state if whole else cupy.empty(form.shape, form.dtype)
         if x.size == 0:
             result.fill(0)
         else:
