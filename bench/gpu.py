@@ -1,31 +1,42 @@
 """The GPU kernels in figures.
 
-``python bench/gpu.py sass``   instructions per element and the roofs they imply; needs no GPU
-``python bench/gpu.py time``   bandwidth beside a copy, CuPy's expression and PyTorch; needs one
+``python bench/gpu.py sass``            what the loops cost, and the roofs that implies; no GPU
+``python bench/gpu.py WHAT... [FILE]``  on a GPU; JSON lines are added to FILE (.jsonl)
+
+WHAT: table (each function and layout as a share of a copy's speed), sizes (16 KiB to 256 MiB in
+CUDA graphs, so without the host), data (that cancels, ties or is integer), host (microseconds of
+a call), peers (CuPy's expressions, PyTorch eager and compiled).
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 import time
 from datetime import date
-from functools import partial
+from functools import cache, partial
+from math import prod
 from pathlib import Path
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-# name: multiprocessors, GHz, GB/s, lanes that issue, double additions, conversions to double, each
-# in a clock and multiprocessor. The first three are of NVIDIA's data sheets of A100 (SXM, 80 GB)
-# and H100 (SXM), and of its white paper on Ada; double additions follow from the FP64 peaks there
-# (9.7, 33.5 and 1.3 Tflop/s). Conversions are from the table of arithmetic throughput in the CUDA
-# C++ programming guide.
+# name: multiprocessors, GHz, GB/s, double additions, conversions to double, each in a clock and
+# multiprocessor. The first three are of NVIDIA's data sheets of A100 (SXM, 80 GB), H100 (SXM) and
+# of its white paper on Ada; double additions follow from the FP64 peaks there (9.7, 33.5 and 1.3
+# Tflop/s). Conversions are from the CUDA C++ programming guide's table.
 DEVICES = {
-    "A100 80GB": (108, 1.41, 2039, 128, 32, 16),
-    "H100 SXM": (132, 1.98, 3350, 128, 64, 16),
-    "RTX 4090": (128, 2.52, 1008, 128, 2, 2),
+    "A100 80GB": (108, 1.41, 2039, 32, 16),
+    "H100 SXM": (132, 1.98, 3350, 64, 16),
+    "RTX 4090": (128, 2.52, 1008, 2, 2),
 }
 ITEM = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
+STREAMS = {"forward": 2, "backward": 3, "dalpha": 2, "jvp": 3, "double": 5, "partial": 3}
+
+
+# ---- without a GPU ----
 
 
 def _share(body, vector, streams, item):
@@ -34,202 +45,376 @@ def _share(body, vector, streams, item):
     convert = sum(o.startswith("F2F") and "64" in o for o in body) / vector
     every = len(body) / vector
     shares = []
-    for name, (sms, ghz, bandwidth, issue, adds, converts) in DEVICES.items():
+    for name, (sms, ghz, bandwidth, adds, converts) in DEVICES.items():
         memory = bandwidth / (streams * item)  # elements in a nanosecond
+        pipes = [every / 128, double / adds, convert / converts]
         if adds == converts:  # one pipe does both
-            pipes = [every / issue, (double + convert) / adds]
-        else:
-            pipes = [every / issue, double / adds, convert / converts]
+            pipes[1] += pipes.pop()
         shares.append(f"{name} {min(1.0, sms * ghz / max(pipes) / memory):.2f}")
     return f"{every:7.1f}{double:8.1f}{convert:9.1f}   {', '.join(shares)}"
 
 
 def sass() -> None:
     """Print what the innermost loops cost, and what that allows."""
-    from gpu_proof import nvrtc, variants
+    from gpu_proof import variants
 
     print("alpha of x's dtype, sm_80: instructions per element in the text of the loop; in the")
-    print("double backward of float64 and in partial sums most of that runs seldom")
-    print(f"{'':34}{'all':>7}{'double':>8}{'convert':>9}   share of a copy's speed, at most")
-    kinds = {  # the definitions that tell a fused backward from the others, streams
-        "backward": ({"SECOND": 0, "STATES": 0, "WANT_DX": 1}, 3),
-        "double backward": ({"SECOND": 1}, 5),
-        "partial, exact": ({"STATES": 1}, 3),
-    }
-    for kind, (wanted, streams) in kinds.items():
+    print("double backward of float64 most of that runs seldom. Scarce: where a device has few")
+    print("units for double (RTX 4090), sizes are summed in the place of roundings")
+    print(f"{'':38}{'all':>7}{'double':>8}{'convert':>9}   share of a copy's speed, at most")
+    for kind, streams in (("sums", 3), ("second", 5), ("states", 3)):
         for x in ITEM:
             for layout in ("nchw", "nhwc"):
-                launch = next(
-                    one
-                    for one in variants.launches(x, x, layout)
-                    if one.kernel in ("rows", "cols")
-                    and all(variants.defined(one, name) == v for name, v in wanted.items())
-                )
-                code = variants.Machine(variants.cubin(launch, 80))
-                body = code.loop_of("LDG.E", "STG.E")
-                share = _share(body, variants.defined(launch, "VECTOR"), streams, ITEM[x])
-                print(f"{kind:18}{x:6}{layout:10}{share}")
-    print("\nregisters, at most, over all dtypes and vector paths; local memory")
-    for architecture in nvrtc.ARCHITECTURES:
-        most, local = 0, 0
-        seen = set()
-        for pair in variants.PAIRS:
-            for layout in variants.VECTORS:
-                for launch in variants.launches(*pair, layout):
-                    if (launch.kernel, launch.head) in seen:
-                        continue
-                    seen.add((launch.kernel, launch.head))
-                    code = variants.Machine(variants.cubin(launch, architecture))
-                    most, local = max(most, code.registers), max(local, code.local)
-        print(f"sm_{architecture}: {most} registers, {local} bytes, {len(seen)} kernels")
+                for scarce in (False, True) if kind == "sums" and x == "f32" else (False,):
+                    launch = variants.walk(x, x, layout, kind, scarce).walk
+                    code = variants.Machine(variants.cubin(launch, 80))
+                    body = code.loop_of("LDG.E", "STG.E")
+                    share = _share(body, variants.defined(launch, "VECTOR"), streams, ITEM[x])
+                    print(f"{kind:10}{x:6}{layout:8}{'scarce' * scarce:14}{share}")
 
 
-def _milliseconds(calls, repeat=7):
-    """Median time of a call on the device; the calls take different arrays in turn."""
+# ---- on a GPU ----
+
+
+@cache
+def _dtypes():
+    import ml_dtypes
+
+    every = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
+    return dict(zip(ITEM, map(np.dtype, every), strict=True))
+
+
+LAYOUTS = {  # of n elements: x's shape, alpha's, axis
+    "one alpha": lambda n: ((n,), (), None),
+    "NCHW 64x64": lambda n: ((n // (64 * 4096), 64, 4096), (64,), 1),
+    "NCHW 56x56": lambda n: ((n // (64 * 3136), 64, 3136), (64,), 1),
+    "NCHW 28x28": lambda n: ((n // (128 * 784), 128, 784), (128,), 1),
+    "NCHW 14x14": lambda n: ((n // (256 * 196), 256, 196), (256,), 1),
+    "NCHW 7x7": lambda n: ((n // (512 * 49), 512, 49), (512,), 1),
+    "NHWC 64": lambda n: ((n // 64, 64), (64,), -1),
+    "NHWC 256": lambda n: ((n // 256, 256), (256,), -1),
+    "NHWC 2048": lambda n: ((n // 2048, 2048), (2048,), -1),
+    "NHWC 3": lambda n: ((n // 3, 3), (3,), -1),
+    "per feature": lambda n: ((64, n // 64), (n // 64,), -1),
+    "64 terms": lambda n: ((n // 64, 64), (n // 64,), 0),
+    "200 terms": lambda n: ((n // 200, 200), (n // 200,), 0),
+    "10 terms": lambda n: ((n // 10, 10), (n // 10,), 0),
+    "two runs": lambda n: ((64, n // 4096, 64), (64, 1, 64), None),
+    "two runs, batch": lambda n: ((32, 56, n // (32 * 56 * 64), 64), (56, 1, 64), None),
+    "per element": lambda n: ((n,), (n,), None),
+    "odd runs": lambda n: ((n // (64 * 1001), 64, 1001), (64,), 1),
+}
+
+
+def _drawn(number, seed=0):
+    """Yield layouts of any axes and lengths, alpha along any one or two runs of them."""
+    rng = np.random.default_rng(seed)
+    for _ in range(number):
+        axes = int(rng.integers(2, 5))
+        short = [int(2 ** rng.uniform(1, 9)) for _ in range(axes - 1)]
+        kept = rng.random(axes) < 0.4
+        long = int(rng.integers(axes))
+
+        def form(n, short=short, kept=kept, long=long):
+            shape = [*short[:long], max(1, n // prod(short)), *short[long:]]
+            return (
+                tuple(shape),
+                tuple(s if k else 1 for s, k in zip(shape, kept, strict=True)),
+                None,
+            )
+
+        yield f"drawn {short} {long} {[int(k) for k in kept]}", form
+
+
+def milliseconds(calls, number=20, repeat=5):
+    """Median time of a call on the device; the stream is busy before the first event."""
     import cupy
 
+    a, b = (cupy.empty(1 << 28, np.uint8) for _ in range(2))
     for call in calls:
         call()
     times = []
     for _ in range(repeat):
         start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        for _ in range(12):
+            cupy.copyto(a, b)
         start.record()
-        for call in calls:
-            call()
+        for k in range(number):
+            calls[k % len(calls)]()
         end.record()
         end.synchronize()
-        times.append(cupy.cuda.get_elapsed_time(start, end) / len(calls))
+        times.append(cupy.cuda.get_elapsed_time(start, end) / number)
     return statistics.median(times)
 
 
-def _host_microseconds(call, repeat=2000):
+def arrays(dtype, form, mebibytes, sets=2):
+    """Draw sets of x, dy and an output, and alpha."""
     import cupy
 
-    call()
-    cupy.cuda.get_current_stream().synchronize()
-    start = time.perf_counter()
+    shape, alpha_shape, axis = form((mebibytes << 20) // dtype.itemsize)
+    rng = cupy.random.RandomState(0)
+    drawn = [
+        [rng.standard_normal(shape, np.float32).astype(dtype) for _ in range(2)]
+        + [cupy.empty(shape, dtype)]
+        for _ in range(sets)
+    ]
+    return drawn, cupy.full(alpha_shape, 0.25, np.float32).astype(dtype), axis
+
+
+def functions(sets, alpha, axis):
+    """Return the calls of each function, one for each set."""
+    import cupy
+
+    import prelu_array as p
+
+    dalpha = cupy.empty(alpha.shape, alpha.dtype)
+    return {
+        "forward": [partial(p.prelu, x, alpha, axis=axis, out=o) for x, _, o in sets],
+        "backward": [
+            partial(p.prelu_backward, dy, x, alpha, axis=axis, out=(o, dalpha))
+            for x, dy, o in sets
+        ],
+        "dalpha": [
+            partial(p.prelu_backward, dy, x, alpha, axis=axis, need_dx=False) for x, dy, _ in sets
+        ],
+        "jvp": [partial(p.prelu_jvp, x, alpha, dy, alpha, axis=axis) for x, dy, _ in sets],
+        "double": [
+            partial(p.prelu_double_backward, dy, alpha, dy, x, alpha, axis=axis)
+            for x, dy, _ in sets
+        ],
+        "partial": [
+            partial(p.prelu_backward_partial, dy, x, alpha, axis=axis) for x, dy, _ in sets
+        ],
+    }
+
+
+def table(emit, mebibytes=256, number=12):
+    """Measure each function and layout as a share of a copy's speed."""
+    import cupy
+
+    for name, dtype in _dtypes().items():
+        whole = [cupy.empty(mebibytes << 20, np.uint8) for _ in range(4)]
+        copy = milliseconds([partial(cupy.copyto, whole[k], whole[k + 2]) for k in (0, 1)])
+        emit(what="copy", dtype=name, ms=copy, tb_per_s=2 * (mebibytes << 20) / copy / 1e9)
+        layouts = list(LAYOUTS.items()) + (list(_drawn(8)) if name in ("f16", "f32") else [])
+        for layout, form in layouts:
+            sets, alpha, axis = arrays(dtype, form, mebibytes)
+            part = sets[0][0].nbytes / (mebibytes << 20)
+            shares = {}
+            for function, calls in functions(sets, alpha, axis).items():
+                if name == "bf16" and function not in ("forward", "backward"):
+                    continue
+                ms = milliseconds(calls, number, 3)
+                shares[function] = round(STREAMS[function] / 2 * copy * part / ms, 3)
+            emit(what="table", dtype=name, layout=layout, mib=mebibytes, **shares)
+            del sets, alpha, calls
+
+
+def _same(form, _):
+    return form
+
+
+def sizes(emit):
+    """Measure small arrays inside CUDA graphs."""
+    import cupy
+
+    stream = cupy.cuda.Stream(non_blocking=True)
+    for name in ("f32", "f16", "f64"):
+        for kib in (16, 64, 256, 1024, 4096, 16384, 65536):
+            dtype, each = _dtypes()[name], 20
+            row = {}
+            for layout in ("NCHW 14x14", "one alpha", "NHWC 64"):
+                n = (kib << 10) // dtype.itemsize
+                shape, alpha_shape, axis = LAYOUTS[layout](n)
+                if layout == "NCHW 14x14":
+                    shape, alpha_shape = (max(1, n // (16 * 196)), 16, 196), (16,)
+                with stream:
+                    given = shape, alpha_shape, axis
+                    sets, alpha, axis = arrays(dtype, partial(_same, given), 1, 1)
+                    calls = functions(sets, alpha, axis)
+                    x, _, out = sets[0]
+                    calls["copy"] = [partial(cupy.copyto, out, x)]
+                    for function in ("copy", "forward", "backward"):
+                        call = calls[function][0]
+                        call()
+                        stream.begin_capture()
+                        for _ in range(each):
+                            call()
+                        graph = stream.end_capture()
+                        us = _graph_microseconds(graph, stream) / each
+                        row[f"{layout} {function}"] = round(us, 2)
+            emit(what="sizes", dtype=name, kib=kib, **row)
+
+
+def _graph_microseconds(graph, stream, repeat=9):
+    import cupy
+
+    times = []
     for _ in range(repeat):
-        call()
-    took = time.perf_counter() - start
-    cupy.cuda.get_current_stream().synchronize()
-    return took / repeat * 1e6
+        start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        graph.launch()
+        start.record()
+        graph.launch()
+        end.record()
+        end.synchronize()
+        times.append(cupy.cuda.get_elapsed_time(start, end) * 1e3)
+    return statistics.median(times)
 
 
-LAYOUTS = {  # of n elements: x's shape, alpha's, axis
-    "shared": lambda n: ((n,), (), None),
-    "nchw": lambda n: ((n // (64 * 4096), 64, 4096), (64,), 1),
-    "nhwc": lambda n: ((n // 256, 256), (256,), -1),
-    "per feature": lambda n: ((64, n // 64), (n // 64,), -1),
-    "two runs": lambda n: ((64, n // 4096, 64), (64, 1, 64), None),
-}
-
-
-def measure(mebibytes: int = 256) -> None:
-    """Print times beside a copy's of as many bytes: 1 is the speed of the memory."""
+def data(emit, mebibytes=256):
+    """Measure the backward on data that may leave a rounding in doubt, over random numbers."""
     import cupy
-    import numpy as np
+
+    for name, dtype in _dtypes().items():
+        for layout in ("one alpha", "NCHW 14x14", "NHWC 256", "per feature", "64 terms"):
+            sets, alpha, axis = arrays(dtype, LAYOUTS[layout], mebibytes, 1)
+            x, dy, out = sets[0]
+            time_of = partial(_backward_of, out, alpha, axis)
+            random = time_of(dy, x)
+            wide = cupy.random.RandomState(1).standard_normal(x.shape, np.float64).astype(dtype)
+            row = {"random_ms": random}
+            if name == "f64":
+                row["wide numbers"] = time_of(wide, wide) / random
+            # x stays the same, dy's sign alternates along the terms of each alpha
+            terms = x.shape[0] if axis == -1 else x.shape[-1]
+            sign = cupy.where(cupy.arange(terms) % 2, np.float32(-0.7), np.float32(0.7))
+            sign = sign.reshape(-1, 1) if axis == -1 else sign
+            zero = cupy.ascontiguousarray(cupy.broadcast_to(sign, x.shape)).astype(dtype)
+            same = cupy.full(x.shape, -1.5, np.float32).astype(dtype)
+            row["zero sums"] = time_of(zero, same) / random
+            draw = cupy.random.RandomState(2)
+            whole = [draw.randint(-4, 5, x.shape).astype(dtype) for _ in range(2)]
+            row["integers"] = time_of(*whole) / random
+            large = dtype.type(2.0 ** (14 if name == "f16" else 60))
+            some = cupy.where(cupy.arange(terms) % 16, dtype.type(1), large)
+            some = some.reshape(-1, 1) if axis == -1 else some
+            row["cancelling"] = time_of((zero * some).astype(dtype), same) / random
+            emit(
+                what="data", dtype=name, layout=layout, **{k: round(v, 3) for k, v in row.items()}
+            )
+
+
+def _backward_of(out, alpha, axis, dy, x):
+    import cupy
 
     import prelu_array
 
-    try:
-        from ml_dtypes import bfloat16
-    except ImportError:
-        bfloat16 = None
-        print("ml_dtypes is not installed: no bfloat16")
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    print(f"{name}, CuPy {cupy.__version__}, {date.today()}, {mebibytes} MiB per array")
-    print("ms, and in brackets the share of a copy's speed")
-    calls = ("forward", "backward", "jvp", "double", "partial")
-    print(f"{'dtype':10}{'layout':12}" + "".join(f"{call:>16}" for call in calls))
-    for dtype in filter(None, (np.float16, bfloat16, np.float32, np.float64)):
-        for layout, form in LAYOUTS.items():
-            shape, alpha_shape, axis = form((mebibytes << 20) // np.dtype(dtype).itemsize)
-            rng = cupy.random.RandomState(0)
-            sets = [
-                [rng.standard_normal(shape, np.float32).astype(dtype) for _ in range(3)]
-                for _ in range(2)
-            ]
-            alpha = cupy.asarray(np.full(alpha_shape, 0.25, dtype))
-            copy = _milliseconds([partial(cupy.copyto, out, x) for x, _, out in sets])
-            times = _times(prelu_array, sets, alpha, axis)
-            cells = (
-                f"{ms:9.3f} ({streams / 2 * copy / ms:4.2f})"
-                for ms, streams in zip(times, (2, 3, 3, 5, 3), strict=True)
-            )
-            print(f"{np.dtype(dtype).name:10}{layout:12}" + "".join(cells), flush=True)
-            if layout == "nchw":
-                _others(sets, alpha, dtype, *times[:2])
-            del sets
-    _host(cupy, prelu_array, np)
+    dalpha = cupy.empty(alpha.shape, alpha.dtype)
+    call = partial(prelu_array.prelu_backward, dy, x, alpha, axis=axis, out=(out, dalpha))
+    return milliseconds([call], 8, 3)
 
 
-def _times(prelu_array, sets, alpha, axis):
-    """Milliseconds of each function; outputs are given where a function takes them."""
-    options = {"axis": axis}
-    every = (
-        lambda x, dy, out: prelu_array.prelu(x, alpha, out=out, **options),
-        lambda x, dy, out: prelu_array.prelu_backward(dy, x, alpha, out=(out, None), **options),
-        lambda x, dy, out: prelu_array.prelu_jvp(x, alpha, dy, alpha, **options),
-        lambda x, dy, out: prelu_array.prelu_double_backward(dy, alpha, dy, x, alpha, **options),
-        lambda x, dy, out: prelu_array.prelu_backward_partial(dy, x, alpha, **options),
-    )
-    return [_milliseconds([partial(call, *arrays) for arrays in sets]) for call in every]
-
-
-def _others(sets, alpha, dtype, forward, backward) -> None:
-    """Print how long CuPy's expression and PyTorch take for NCHW."""
+def host(emit, repeat=2000):
+    """Measure the host's time of calls on 64 elements."""
     import cupy
-    import numpy as np
 
-    if np.dtype(dtype).name != "bfloat16":
-        a = alpha.reshape(-1, 1)
-        plain = _milliseconds([lambda x=x: cupy.where(x > 0, x, a * x) for x, _, _ in sets])
-        print(
-            f"    CuPy's where(x > 0, x, a * x): forward takes {plain / forward:.1f} times as long"
-        )
-    try:
-        import torch
-    except ImportError:
-        print("    PyTorch: not installed")
-        return
-    # both libraries use the default stream, so the events around the calls time either
-    given = [[torch.from_dlpack(v) for v in (x, dy)] for x, dy, _ in sets]
-    weight = torch.from_dlpack(alpha)
-    f = _milliseconds([lambda x=x: torch.nn.functional.prelu(x, weight) for x, _ in given])
-    print(f"    PyTorch: forward {f / forward:.1f} times as long")
-    leaf = [(x.detach().requires_grad_(), dy) for x, dy in given]
-    slope = weight.detach().requires_grad_()
+    import prelu_array as p
 
-    def both(x, dy):
-        return torch.autograd.grad(torch.nn.functional.prelu(x, slope), (x, slope), dy)
-
-    whole = _milliseconds([lambda x=x, dy=dy: both(x, dy) for x, dy in leaf])
-    print(f"    PyTorch: backward {(whole - f) / backward:.1f} times as long")
-    del given, leaf
-    torch.cuda.empty_cache()
-
-
-def _host(cupy, prelu_array, np) -> None:
-    x, out = cupy.ones(64, np.float32), cupy.empty(64, np.float32)
-    dy, alpha = cupy.ones_like(x), cupy.full((), 0.25, np.float32)
+    x, out, dy = (cupy.full(64, v, np.float32) for v in (1, 0, 1))
+    alpha, dalpha = cupy.full((), 0.25, np.float32), cupy.empty((), np.float32)
+    features = cupy.full((64,), 0.25, np.float32)
     bare = cupy.RawKernel('extern "C" __global__ void bare(float *y) {}', "bare")
     calls = {
         "a bare RawKernel": lambda: bare((1,), (64,), (out,)),
-        "prelu(out=)": lambda: prelu_array.prelu(x, alpha, out=out),
-        "prelu": lambda: prelu_array.prelu(x, alpha),
-        "prelu_backward": lambda: prelu_array.prelu_backward(dy, x, alpha),
-        "prelu_jvp": lambda: prelu_array.prelu_jvp(x, alpha, dy, alpha),
-        "CuPy's where(x > 0, x, a * x)": lambda: cupy.where(x > 0, x, alpha * x),
+        "cupy.add(out=)": lambda: cupy.add(x, dy, out=out),
+        "prelu(out=)": lambda: p.prelu(x, alpha, out=out),
+        "prelu(out=), per channel": lambda: p.prelu(x, features, axis=0, out=out),
+        "prelu(out=), a number": lambda: p.prelu(x, 0.25, out=out),
+        "prelu": lambda: p.prelu(x, alpha),
+        "prelu_backward(out=)": lambda: p.prelu_backward(dy, x, alpha, out=(out, dalpha)),
+        "prelu_backward": lambda: p.prelu_backward(dy, x, alpha),
+        "prelu_jvp": lambda: p.prelu_jvp(x, alpha, dy, alpha),
+        "prelu_double_backward": lambda: p.prelu_double_backward(dy, alpha, dy, x, alpha),
+        "prelu_backward_partial": lambda: p.prelu_backward_partial(dy, x, alpha),
     }
-    print("host time of a call on 64 elements, microseconds")
     for name, call in calls.items():
-        print(f"  {name:32}{_host_microseconds(call):8.1f}")
+        for _ in range(20):
+            call()
+        best = float("inf")
+        for _ in range(5):
+            cupy.cuda.Device().synchronize()
+            start = time.perf_counter()
+            for _ in range(repeat // 5):
+                call()
+            best = min(best, (time.perf_counter() - start) / (repeat // 5) * 1e6)
+        emit(what="host", call=name, us=round(best, 2))
+
+
+def peers(emit, mebibytes=256):
+    """Measure what else does it: how many times as long the others take."""
+    import cupy
+
+    try:
+        import torch
+    except ImportError:
+        torch = None
+    for name, dtype in _dtypes().items():
+        for layout in ("NCHW 64x64", "NCHW 14x14", "NCHW 7x7"):
+            sets, alpha, axis = arrays(dtype, LAYOUTS[layout], mebibytes)
+            own = functions(sets, alpha, axis)
+            forward, backward = (milliseconds(own[f], 10, 3) for f in ("forward", "backward"))
+            row = {"forward_ms": round(forward, 4), "backward_ms": round(backward, 4)}
+            a = alpha.reshape(-1, 1)
+            if name != "bf16":
+                calls = [lambda x=x, a=a: cupy.where(x > 0, x, a * x) for x, _, _ in sets]
+                row["cupy.where"] = round(milliseconds(calls, 4, 3) / forward, 2)
+            if torch is not None:
+                row |= _of_torch(torch, sets, alpha, forward, backward, layout == "NCHW 64x64")
+            emit(what="peers", dtype=name, layout=layout, **row)
+            del sets, own
+
+
+def _of_torch(torch, sets, alpha, forward, backward, compiled):
+    given = [[torch.from_dlpack(v) for v in (x, dy)] for x, dy, _ in sets]
+    slope = torch.from_dlpack(alpha).clone().requires_grad_()
+    row = {}
+    ways = {"torch": torch.nn.functional.prelu}
+    if compiled:
+        ways["compiled"] = torch.compile(torch.nn.functional.prelu)
+    for name, prelu in ways.items():
+        try:
+            with torch.no_grad():
+                calls = [lambda x=x, f=prelu: f(x, slope) for x, _ in given]
+                row[f"{name} forward"] = round(milliseconds(calls, 10, 3) / forward, 2)
+            leaf = [(x.detach().requires_grad_(), dy) for x, dy in given]
+            ys = [(prelu(x, slope), x, dy) for x, dy in leaf]
+            calls = [
+                partial(torch.autograd.grad, y, (x, slope), dy, retain_graph=True)
+                for y, x, dy in ys
+            ]
+            row[f"{name} backward"] = round(milliseconds(calls, 10, 3) / backward, 2)
+        except Exception as error:  # a compiler that is not there
+            row[f"{name} error"] = repr(error)[:80]
+    return row
+
+
+def main(what, path):
+    """Run measurements, and print and keep their rows."""
+    import cupy
+
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    machine = {
+        "machine": name, "cupy": cupy.__version__, "date": str(date.today()),
+        "driver": cupy.cuda.runtime.driverGetVersion(), "numpy": np.__version__,
+    }  # fmt: skip
+
+    def emit(**row):
+        print(" ".join(f"{k}={v}" for k, v in row.items()), flush=True)
+        if path:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+    emit(**machine)
+    for each in what:
+        {"table": table, "sizes": sizes, "data": data, "host": host, "peers": peers}[each](emit)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["sass"]:
+    given = [a for a in sys.argv[1:] if not a.endswith(".jsonl")]
+    files = [a for a in sys.argv[1:] if a.endswith(".jsonl")]
+    if given == ["sass"]:
         sass()
-    elif sys.argv[1:] == ["time"]:
-        measure()
+    elif given and set(given) <= {"table", "sizes", "data", "host", "peers"}:
+        main(given, files[0] if files else None)
     else:
         sys.exit(__doc__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -15,18 +16,24 @@ INSTRUCTION_SETS = ("avx512", "avx2", "baseline")
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--interpret",
+        "--stand-in",
         action="store_true",
-        help="run what can run on CuPy also on a device that interprets PTX; choose a few tests",
+        help="run what runs on CuPy on a device of host memory, which interprets PTX: takes long",
     )
 
 
+def pytest_configure(config):
+    if config.getoption("--stand-in"):
+        from gpu_proof import device  # before anybody imports CuPy
+
+        assert device.installed, "there is a GPU"
+
+
 def pytest_generate_tests(metafunc):
-    devices = ["cupy", *["interpreted"] * metafunc.config.getoption("--interpret")]
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", ["numpy", *devices], indirect=True, scope="session")
+        metafunc.parametrize("backend", ["numpy", "cupy"], indirect=True, scope="session")
     if "way" in metafunc.fixturenames:
-        metafunc.parametrize("way", [*INSTRUCTION_SETS, *devices], indirect=True)
+        metafunc.parametrize("way", [*INSTRUCTION_SETS, "cupy"], indirect=True)
 
 
 class Backend(NamedTuple):
@@ -42,8 +49,11 @@ class Backend(NamedTuple):
         return a if self.module is np else self.module.asnumpy(a)
 
 
-def _cupy() -> ModuleType:
+def _cupy(config: Any) -> ModuleType:
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    stand_in = sys.modules.get("gpu_proof.device")
+    if stand_in is not None and stand_in.installed and not config.getoption("--stand-in"):
+        pytest.skip("CuPy finds no device but the one of host memory: pytest --stand-in")
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except RuntimeError as error:
@@ -53,20 +63,8 @@ def _cupy() -> ModuleType:
     return cupy
 
 
-@pytest.fixture(scope="session")
-def interpreted():
-    """A library that stands in for CuPy, without a device."""
-    pytest.importorskip("cupy", reason="needs CuPy's compiler: pip install -e '.[gpu-proof]'")
-    from gpu_proof.device import Proof
-
-    with pytest.MonkeyPatch.context() as patch:
-        yield Proof().install(patch)
-
-
 def _backend(name: str, request: Any) -> Backend:
-    if name == "interpreted":
-        return Backend(name, request.getfixturevalue("interpreted"))
-    return Backend(name, np if name == "numpy" else _cupy())
+    return Backend(name, np if name == "numpy" else _cupy(request.config))
 
 
 @pytest.fixture(scope="session")

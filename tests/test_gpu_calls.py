@@ -9,18 +9,21 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import gpu_proof
 import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array import _plan_sums
 from prelu_array.testing import reference_prelu, reference_prelu_backward
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
+gpu_proof.needed()
 
+import cupy
 from gpu_proof import device
-from test_gpu_kernels import assert_same_bits, numbers, proof  # noqa: F401
+from test_gpu_kernels import assert_same_bits, in_doubt, numbers, proof  # noqa: F401
+
+from prelu_array import _gpu
+from prelu_array._gpu import arguments, doorway, launches, memory
 
 RNG = np.random.default_rng(5)
 X, DY = numbers(RNG, (6, 4, 8), np.float32), numbers(RNG, (6, 4, 8), np.float32)
@@ -37,24 +40,20 @@ def there(proof):  # noqa: F811
 
 
 def test_signatures_are_those_of_the_cpu():
-    from prelu_array import _cpu, _gpu
-
     counts = {
         "forward": 4,
         "backward": 8,
-        "jvp": 6,
-        "double_backward": 7,
-        "backward_partial": 6,
+        "jvp": 7,
+        "double_backward": 8,
+        "backward_partial": 7,
         "round_partial": 2,
     }
     for name, count in counts.items():
         assert getattr(_gpu, name).__code__.co_argcount == count
-        with pytest.raises(TypeError, match="positional arguments"):
-            getattr(_cpu, name)(*range(count + 1))
 
 
 def test_out_is_returned_and_may_be_x(there):
-    out = device.empty(X.shape, X.dtype)
+    out = cupy.empty(X.shape, X.dtype)
     assert prelu_array.prelu(there.x, there.alpha, axis=1, out=out) is out
     assert_same_bits(out, Y, "out")
     prelu_array.prelu(there.x, there.alpha, axis=1, out=there.x)
@@ -62,11 +61,11 @@ def test_out_is_returned_and_may_be_x(there):
 
 
 def test_out_of_other_strides(there):
-    out = device.empty((8, 4, 6), X.dtype).transpose(2, 1, 0)
+    out = cupy.empty((8, 4, 6), X.dtype).transpose(2, 1, 0)
     prelu_array.prelu(there.x, there.alpha, axis=1, out=out)
     assert_same_bits(out, Y, "out")
-    dx = device.empty((8, 4, 6), X.dtype).transpose(2, 1, 0)
-    dalpha = device.empty((8,), X.dtype)[::2]
+    dx = cupy.empty((8, 4, 6), X.dtype).transpose(2, 1, 0)
+    dalpha = cupy.empty((8,), X.dtype)[::2]
     got = prelu_array.prelu_backward(there.dy, there.x, there.alpha, axis=1, out=(dx, dalpha))
     assert got[0] is dx
     assert got[1] is dalpha
@@ -76,15 +75,13 @@ def test_out_of_other_strides(there):
 
 @pytest.mark.parametrize("which", ["x", "dy"])
 def test_dx_may_overwrite_an_input_even_if_dalpha_is_in_doubt(there, which, monkeypatch):
-    monkeypatch.setattr(_plan_sums, "error_bound", lambda *_: (1.0, 0.0))  # doubt everything
-    _plan_sums.sums.cache_clear()
+    device.Proof(change=in_doubt).install(monkeypatch)
     written = getattr(there, which)
     _, dalpha = prelu_array.prelu_backward(
         there.dy, there.x, there.alpha, axis=1, out=(written, None)
     )
     assert_same_bits(written, DX, "dx")
     assert_same_bits(dalpha, DALPHA, "dalpha")
-    _plan_sums.sums.cache_clear()
 
 
 def test_partial_overlap_gives_the_result_of_none(proof):  # noqa: F811
@@ -218,7 +215,7 @@ ERRORS = {
         "dy must have x's shape",
     ),
     "dtype": (
-        lambda t: prelu_array.prelu(t.x.astype(np.int32), 0.5),
+        lambda t: prelu_array.prelu(t.x.view(np.int16), 0.5),
         TypeError,
         "x must be float16, bfloat16",
     ),
@@ -228,7 +225,7 @@ ERRORS = {
         "out must have x's shape",
     ),
     "out's dtype": (
-        lambda t: prelu_array.prelu(t.x, 0.5, out=device.empty(X.shape, np.float64)),
+        lambda t: prelu_array.prelu(t.x, 0.5, out=cupy.empty(X.shape, np.float64)),
         TypeError,
         "out must have x's dtype",
     ),
@@ -247,37 +244,149 @@ def test_errors(there, call, kind, message):
     assert there.proof.ran == []
 
 
-def test_arrays_of_two_devices(there, monkeypatch):
-    there.alpha.device = SimpleNamespace(id=1)
+def test_arrays_of_two_devices(there):
+    class Elsewhere(cupy.ndarray):
+        device = SimpleNamespace(id=1)
+
+    a = there.alpha
+    alpha = Elsewhere(a.shape, a.dtype, a.data, a.strides)
     with pytest.raises(ValueError, match=r"alpha must be on x's device 0, got device 1"):
-        prelu_array.prelu(there.x, there.alpha, axis=1)
+        prelu_array.prelu(there.x, alpha, axis=1)
 
 
 def test_a_captured_call_keeps_its_workspace(there, monkeypatch):
-    from prelu_array import _gpu_arguments
-
-    monkeypatch.setattr(_gpu_arguments, "captured", [])
-    there.proof.capturing = True
-    prelu_array.prelu_backward(there.dy, there.x, there.alpha, axis=1)
-    assert len(_gpu_arguments.captured) == 1
+    monkeypatch.setattr(memory, "captured", [])
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        prelu_array.prelu_backward(there.dy, there.x, there.alpha, axis=1)
+        assert memory.captured == []
+        stream.begin_capture()
+        got = [
+            prelu_array.prelu_backward(there.dy, there.x, there.alpha, axis=1) for _ in range(2)
+        ]
+        stream.end_capture()
+    assert len(memory.captured) == 2
+    for _, dalpha in got:
+        assert_same_bits(dalpha, DALPHA, "dalpha")
 
 
 def test_without_nvrtc_the_error_says_what_to_install(there, monkeypatch):
-    from prelu_array import _gpu_kernels
+    class Fails:
+        @property
+        def kernel(self):
+            raise RuntimeError("CuPy failed to load libnvrtc.so.13: OSError: not found")
 
-    def fail(*_):
-        raise RuntimeError("CuPy failed to load libnvrtc.so.13: OSError: not found")
-
-    monkeypatch.setattr(_gpu_kernels.cupy, "RawKernel", lambda *_: fail)
-    _gpu_kernels._kernel.cache_clear()
+    device.forget(monkeypatch)
+    monkeypatch.setattr(launches.cupy, "RawKernel", lambda *_: Fails())
     with pytest.raises(RuntimeError, match=r"NVRTC.*pip install cupy-cuda13x\[ctk\]"):
         prelu_array.prelu(there.x, there.alpha, axis=1)
-    _gpu_kernels._kernel.cache_clear()
+
+
+def counted(call):
+    """What a call does on the device, the second time."""
+    call()
+    before = device.counts()
+    call()
+    return {k: n - before[k] for k, n in device.counts().items() if n != before[k]}
+
+
+def test_what_a_call_costs(there):
+    """One launch, and nothing else but memory for the results."""
+    t, dx, dalpha = there, cupy.empty_like(there.x), cupy.empty_like(there.alpha)
+    one = {"launch": 1}
+    assert counted(lambda: prelu_array.prelu(t.x, t.alpha, axis=1, out=dx)) == one
+    backward = prelu_array.prelu_backward
+    assert counted(lambda: backward(t.dy, t.x, t.alpha, axis=1, out=(dx, dalpha))) == one
+    made = {"launch": 1, "allocation": 2}
+    assert counted(lambda: backward(t.dy, t.x, t.alpha, axis=1)) == made
+    second = prelu_array.prelu_double_backward
+    assert counted(lambda: second(t.dy, t.alpha, t.dy, t.x, t.alpha, axis=1)) == {
+        "launch": 1,
+        "allocation": 3,
+    }
+    partial = prelu_array.prelu_backward_partial
+    assert counted(lambda: partial(t.dy, t.x, t.alpha, axis=1)) == made
+    x = device.place(np.full(1 << 20, -1, np.float16))
+    ways = {"launch": 2, "allocation": 2}  # the second for what is in doubt
+    assert counted(lambda: None) == {}
+    there.proof.run = lambda *_: None  # a million elements take the interpreter too long
+    assert counted(lambda: backward(x, x, t.alpha[:1])) == ways
+
+
+def test_a_call_like_one_before_looks_at_addresses(there):
+    """The same forms, but overlapping, misaligned, or in place."""
+    room = device.place(np.zeros(3 * X.size, np.float32))
+    x = room[: X.size].reshape(X.shape)
+    for at in (2 * X.size, X.size, 1, 0, 4, X.size + 1, 2 * X.size):
+        out = room[at : at + X.size].reshape(X.shape)
+        device.view(x)[...] = X
+        assert prelu_array.prelu(x, there.alpha, axis=1, out=out) is out
+        assert_same_bits(out, Y, f"out at {at}")
+    for at in (2 * X.size, X.size, 3, 0):
+        dx = room[at : at + X.size].reshape(X.shape)
+        device.view(x)[...] = X
+        got = prelu_array.prelu_backward(there.dy, x, there.alpha, axis=1, out=(dx, None))
+        assert_same_bits(dx, DX, f"dx at {at}")
+        assert_same_bits(got[1], DALPHA, f"dalpha at {at}")
+
+
+def test_a_call_like_one_before_looks_at_everything_else(there):
+    x, dy = there.x, there.dy
+    for axis in (1, 1):
+        prelu_array.prelu(x, there.alpha, axis=axis)
+    with pytest.raises(TypeError):
+        prelu_array.prelu(x, there.alpha, axis=1.0)
+    each = device.place(np.arange(8, dtype=np.float32))
+    assert_same_bits(prelu_array.prelu(x, each), reference_prelu(X, each.get()), "y")
+    for at_zero in ("one", "alpha", "one"):
+        zero = np.zeros_like(X)
+        got = prelu_array.prelu_backward(
+            dy, device.place(zero), there.alpha, axis=1, at_zero=at_zero
+        )
+        expected = reference_prelu_backward(DY, zero, ALPHA, axis=1, at_zero=at_zero)
+        assert_same_bits(got[0], expected[0], "dx")
+    for number in (0.0, -0.0, 1.0, 1):
+        y = prelu_array.prelu(x, number)
+        assert_same_bits(y, reference_prelu(X, np.float32(number)), "y")
+
+
+def test_the_doorway_takes_addresses_alone(there):
+    """What an adapter does: no array of CuPy, a stream and a workspace of its own."""
+    strides, dtypes = ((there.x.strides,) * 3), (X.dtype, ALPHA.dtype)
+    along = (0, 4, 0)
+    call = doorway.sums(dtypes, X.shape, strides, (along, along), (0, 0), False, True, "sums", 0)
+    dx, dalpha = cupy.empty_like(there.x), cupy.empty_like(there.alpha)
+    zeros, scratch = cupy.zeros(call.zeros, np.uint64), cupy.empty(call.scratch, np.uint64)
+    stream = cupy.cuda.Stream()
+    for _ in range(2):
+        call(
+            dx.data.ptr, 0, there.x.data.ptr, there.dy.data.ptr, 0, there.alpha.data.ptr, 0,
+            dalpha.data.ptr, zeros.data.ptr, scratch.data.ptr, stream=stream,
+        )  # fmt: skip
+        assert_same_bits(dx, DX, "dx")
+        assert_same_bits(dalpha, DALPHA, "dalpha")
+        assert not zeros.get().any()
+
+
+@pytest.mark.parametrize("dtype", arguments.INTEGERS)
+def test_integers_forward(proof, dtype):  # noqa: F811
+    dtype = np.dtype(dtype)
+    info = np.iinfo(dtype)
+    x = np.array([[info.min, info.min + 1, 0, 1, info.max], [3, 0, 7, 2, 9]], dtype)
+    alpha = np.array([-3, 5], np.int64).astype(dtype)
+    expected = [
+        [v if v > 0 else int(a) * v for v in row] for a, row in zip(alpha, x.tolist(), strict=True)
+    ]
+    bits = 8 * dtype.itemsize
+    expected = np.array([[v % 2**bits for v in row] for row in expected], np.uint64)
+    for view in (lambda a: a, lambda a: a[:, ::2]):
+        y = prelu_array.prelu(view(device.place(x)), device.place(alpha), axis=0)
+        right = np.ascontiguousarray(view(expected).astype(f"u{dtype.itemsize}"))
+        assert_same_bits(y, right.view(dtype), "y")
+    assert_same_bits(prelu_array.prelu(device.place(x), 1), x, "a Python int")
 
 
 def test_without_a_device_the_description_says_why():
-    from prelu_array import _gpu
-
     try:
         count = _gpu.cupy.cuda.runtime.getDeviceCount()
     except _gpu.cupy.cuda.runtime.CUDARuntimeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
 
 
 def devices():
+    stand_in = sys.modules.get("gpu_proof.device")
+    if stand_in is not None and stand_in.installed:
+        return 0
     try:
         return cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError:

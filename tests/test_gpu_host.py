@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gpu_proof
 import numpy as np
 import pytest
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
-ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
+gpu_proof.needed()
 
-from gpu_proof import host  # noqa: E402
-from test_gpu_kernels import DTYPES, check, name, numbers  # noqa: E402
+from gpu_proof import device, host
+from test_gpu_kernels import DTYPES, check, name, numbers
 
-pytestmark = pytest.mark.skipif(host.compiler() is None, reason="needs g++")
+pytestmark = [
+    pytest.mark.skipif(host.compiler() is None, reason="needs g++"),
+    pytest.mark.skipif(not device.installed, reason="there is a GPU"),
+]
 
 
 @pytest.fixture

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 
+import gpu_proof
 import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array import _plan, _plan_sums
 from prelu_array.testing import cases, reference_prelu, reference_prelu_backward
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
-ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
+gpu_proof.needed()
 
-from gpu_proof import device  # noqa: E402
+import ml_dtypes
+from gpu_proof import device
+
+from prelu_array._gpu import launches, plan, walk
 
 DTYPES = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 PAIRS = list(itertools.product(DTYPES, DTYPES))
@@ -26,7 +27,7 @@ def name(dtype):
 
 
 def assert_same_bits(got, expected, what):
-    got = np.array(got, subok=False)
+    got = got.get()
     assert got.shape == expected.shape, what
     assert got.dtype == expected.dtype, what
     integer = f"u{got.dtype.itemsize}"
@@ -56,6 +57,8 @@ def check(x, alpha, dy, axis=None, offset=0, at_zero="alpha", what=""):
 
 @pytest.fixture
 def proof(monkeypatch):
+    if not device.installed:
+        pytest.skip("there is a GPU: tests/test_gpu_device.py runs on it")
     chosen = device.Proof()
     chosen.install(monkeypatch)
     return chosen
@@ -105,6 +108,11 @@ LAYOUTS = {
     "shared-in-the-middle": ((3, 5, 4), (3, 1, 4), None),
     "swapped": ((3, 2, 4), (4, 2), (2, 1)),
     "four-axes": ((2, 3, 2, 5), (2, 1, 2, 1), None),
+    "other-four-axes": ((2, 3, 4, 5), (3, 1, 5), None),
+    "runs-in-a-batch": ((2, 3, 4, 16), (2, 1, 4, 1), None),
+    "three-runs": ((2, 3, 2, 3, 4), (2, 1, 2, 1, 4), None),
+    "long-runs": ((3, 2, 544), (2,), 1),
+    "wide": ((9, 544), (544,), -1),
 }
 
 
@@ -121,31 +129,66 @@ def test_layouts_aligned_and_not(proof, dtype, alpha_dtype):
             check(x, alpha, dy, axis, offset, what=f"{layout} at {offset}")
 
 
-@pytest.fixture
-def planned_anew():
-    """For plans made under other rules: none may be remembered, before or after."""
-    for remembered in (_plan.scale, _plan_sums.sums, _plan_sums.reduction):
-        remembered.cache_clear()
-    yield
-    for remembered in (_plan.scale, _plan_sums.sums, _plan_sums.reduction):
-        remembered.cache_clear()
-
-
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
-def test_64_bit_indices(proof, planned_anew, monkeypatch, dtype):
-    for module in (_plan, _plan_sums):
-        monkeypatch.setattr(module, "index", lambda _: ("long long", np.int64))
+def test_64_bit_indices(proof, monkeypatch, dtype):
+    device.forget(monkeypatch)
+    for module in (plan, walk):
+        monkeypatch.setattr(module, "index", lambda _: "long long")
     rng = np.random.default_rng(2)
-    for layout in ("shared", "nchw", "nhwc-odd", "per-element", "per-feature"):
+    for layout in ("shared", "nchw", "nhwc-odd", "per-element", "per-feature", "long-runs"):
         shape, alpha_shape, axis = LAYOUTS[layout]
         x, dy = numbers(rng, shape, dtype), numbers(rng, shape, dtype)
         check(x, numbers(rng, alpha_shape, dtype), dy, axis, what=layout)
 
 
+def rules(monkeypatch, **changed):
+    """Plan by other limits, so that small arrays take the ways of large ones."""
+    device.forget(monkeypatch)
+    for limit, value in changed.items():
+        monkeypatch.setattr(walk, limit, value)
+
+
+MANY_BLOCKS = {"HERE_BELOW": 0, "ONE_LEVEL": 4, "STEPS": 1, "BLOCKS_PER_SM": 8}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize(
+    "limits", [MANY_BLOCKS, {"BLOCKS_PER_SM": 1, "SHORT": 99}], ids=["many", "few"]
+)
+def test_ways_of_large_arrays(proof, monkeypatch, dtype, limits):
+    """Many chunks, added in two levels, with doubts left; few, each of several spans."""
+    rules(monkeypatch, **limits)
+    rng = np.random.default_rng(6)
+    for shape, alpha_shape, axis in (
+        ((20011,), (), None),
+        ((40, 3, 50), (3,), 1),
+        ((7, 2, 600), (2,), 1),
+        ((300, 24), (24,), 1),
+        ((40, 700), (700,), 1),
+        ((700, 40), (700,), 0),
+        ((900, 10), (900,), 0),
+        ((5, 60, 48), (5, 1, 48), None),
+    ):
+        x, dy = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+        for _ in range(2):  # the second time with counters as the first one left them
+            check(x, numbers(rng, alpha_shape, dtype), dy, axis, what=f"{shape}")
+
+
+def in_doubt(text):
+    """Settle nothing by sums."""
+    return text.replace("if (is_settled(sum, &result)) {", "if (0) {").replace(
+        "if (sum.rest == 0.0) {\n        write_state", "if (0) {\n        write_state"
+    )
+
+
+@pytest.mark.parametrize("below", [0, 1 << 20], ids=["a launch for doubts", "here"])
 @pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
-def test_every_alpha_in_doubt(proof, planned_anew, monkeypatch, dtype, alpha_dtype):
-    """The exact kernel alone: alphas in pieces, and more alphas than blocks."""
-    monkeypatch.setattr(_plan_sums, "error_bound", lambda *_: (1.0, 0.0))
+def test_every_alpha_in_doubt(proof, monkeypatch, dtype, alpha_dtype, below):
+    """Integers alone: alphas in pieces, and more alphas than blocks."""
+    if dtype != alpha_dtype and below:
+        pytest.skip("the same text as with equal dtypes")
+    rules(monkeypatch, HERE_BELOW=below, STEPS=1)
+    device.Proof(change=in_doubt).install(monkeypatch)
     rng = np.random.default_rng(4)
     reach = {2: 7, 4: 60, 8: 500}[np.dtype(dtype).itemsize]
     for shape, alpha_shape, axis in (((2500,), (), None), ((9, 11), (11,), 1)):
@@ -156,4 +199,36 @@ def test_every_alpha_in_doubt(proof, planned_anew, monkeypatch, dtype, alpha_dty
         half = shape[0] // 2
         x[:half], dy[:half] = x[-half:], -dy[-half:]
         x[0], dy[0] = -1, 1
-        check(x, numbers(rng, alpha_shape, alpha_dtype), dy, axis, what=str(shape))
+        for _ in range(2):
+            check(x, numbers(rng, alpha_shape, alpha_dtype), dy, axis, what=str(shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_a_readable_reduction_agrees(proof, dtype):
+    """CuPy's ReductionKernel, with our arithmetic and any strides, checks the fused kernel."""
+    rng = np.random.default_rng(7)
+    x, dy = (device.place(numbers(rng, (6, 5, 14), dtype))[..., ::2] for _ in range(2))
+    alpha = device.place(np.full(5, 0.5))
+    dalpha = prelu_array.prelu_backward(dy, x, alpha, axis=1)[1].get()
+    kernel = launches.strided_sums(plan.code(x.dtype), 0.0)
+    parts = [device.place(np.empty(5)) for _ in range(3)]
+    kernel(launches.as_bits(x), launches.as_bits(dy), *parts, axis=(0, 2))
+    high, low, rest = (part.get() for part in parts)
+    assert (abs((high - dalpha) + low) <= rest + np.spacing(abs(dalpha))).all()
+    assert (rest == 0).any() or dtype == np.float64
+    assert (((high + low) == dalpha) | (rest > 0)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_sums_know_that_they_are_exact(proof, monkeypatch, dtype):
+    """Ties, sums that are zero and small integers leave no alpha in doubt."""
+    without = "list[atomicAdd(doubts, 1ull)] = slab * w.alphas + k;"
+    device.Proof(change=lambda text: text.replace(without, "")).install(monkeypatch)
+    rng = np.random.default_rng(8)
+    x, dy = (rng.integers(-4, 5, (64, 32)).astype(dtype) for _ in range(2))
+    check(x, np.ones(32, dtype), dy, 1, what="integers")
+    sign = np.where(np.arange(64) % 2, -0.7, 0.7).astype(dtype)[:, None]
+    check(np.full((64, 32), -1.5, dtype), np.ones(32, dtype), np.tile(sign, 32), 1, what="zero")
+    if dtype == np.float64:
+        few = [rng.standard_normal((64, 32)).astype(np.float32).astype(dtype) for _ in range(2)]
+        check(*few[:1], np.ones(32, dtype), few[1], 1, what="float32 values")

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import re
+import struct
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from math import prod
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from prelu_array import _plan, _plan_sums
+import prelu_array
+
+
+def _load(name):
+    """Import a module of the package prelu_array._gpu, whose __init__ imports CuPy."""
+    package = sys.modules.setdefault("planned", ModuleType("planned"))
+    folder = Path(prelu_array.__file__).parent / "_gpu"
+    package.__path__ = [str(folder)]
+    spec = spec_from_file_location(f"planned.{name}", folder / f"{name}.py")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+plan, walk = _load("plan"), _load("walk")
+DEVICE = walk.Device(132, False)
 
 
 def strides(shape, item, order="C"):
@@ -17,9 +39,9 @@ def strides(shape, item, order="C"):
     return tuple(reversed(result) if order == "C" else result)
 
 
-def scale(shape, alpha, x="f32", aligned=True, layout=None):
-    s = layout or strides(shape, _plan.SIZES[x])
-    return _plan.scale(x, "f32", shape, (s, s), alpha, aligned, aligned, False)
+def scale(shape, alpha, x="f32", low_bits=0, layout=None):
+    s = layout or strides(shape, plan.SIZES[x])
+    return plan.scale(x, "f32", shape, (s, s), alpha, low_bits, low_bits, False)
 
 
 def value(launch, key):
@@ -28,33 +50,55 @@ def value(launch, key):
 
 
 @pytest.mark.parametrize(
-    ("shape", "alpha", "along"),
+    ("shape", "alpha", "along", "cut"),
     [
-        ((4, 3, 8), (0, 0, 0), "ONE"),
-        ((4, 3, 8), (0, 4, 0), "RUN"),
-        ((4, 3, 7), (0, 4, 0), "EACH"),
-        ((4, 3, 8), (0, 0, 4), "ALONG_VECTOR"),
-        ((4, 3, 8), (96, 32, 4), "ALONG_VECTOR"),
-        ((4, 3, 8), (0, 0, 8), "EACH"),
-        ((4, 3, 8), (32, 0, 4), "ALONG_VECTOR"),
-        ((4, 3, 6), (0, 0, 4), "EACH"),
+        ((4, 3, 8), (0, 0, 0), "ONE", 0),
+        ((4, 3, 8), (0, 4, 0), "RUNS", 0),
+        ((4, 3, 7), (0, 4, 0), "RUNS", 1),
+        ((4, 3, 3), (0, 4, 0), "EACH", 1),
+        ((4, 3, 8), (0, 0, 4), "VECTORS", 0),
+        ((4, 3, 8), (96, 32, 4), "VECTORS", 0),
+        ((4, 3, 8), (0, 0, 8), "EACH", 0),
+        ((4, 3, 8), (32, 0, 4), "VECTORS", 0),
+        ((4, 3, 6), (0, 0, 4), "EACH", 1),
+        ((2, 3, 4, 8), (60, 0, 20, 0), "RUNS", 0),
     ],
 )
-def test_how_alpha_goes_along(shape, alpha, along):
-    assert value(scale(shape, alpha), "ALONG") == along
+def test_how_alpha_goes_along(shape, alpha, along, cut):
+    launch = scale(shape, alpha)
+    assert value(launch, "ALONG") == along
+    assert value(launch, "CUT") == cut
 
 
-@pytest.mark.parametrize(("x", "vector"), [("f16", 8), ("bf16", 8), ("f32", 4), ("f64", 2)])
-def test_vectors_are_16_bytes_where_pointers_allow_it(x, vector):
-    assert value(scale((64,), (0,), x), "VECTOR") == vector
-    assert value(scale((64,), (0,), x, aligned=False), "VECTOR") == 1
+@pytest.mark.parametrize(
+    ("x", "low_bits", "vector"),
+    [
+        ("f16", 0, 8), ("bf16", 0, 8), ("f32", 0, 4), ("f64", 0, 2),
+        ("f16", 8, 4), ("f16", 4, 2), ("f16", 2, 1), ("f32", 8, 2), ("f32", 12, 1), ("f64", 8, 1),
+    ],
+)  # fmt: skip
+def test_vectors_are_as_long_as_addresses_allow(x, low_bits, vector):
+    assert value(scale((64,), (0,), x, low_bits), "VECTOR") == vector
 
 
 @pytest.mark.parametrize(("n", "integer"), [(2**31 - 2048, "int"), (2**31, "long long")])
 def test_indices_get_64_bits_in_time(n, integer):
-    launch = scale((n,), (0,), x="f64")
-    assert value(launch, "I") == integer
-    assert {s.dtype.itemsize for s in launch.scalars} == {4 if integer == "int" else 8}
+    assert value(scale((n,), (0,), x="f64"), "I") == integer
+
+
+@pytest.mark.parametrize(("step", "integer"), [(2**24, "int"), (2**26, "long long")])
+def test_alphas_far_apart_get_64_bits(step, integer):
+    for shape, alpha in (((2, 64, 8), (0, 4 * step, 0)), ((2, 64), (0, 4 * step))):
+        assert value(scale(shape, alpha), "I") == integer
+
+
+def test_division_by_multiplication():
+    """What the kernel divides by, below 2^31."""
+    for n in (2, 3, 5, 7, 49, 64, 196, 1000, 4096, 65537, 2**20 - 1, 2**30 + 1):
+        launch = scale((2, n), (4, 0))
+        factor, shift = (struct.unpack("5q4I", launch.words)[k] for k in (6, 8))
+        for e in (0, 1, n - 1, n, n + 1, 2**31 - 1, (2**31 - 1) // n * n - 1):
+            assert (e * factor >> 32) >> shift == e // n
 
 
 def test_any_memory_order_is_dense_but_gaps_are_not():
@@ -62,56 +106,125 @@ def test_any_memory_order_is_dense_but_gaps_are_not():
     assert scale((4, 3, 8), (0, 4, 0), layout=fortran) is not None
     assert scale((4, 3, 8), (0, 4, 0), layout=(192, 64, 8)) is None
     assert scale((4, 3, 8), (0, 4, 0), layout=(-96, 32, 4)) is None
-    assert scale((2, 3, 4, 5), (60, 0, 20, 0)) is None  # four runs
+    assert scale((2,) * 8, tuple(4 * (k % 2) for k in range(8))) is None  # too many runs
 
 
-def sums(shape, alpha, x="f32", alpha_dtype="f32", dx=True):
-    s = strides(shape, _plan.SIZES[x])
-    return _plan_sums.sums(
-        x, alpha_dtype, shape, (s,) * (2 + dx), alpha, alpha, True, True, dx, 108
+def sums(shape, kept, x="f32", kind="sums", device=DEVICE, order="C"):
+    """Plan for an alpha along some axes of x."""
+    alpha, step = [0] * len(shape), plan.SIZES[x]
+    for k in reversed(kept):
+        alpha[k], step = step, step * shape[k]
+    s = strides(shape, plan.SIZES[x], order)
+    many = {"sums": 3, "second": 5, "states": 3}[kind]
+    return walk.walk(
+        x, x, shape, (s,) * many, tuple(alpha), tuple(alpha), 0, 0, True, device, kind
     )
 
 
-def test_which_backward():
-    assert sums((64, 32, 49), (0, 4, 0)).first.kernel == "rows"
-    assert sums((64, 49, 32), (0, 0, 4)).first.kernel == "cols"
-    assert sums((64, 49), (0, 0)).first.kernel == "rows"
-    assert sums((64, 49, 32), (128, 0, 4)) is None  # two runs of axes: CuPy's reduction
-    alone = sums((64, 32), (128, 4))
-    assert alone.first.kernel == "cols"
-    assert alone.finish is None
-    assert alone.exact is None
+FIELDS = [
+    "far",
+    "jump",
+    "slab",
+    "turn",
+    "end",
+    "whole",
+    "step",
+    "stride",
+    "beside",
+    "period",
+    "a_far",
+    "a_near",
+    "d_far",
+    "d_near",
+    "terms",
+    "inner",
+    "alphas",
+    "periods_of_slab",
+    "slabs",
+    "spans",
+    "groups",
+    "width",
+    "rows",
+    "count",
+    "entries",
+    "periods",
+    "steps",
+    "chunk",
+    "chunks",
+    "fan",
+    "fans",
+    "tail",
+    "counters",
+    "bound",
+]
 
 
-@pytest.mark.parametrize("shape", [(1 << 27,), (1 << 33,), (7,), (1,)])
-def test_no_thread_adds_too_many_terms(shape):
-    plan = sums(shape, (0,))
-    channels, _, stream, tail, chunk, chunks, _ = (int(v) for v in plan.first.scalars)
-    assert channels == 1
-    assert chunk * chunks >= stream > chunk * (chunks - 1) or stream == 0
-    assert stream * 4 + tail == shape[0]
-    assert chunk <= _plan_sums.ROWS_STEPS * plan.first.block
-    assert plan.first.grid == chunks
-    assert plan.bound <= (_plan_sums.ROWS_STEPS + 8) * 2.0**-52
+def fields(launch):
+    return dict(zip(FIELDS, struct.unpack("18q15i4xd", launch.words), strict=True))
 
 
-@pytest.mark.parametrize(("step", "integer"), [(2**24, "int"), (2**26, "long long")])
-def test_alphas_far_apart_get_64_bits(step, integer):
-    for shape, alpha in (((2, 64, 8), (0, 4 * step, 0)), ((2, 64), (0, 4 * step))):
-        assert value(scale(shape, alpha), "I") == integer
-        assert value(sums(shape, alpha).first, "I") == integer
+LAYOUTS = {
+    "one alpha": ((1 << 26,), ()),
+    "one alpha, odd": ((1234567,), ()),
+    "small": ((1000,), ()),
+    "NCHW": ((256, 64, 4096), (1,)),
+    "NCHW 14x14": ((1337, 256, 196), (1,)),
+    "NCHW 7x7": ((2674, 512, 49), (1,)),
+    "NHWC": ((262144, 256), (1,)),
+    "NHWC 3": ((22369621, 3), (1,)),
+    "NHWC, wide": ((32768, 2048), (1,)),
+    "per feature": ((64, 1048576), (1,)),
+    "64 terms": ((1048576, 64), (0,)),
+    "two runs": ((64, 16384, 64), (0, 2)),
+    "two runs in a batch": ((32, 56, 585, 64), (1, 3)),
+    "odd runs": ((1047, 64, 1001), (1,)),
+}
 
 
-def test_large_columns_are_covered():
-    rows, channels = 1 << 22, 96
-    plan = sums((rows, channels), (0, 4))
-    _, _, chunk, chunks, _ = (int(v) for v in plan.first.scalars)
-    assert chunk * chunks >= rows > chunk * (chunks - 1)
-    assert plan.first.grid % chunks == 0
-    assert plan.partials == chunks * channels
+@pytest.mark.parametrize("x", plan.SIZES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_has_a_plan(layout, x):
+    """Blocks cover all steps, none is empty, and the last ones do not keep others waiting."""
+    shape, kept = LAYOUTS[layout]
+    for kind in ("sums", "second", "states"):
+        found = sums(shape, kept, x, kind)
+        f = fields(found.walk)
+        assert f["chunk"] * f["chunks"] >= f["steps"] > f["chunk"] * (f["chunks"] - 1)
+        assert f["fan"] * f["fans"] >= f["chunks"] > f["fan"] * (f["fans"] - 1)
+        assert found.walk.grid == f["slabs"] * f["groups"] * f["chunks"]
+        assert f["groups"] * value(found.walk, "SPANS") >= f["spans"]
+        assert f["terms"] * f["slabs"] * f["alphas"] == prod(shape)
+        if layout not in ("odd runs", "small") and kind == "sums":
+            assert value(found.walk, "VECTOR") * plan.SIZES[x] == 16
+            if prod(shape) >= 1 << 24:
+                assert found.walk.grid >= 0.9 * 4 * 132
+
+
+def test_launches():
+    """One where no doubt can be left, or the block that finds it can settle it; else two."""
+    assert sums((1 << 19,), ()).exact is None
+    assert sums((1 << 20,), ()).exact is not None
+    assert sums((64, 1 << 20), (1,)).exact is None
+    each = sums((1 << 24,), (0,))
+    assert value(each.walk, "ONE_TERM") == 1
+    assert each.exact is None
+    assert each.scratch == 0
+
+
+def test_three_runs_have_no_plan():
+    assert sums((3, 4, 3, 4, 3), (0, 2, 4)) is None
+    assert sums((3, 4, 3, 4), (0, 2)) is not None
+    assert sums((4, 3, 4, 3, 4), (1, 3)) is not None
+
+
+def test_scarce_doubles_sum_sizes():
+    few = walk.Device(128, True)
+    for x, rich, scarce in (("f16", 1, 1), ("f32", 0, 1), ("f64", 0, 0)):
+        assert value(sums((1 << 20,), (), x).walk, "SIZES") == rich
+        assert value(sums((1 << 20,), (), x, device=few).walk, "SIZES") == scarce
 
 
 @pytest.mark.parametrize("at_one", [False, True])
 def test_edge_is_zero_or_the_number_below_it(at_one):
-    assert _plan.edge("f16", "f32", at_one) == (-(2.0**-149) if at_one else 0.0)
-    assert _plan.edge("f32", "f64", at_one) == (-(2.0**-1074) if at_one else 0.0)
+    assert plan.edge("f16", "f32", at_one) == (-(2.0**-149) if at_one else 0.0)
+    assert plan.edge("f32", "f64", at_one) == (-(2.0**-1074) if at_one else 0.0)

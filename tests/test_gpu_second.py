@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import gpu_proof
 import numpy as np
 import pytest
 
@@ -22,23 +23,23 @@ from prelu_array.testing import (
 )
 from prelu_array.testing._placement import alpha_index
 
-pytest.importorskip("cupy", reason="the GPU proof needs CuPy: pip install -e '.[gpu-proof]'")
-ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
-pytest.importorskip("nvidia", reason="no NVRTC: pip install -e '.[gpu-proof]'")
+gpu_proof.needed()
 
-from gpu_proof import device  # noqa: E402
-from test_gpu_kernels import (  # noqa: E402
+from gpu_proof import device
+from test_gpu_kernels import (
     DTYPES,
     LAYOUTS,
+    MANY_BLOCKS,
     PAIRS,
     assert_same_bits,
     check,
     name,
     numbers,
     proof,  # noqa: F401
+    rules,
 )
 
-from prelu_array import _gpu  # noqa: E402
+from prelu_array import _gpu
 
 SMALLEST = {"float16": -24, "bfloat16": -133, "float32": -149, "float64": -1074}
 
@@ -168,12 +169,27 @@ def test_states_of_terms_of_any_size(proof, dtype):  # noqa: F811
         check_partial(dy, x, numbers(rng, alpha_shape, dtype), axis, what=str(shape))
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64], ids=name)
-def test_large_arrays_are_copied_for_the_fused_kernels(proof, monkeypatch, dtype):  # noqa: F811
-    """Alphas along several runs of axes, and gaps: CuPy's reduction is for small ones only."""
-    monkeypatch.setattr(_gpu, "COPIES_FROM", 0)
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+def test_ways_of_large_arrays(proof, monkeypatch, dtype):  # noqa: F811
+    rules(monkeypatch, **MANY_BLOCKS)
     rng = np.random.default_rng(18)
-    for layout in ("shared-in-the-middle", "swapped", "four-axes", "nchw"):
+    for shape, alpha_shape, axis in (
+        ((5003,), (), None),
+        ((20, 3, 50), (3,), 1),
+        ((3, 2, 600), (2,), 1),
+        ((100, 24), (24,), 1),
+        ((300, 10), (300,), 0),
+        ((5, 20, 48), (5, 1, 48), None),
+    ):
+        x, dy, ddx = (rng.standard_normal(shape).astype(dtype) for _ in range(3))
+        alpha, ddalpha = (numbers(rng, alpha_shape, dtype) for _ in range(2))
+        check_all(ddx, ddalpha, dy, x, alpha, axis, what=f"{shape}")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64], ids=name)
+def test_gaps_and_three_runs_are_copied(proof, dtype):  # noqa: F811
+    rng = np.random.default_rng(18)
+    for layout in ("shared-in-the-middle", "swapped", "four-axes", "nchw", "three-runs"):
         shape, alpha_shape, axis = LAYOUTS[layout]
         x, dy, ddx = (numbers(rng, shape, dtype)[..., ::2] for _ in range(3))
         if alpha_shape[-1] == shape[-1]:
@@ -183,7 +199,34 @@ def test_large_arrays_are_copied_for_the_fused_kernels(proof, monkeypatch, dtype
         alpha, ddalpha = (numbers(rng, alpha_shape, dtype) for _ in range(2))
         check(x, alpha, dy, axis, what=layout)
         check_all(ddx, ddalpha, dy, x, alpha, axis, what=layout)
-    assert not any("strided_sums" in kernel for kernel in proof.ran)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_outputs_of_the_second_order(proof, order):  # noqa: F811
+    rng = np.random.default_rng(19)
+    x, dy, ddx = (numbers(rng, (6, 4, 8), np.float32) for _ in range(3))
+    alpha, ddalpha = (numbers(rng, (4,), np.float32) for _ in range(2))
+    there = [device.place(a) for a in (ddx, ddalpha, dy, x, alpha)]
+    outs = [device.place(np.asarray(a, order=order)) for a in (x, x, alpha)]
+    expected = reference_prelu_double_backward(ddx, ddalpha, dy, x, alpha, axis=1)
+    for _ in range(2):
+        got = _gpu.double_backward(*there, 1, False, (outs[0], None, outs[2]))
+        assert got[0] is outs[0]
+        assert got[2] is outs[2]
+        for a, b, of in zip(got, expected, ("dy", "x", "alpha"), strict=True):
+            assert_same_bits(a, b, f"cotangent of {of}")
+        y_dot = _gpu.jvp(there[3], there[4], there[0], there[1], 1, False, outs[1])
+        assert y_dot is outs[1]
+        assert_same_bits(y_dot, expected[0], "y_dot")
+    state = device.place(reference_state(dy, x, alpha, 1, False) * 0 - 1)
+    dx, got = _gpu.backward_partial(there[2], there[3], there[4], 1, False, True, (outs[0], state))
+    assert dx is outs[0]
+    assert got is state
+    assert_same_bits(state, reference_state(dy, x, alpha, 1, False), "state")
+    # everything may overwrite an input
+    _gpu.double_backward(*there, 1, False, (there[2], there[3], there[4]))
+    for a, b, of in zip(there[2:], expected, ("dy", "x", "alpha"), strict=True):
+        assert_same_bits(a, b, f"cotangent of {of}, in place")
 
 
 VIEWS = {

@@ -4,41 +4,37 @@ from __future__ import annotations
 
 BROKEN = {
     "missing barrier": (
-        "    __syncthreads();\n    if (threadIdx.x < 32) {",
-        "    if (threadIdx.x < 32) {",
+        "    if (thread == 0) doubts = 0;\n    __syncthreads();",
+        "    if (thread == 0) doubts = 0;",
     ),
-    "greater or equal": (
-        "setp.gt.f32 p, %1, %2",
-        "setp.ge.f32 p, %1, %2",
+    "greater or equal": ("setp.gt.f32 p, %1, %2", "setp.ge.f32 p, %1, %2"),
+    "dropped tail": ("first < tail) {", "first < tail - 1) {"),
+    "dropped tail of a slab": ("e + VECTOR > end) {", "e + VECTOR > end + 1) {"),
+    "wrong alpha": ("first + span * w.count + k) * w.a_near", "first + k) * w.a_near"),
+    "off-by-one chunk": ("> w.chunk ? w.chunk : w.steps", "> w.chunk ? w.chunk - 1 : w.steps"),
+    "wrong row": ("at->e += (I)(w.jump - w.turn);", "at->e += (I)w.jump;"),
+    "wrong entries": ("(period * w.count + c) * each", "(period * w.alphas + c + 1) * each"),
+    "missing fence": (
+        "        fence();\n        __syncthreads();\n        if (thread == 0) last",
+        "        __syncthreads();\n        if (thread == 0) last",
     ),
-    "dropped tail": (
-        "first < tail) {",
-        "first < tail - 1) {",
-    ),
-    "wrong channel": (
-        "slope_at(o, channel * alpha_stride)",
-        "slope_at(o, k * alpha_stride)",
-    ),
-    "off-by-one chunk": (
-        "const I from = k * chunk, to = stream - from > chunk ? from + chunk : stream;",
-        "const I from = k * chunk, to = stream - from > chunk ? from + chunk - 1 : stream;",
-    ),
+    "counter not cleared": ("if (thread == 0) *counter = 0;", ""),
+    "wrong group": ("begin = level == 0 ? fan * w.fan : 0", "begin = level == 0 ? fan : 0"),
     "missing NaN": (
-        "return !X_IS_F64 && !(fabs(sum.s) < infinity);",
-        "*result = rounded<A>(sum.s == sum.s ? sum.s : 0.0); return 1;",
+        "return X_SIZE < 8 && !(fabs(sum.v[0]) < infinity);",
+        "*result = rounded<A>(sum.v[0] == sum.v[0] ? sum.v[0] : 0.0); return 1;",
     ),
-    "flushed multiplication": (
-        "mul.rn.f32 %0, %1, %2;",
-        "mul.rn.ftz.f32 %0, %1, %2;",
-    ),
+    "flushed multiplication": ("mul.rn.f32 %0, %1, %2;", "mul.rn.ftz.f32 %0, %1, %2;"),
     "sum without a rounding test": (
         "return bits_of(*result) == bits_of(",
         "return 1 || bits_of(*result) == bits_of(",
     ),
-    "swapped strides": (
-        "(outer * channels + channel) * inner",
-        "(channel * channels + outer) * inner",
+    "rounding of a sum forgotten": (
+        "sum->rest = __dadd_ru(sum->rest, fabs(value));",
+        "sum->rest += 0.0;",
     ),
+    "sizes taken for exact": ("size < unit)) sum.rest", "size < 1e9 * unit)) sum.rest"),
+    "product that underflows unseen": ("mul.rp.f32", "mul.rn.f32"),
     "overflow of 32 bits": (
         "for (I i = first; i < vectors; i += (I)gridDim.x * BLOCK) {",
         "for (I i = (int)first; (int)i < (int)vectors; i += (int)(gridDim.x * BLOCK)) {",
@@ -51,13 +47,17 @@ BROKEN = {
         "double_to_float(rounded_to_odd(s, addition_error(p, q, s)))",
         "double_to_float(s)",
     ),
+    "product that may underflow": (
+        "if (zero || bits - 0x00800000u < 0x7f000000u) return",
+        "return",
+    ),
     "sum of two products without a test": (
         "    return integer_sum_of_products(a, b, c, d);",
         "    return high;",
     ),
     "state that is not carried": (
-        "carry(states + c * LIMBS);",
-        "(void)states;",
+        "carried = (carried - (carried & 0xffffffffll)) / 4294967296ll;",
+        "carried = 0;",
     ),
     "state without its count of NaN": (
         "atomicAdd(&w->limbs[p.irregular], 1ull);",
@@ -67,6 +67,7 @@ BROKEN = {
         "other.position != w->position || other.used",
         "other.used",
     ),
+    "piece not cleared": ("slot[1 + i] = 0;", ""),
 }
 
 

@@ -1,185 +1,183 @@
-"""A device made of NumPy memory, which stands in for CuPy's under `prelu_array._gpu`.
+"""A device of host memory under CuPy itself; each launch goes to an interpreter of PTX.
 
-The public functions then run from their arguments to their results: plans, arguments by value,
-workspaces and launches are the real ones, only that a kernel is interpreted from its PTX.
+Import this before CuPy. Everything but the driver is real: CuPy's arrays, streams and kernels,
+NVRTC, the packing of arguments. Only a kernel is executed by `ptx_machine` or, compiled as C++,
+by `host`. Where there is a GPU nothing is replaced, and `installed` is False.
 """
 
 from __future__ import annotations
 
-import math
+import ctypes
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+import tempfile
 from functools import cache
-from types import SimpleNamespace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 
-from prelu_array import _api, _gpu, _gpu_arguments, _gpu_kernels
-
-from . import cupy_source, nvrtc
-from .memory import DeviceError, Memory
+from .memory import Memory
 from .ptx_machine import Machine
 from .ptx_text import parse
 
 MULTIPROCESSORS = 2  # few, so that small arrays have several chunks
+ATTRIBUTES = {16: MULTIPROCESSORS, 75: 9, 76: 0, 87: 2, 10: 32, 1: 1024, 8: 49152, 39: 2048}
 memory = Memory()
-
-
-class _Pointer:
-    def __init__(self, ptr):
-        self.ptr = ptr
-
-    def memset_async(self, value, size):
-        memory.store(
-            np.uint64(self.ptr) + np.arange(size, dtype=np.uint64), np.full(size, value, np.uint8)
-        )
-
-
-class _Device:
-    id = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-
-class HostArray(np.ndarray):
-    """Has what `_gpu` asks of a cupy.ndarray."""
-
-    device = _Device()
-
-    @property
-    def data(self):
-        return _Pointer(self.ctypes.data)
-
-    def copy(self, order="C"):
-        result = empty_like(self) if order == "K" else empty(self.shape, self.dtype)
-        result[...] = self
-        return result
-
-    def get(self):
-        return np.array(self, subok=False)
-
-
-def place(a, offset=0):
-    """Return a copy on the device with a's strides, `offset` bytes after a multiple of 256."""
-    a = np.asarray(a)
-    low = sum(min(0, (n - 1) * s) for n, s in zip(a.shape, a.strides, strict=True))
-    high = sum(max(0, (n - 1) * s) for n, s in zip(a.shape, a.strides, strict=True))
-    size = high - low + a.itemsize if a.size else 0
-    buffer = memory.allocate(size + offset)
-    result = HostArray(a.shape, a.dtype, buffer, offset - low if a.size else 0, a.strides)
-    result[...] = a
-    return result
-
-
-def empty(shape, dtype=np.float64):
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    dtype = np.dtype(dtype)
-    return HostArray(shape, dtype, memory.allocate(math.prod(shape) * dtype.itemsize))
-
-
-def empty_like(a):
-    form = np.empty_like(a, subok=False)  # in the order of a
-    return HostArray(a.shape, a.dtype, memory.allocate(form.nbytes), 0, form.strides)
-
-
-@cache
-def compiled(text, options, architecture=80):
-    return parse(nvrtc.compile_text(text, options, architecture))
+installed = False
 
 
 class Proof:
-    """How kernels run: in which order of warps, from which architecture's PTX, after what change.
+    """How kernels run: in which order of warps, after what change of the source.
 
     `change` maps a source text to another, to break kernels on purpose. `ran` collects names.
     """
 
-    def __init__(self, schedule="together", architecture=80, change=None):
-        self.schedule, self.architecture = schedule, architecture
-        self.change = change or (lambda text: text)
+    def __init__(self, schedule="together", change=None):
+        self.schedule, self.change = schedule, change
         self.ran: list[str] = []
         self.counts: dict[str, int] = {}
-        self.capturing = False
 
-    def run(self, text, options, name, grid, block, args):
-        kernel = compiled(self.change(text), tuple(options), self.architecture)[name]
-        params = _pack(kernel, args)
-        self.ran.append(name)
+    def run(self, kernel, grid, block, params):
+        """Execute one launch, of a grid of one axis."""
         Machine(kernel, grid, block, params, memory, self.counts).run(self.schedule)
 
-    def namespace(self):
-        """Return a module to put in CuPy's place."""
-        stream = SimpleNamespace(is_capturing=lambda: self.capturing)
-        device = SimpleNamespace(attributes={"MultiProcessorCount": MULTIPROCESSORS})
-        return SimpleNamespace(
-            ndarray=HostArray,
-            empty=empty,
-            empty_like=empty_like,
-            asarray=lambda a: a if isinstance(a, HostArray) else place(a),
-            asnumpy=lambda a: a.get(),
-            full=lambda shape, value, dtype=None: place(np.full(shape, value, dtype)),
-            ones=lambda shape, dtype=np.float64: place(np.ones(shape, dtype)),
-            ones_like=lambda a: place(np.ones_like(a, subok=False)),
-            broadcast_to=lambda a, shape: np.broadcast_to(a, shape, subok=True),
-            RawKernel=lambda text, name, options: (
-                lambda grid, block, args: self.run(text, options, name, grid[0], block[0], args)
-            ),
-            ElementwiseKernel=lambda *a, **k: cupy_source.Elementwise(self, *a, **k),
-            ReductionKernel=lambda *a, **k: cupy_source.Reduction(self, *a, **k),
-            cuda=SimpleNamespace(
-                get_current_stream=lambda: stream,
-                Device=lambda _: device,
-                runtime=SimpleNamespace(runtimeGetVersion=lambda: 13000),
-            ),
-            lib=SimpleNamespace(
-                stride_tricks=SimpleNamespace(
-                    as_strided=lambda a, shape, strides: np.lib.stride_tricks.as_strided(
-                        a, shape, strides, subok=True
-                    )
-                )
-            ),
-        )
-
     def install(self, monkeypatch):
-        """Let `prelu_array` take HostArrays for CuPy's arrays, and run their kernels here.
+        """Let kernels run so, for as long as monkeypatch says."""
+        from prelu_array._gpu import launches
 
-        Returns the module in CuPy's place.
-        """
-        module = self.namespace()
-        for user in (_gpu, _gpu_arguments, _gpu_kernels):
-            monkeypatch.setattr(user, "cupy", module)
-        # CuPy itself must go on finding itself in the real sys.modules
-        monkeypatch.setattr(_api, "sys", SimpleNamespace(modules={"cupy": module}))
-        for cached in (_gpu_kernels._kernel, _gpu_kernels.strided, _gpu_kernels.strided_sums):
-            cached.cache_clear()
-        return module
+        monkeypatch.setitem(_state, "proof", self)
+        if self.change is not None:
+            right = launches._text
+            monkeypatch.setattr(launches, "_text", lambda name: self.change(right(name)))
+            forget(monkeypatch)
 
 
-def _pack(kernel, args):
-    """Lay arguments out as the driver does; their sizes must be those of the parameters."""
-    if len(args) != len(kernel.params):
-        raise DeviceError(f"{kernel.name} takes {len(kernel.params)} arguments, got {len(args)}")
+def forget(monkeypatch):
+    """Let calls be planned, prepared and compiled anew; also those before, afterwards."""
+    from prelu_array._gpu import doorway, known, launches
+
+    monkeypatch.setattr(known, "_known", {})
+    for module, name in (
+        (launches, "_kernel"), (launches, "strided"), (launches, "strided_sums"),
+        (doorway, "scale"), (doorway, "sums"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, cache(getattr(module, name).__wrapped__))
+
+
+_state = {"proof": Proof()}
+_modules: dict[int, dict] = {}
+_functions: dict[int, object] = {}
+
+
+def _load(image):
+    text = image.decode() if isinstance(image, bytes) else image
+    _modules[len(_modules) + 1] = parse(text)
+    return len(_modules)
+
+
+def _function(module, name):
+    _functions[len(_functions) + 1] = _modules[module][name]
+    return len(_functions)
+
+
+def _launch(function, grid, block, arguments):
+    kernel = _functions[function]
     packed = bytearray(kernel.param_bytes)
-    for (name, (offset, size)), value in zip(kernel.params.items(), args, strict=True):
-        form = _by_value(value)
-        if len(form) != size:
-            raise DeviceError(f"{name} takes {size} bytes, got {len(form)}")
-        packed[offset : offset + size] = form
-    return bytes(packed)
+    pointers = (ctypes.c_void_p * len(kernel.params)).from_address(arguments)
+    for pointer, (offset, size) in zip(pointers, kernel.params.values(), strict=True):
+        packed[offset : offset + size] = ctypes.string_at(pointer, size)
+    proof = _state["proof"]
+    proof.ran.append(kernel.name)
+    proof.run(kernel, grid, block, bytes(packed))
 
 
-def _by_value(value):
-    if isinstance(value, HostArray):
-        return np.uint64(value.ctypes.data).tobytes()
-    if isinstance(value, np.ndarray):
-        if value.size != 1:
-            raise DeviceError("CuPy passes only arrays of size one by value")
-        return value.tobytes()
-    if isinstance(value, np.generic):
-        return value.tobytes()
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DeviceError(f"CuPy passes no {type(value).__name__}")
-    return (np.int64 if isinstance(value, int) else np.float64)(value).tobytes()
+def _build():
+    """Compile stand_in.c once for all processes, as a module of its own."""
+    source = Path(__file__).parent / "stand_in.c"
+    key = hashlib.sha256(source.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir(), f"prelu_stand_in_{os.getuid()}_{key}.so")
+    if not path.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            built = Path(folder, "stand_in.so")
+            compiler = shlex.split(os.environ.get("CC", "cc"))
+            include = sysconfig.get_paths()["include"]
+            command = [*compiler, "-O1", "-w", "-shared", "-fPIC", f"-I{include}"]
+            subprocess.run([*command, source, "-o", built], check=True)
+            os.replace(built, path)
+    spec = spec_from_file_location("stand_in", path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _has_gpu():
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return driver.cuInit(0) == 0
+
+
+def _install():
+    """Put the device under CuPy, which must not have been imported yet."""
+    global installed, stand_in
+    if "cupy" in sys.modules:
+        raise ImportError("CuPy was imported before the device that stands in for one")
+    os.environ["CUPY_COMPILE_WITH_PTX"] = "1"
+    from cupy_backends.cuda.api import driver, runtime
+
+    stand_in = _build()
+    hooks = memory.allocate, memory.release, _load, _function, _launch
+    stand_in.install(runtime, driver, *hooks)
+    for which in range(256):
+        stand_in.set_attribute(which, ATTRIBUTES.get(which, 1))
+    for name, value in {  # what CuPy's Python code calls
+        "getDeviceCount": 1, "getDevice": 0, "setDevice": None, "runtimeGetVersion": 13000,
+        "driverGetVersion": 13000, "deviceSynchronize": None, "streamSynchronize": None,
+        "eventSynchronize": None, "eventRecord": None, "eventElapsedTime": 1.0,
+        "getDeviceProperties": {"name": b"a device of host memory", "warpSize": 32},
+    }.items():  # fmt: skip
+        setattr(runtime, name, lambda *_, value=value: value)
+    runtime.deviceGetAttribute = lambda which, _: ATTRIBUTES.get(which, 1)
+    import cupy
+
+    cupy.cuda.set_allocator(None)  # every array is memory of its own, whose ends are checked
+    installed = True
+
+
+if not _has_gpu():
+    _install()
+
+
+def counts():
+    """How often CuPy has launched, copied, allocated and so on, since the start."""
+    return stand_in.counts()
+
+
+def place(a, offset=0):
+    """Return a copy on the device with a's strides, `offset` bytes after a multiple of 512."""
+    import cupy
+
+    a = np.asarray(a)
+    low = sum(min(0, (n - 1) * s) for n, s in zip(a.shape, a.strides, strict=True))
+    high = sum(max(0, (n - 1) * s) for n, s in zip(a.shape, a.strides, strict=True))
+    size = high - low + a.itemsize if a.size else 0
+    room = cupy.cuda.alloc(max(1, size + offset))
+    result = cupy.ndarray(a.shape, a.dtype, room + (offset - low if a.size else 0), a.strides)
+    view(result)[...] = a
+    return result
+
+
+def view(a):
+    """Return a CuPy array's memory as a NumPy array; nothing but the device may hold it."""
+    if a.size == 0:
+        return np.empty(a.shape, a.dtype)
+    low = sum(min(0, (n - 1) * s) for n, s in zip(a.shape, a.strides, strict=True))
+    high = sum(max(0, (n - 1) * s) for n, s in zip(a.shape, a.strides, strict=True))
+    room = (ctypes.c_char * (high - low + a.itemsize)).from_address(a.data.ptr + low)
+    return np.ndarray(a.shape, a.dtype, room, -low, a.strides)

@@ -85,8 +85,9 @@ static void launch(unsigned grid, unsigned block, void (*kernel)()) {
 }
 } // namespace host
 
+static inline int block_index() { return blockIdx.x; }
 static inline void __syncthreads() { host::barrier(); }
-static inline void __threadfence() {}
+static inline void fence() {}
 /* Two meetings of the warp: all have given their value, all have taken one. */
 static inline void warp_meets() {
     const unsigned warp = threadIdx.x / 32, before = host::turn_of[warp];
@@ -105,10 +106,15 @@ static inline T __shfl_down_sync(unsigned, T v, int lanes) {
     warp_meets();
     return v;
 }
-static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long long v) {
-    const unsigned long long before = *p;
+template <class T>
+static inline T atomicAdd(T *p, T v) {
+    const T before = *p;
     *p += v;
     return before;
+}
+template <class T>
+static inline T __ldcg(const T *p) {
+    return *p;
 }
 
 template <class To, class From>
@@ -122,6 +128,9 @@ static inline float __uint_as_float(unsigned v) { return bits_as<float>(v); }
 static inline long long __double_as_longlong(double v) { return bits_as<long long>(v); }
 static inline double __longlong_as_double(long long v) { return bits_as<double>(v); }
 static inline int __clzll(long long v) { return v ? __builtin_clzll(v) : 64; }
+static inline unsigned __umulhi(unsigned a, unsigned b) {
+    return (unsigned)((unsigned long long)a * b >> 32);
+}
 static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned long long)((unsigned __int128)a * b >> 64);
 }
@@ -150,7 +159,6 @@ static inline double __dadd_ru(double a, double b) { return directed(a, b, 1); }
 static inline double __dadd_rd(double a, double b) { return directed(a, b, 0); }
 static inline double __dsub_rd(double a, double b) { return directed(a, -b, 0); }
 static inline double __dmul_ru(double a, double b) { return directed_product(a, b, -0.0); }
-static inline double __fma_ru(double a, double b, double c) { return directed_product(a, b, c); }
 
 /* The counterpart of the inline PTX. */
 static inline float f16_to_float(unsigned short bits) { return (float)bits_as<_Float16>(bits); }
@@ -164,6 +172,13 @@ static inline float double_to_float_down(double v) {
     return fabs((double)nearest) > fabs(v) ? nextafterf(nearest, 0.0f) : nearest;
 }
 static inline float multiply(float a, float b) { return a * b; }
+static inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+static inline unsigned size_bits(float x, float dy) {
+    fesetround(FE_UPWARD);
+    volatile float a = fabsf(x), b = fabsf(dy), product = a * b;
+    fesetround(FE_TONEAREST);
+    return bits_as<unsigned>((float)product);
+}
 static inline int above(float a, float b) { return a > b; }
 static inline float add_size(float size, float x, float dy) {
     fesetround(FE_UPWARD);

@@ -10,10 +10,9 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
-
-from .device import Proof, _by_value
+from .device import Proof, forget
 
 _FOLDER = tempfile.TemporaryDirectory()
 _FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-frounding-math", "-w", "-mfma", "-mf16c")
@@ -24,29 +23,16 @@ def compiler():
     return shutil.which("g++")
 
 
-def _signature(text, name):
-    declared = re.search(rf"{name}\(([^)]*)\)", text)[1]
-    return [part.strip() for part in declared.split(",")]
-
-
 @cache
 def _library(text, name):
-    """Compile one kernel with a launcher that takes pointers to its arguments."""
-    types = [
-        re.sub(r"\b\w+$", "", part).replace("__restrict__", "") for part in _signature(text, name)
-    ]
-    statics = "\n".join(f"static {t.replace('const ', '')} a{k};" for k, t in enumerate(types))
-    reads = "\n".join(
-        f"    memcpy((void *)&a{k}, args[{k}], sizeof a{k});" for k in range(len(types))
-    )
-    call = ", ".join(f"a{k}" for k in range(len(types)))
-    sizes = ", ".join(f"sizeof a{k}" for k in range(len(types)))
+    """Compile one kernel with a launcher that takes its argument's bytes."""
+    kind = re.search(rf"{name}\(const (\w+) w\)", text)[1]
     launcher = f"""
-{statics}
-static void run_kernel() {{ {name}({call}); }}
-extern "C" const size_t sizes[] = {{{sizes}}};
-extern "C" void run(unsigned grid, unsigned block, const void **args) {{
-{reads}
+static {kind} argument;
+static void run_kernel() {{ {name}(argument); }}
+extern "C" const size_t size = sizeof argument;
+extern "C" void run(unsigned grid, unsigned block, const void *bytes) {{
+    memcpy((void *)&argument, bytes, sizeof argument);
     host::launch(grid, block, run_kernel);
 }}
 """
@@ -56,22 +42,28 @@ extern "C" void run(unsigned grid, unsigned block, const void **args) {{
     subprocess.run(
         [compiler(), *_FLAGS, "-shared", "-fPIC", "-o", f"{stem}.so", f"{stem}.cpp"], check=True
     )
-    return ctypes.CDLL(f"{stem}.so"), len(types)
+    return ctypes.CDLL(f"{stem}.so")
 
 
 class HostProof(Proof):
-    """Runs RawKernels as C++; CuPy's own kernels still go through the interpreter."""
+    """Runs our kernels as C++; CuPy's own still go through the interpreter."""
 
-    def run(self, text, options, name, grid, block, args):
-        if not name.endswith("_kernel"):
-            super().run(text, options, name, grid, block, args)
-            return
-        library, count = _library(self.change(text), name)
-        assert len(args) == count
-        sizes = (ctypes.c_size_t * count).in_dll(library, "sizes")
-        forms = [_by_value(a) for a in args]
-        assert [len(f) for f in forms] == list(sizes)
-        buffers = [np.frombuffer(f, np.uint8).copy() for f in forms]
-        pointers = (ctypes.c_void_p * count)(*(b.ctypes.data for b in buffers))
-        self.ran.append(name)
-        library.run(ctypes.c_uint(grid), ctypes.c_uint(block), pointers)
+    def install(self, monkeypatch):
+        from prelu_array._gpu import launches
+
+        super().install(monkeypatch)
+        forget(monkeypatch)
+        monkeypatch.setattr(launches, "_kernel", self.kernel)
+        monkeypatch.setattr(launches, "CPointer", ctypes.c_void_p)
+
+    def kernel(self, kernel, head):
+        from prelu_array._gpu import launches
+
+        name = f"prelu_{kernel}_kernel"
+        library = _library(launches.source(kernel, head), name)
+
+        def run(grid, block, arguments, *_):
+            self.ran.append(name)
+            library.run(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), arguments[0])
+
+        return SimpleNamespace(kernel=run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
+from bisect import bisect_right
 
 import numpy as np
 
@@ -17,34 +17,38 @@ class Memory:
     """Buffers by address. An access must lie in one of them and be aligned."""
 
     def __init__(self) -> None:
-        # by the address of its bytes the array that owns them, as NumPy's views keep only that
-        self._owners: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
-        self._sizes: dict[int, int] = {}
+        self._rooms: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # what owns it, its bytes
+        self._bases: list[int] = []  # in order
 
-    def allocate(self, size: int, align: int = 256) -> np.ndarray:
-        """Return poisoned bytes that live as long as somebody holds them."""
+    def allocate(self, size: int, align: int = 512) -> int:
+        """Return the address of poisoned bytes, with as many again around them."""
         room = np.full(size + 2 * align, POISON, np.uint8)
         start = -room.ctypes.data % align
         address = room.ctypes.data + start
-        self._owners[address], self._sizes[address] = room, size
-        return room[start : start + size]
+        self._rooms[address] = room, room[start : start + size]
+        self._bases.insert(bisect_right(self._bases, address), address)
+        return address
+
+    def release(self, address: int) -> None:
+        if address in self._rooms:
+            del self._rooms[address]
+            self._bases.remove(address)
 
     def _groups(self, address, size):
         """Which lanes fall into which buffer."""
         if (address % size).any():
             raise DeviceError(f"misaligned access of {size} bytes")
         left = np.ones(address.size, bool)
-        for base, room in list(self._owners.items()):
-            end = base + self._sizes[base]
-            here = left & (address >= base) & (address + size <= end)
-            if here.any():
-                start = base - room.ctypes.data
-                buffer = room[start : start + self._sizes[base]]
-                yield here, (address[here] - base).astype(np.int64), buffer
-                left &= ~here
-                if not left.any():
-                    return
-        raise DeviceError(f"access out of bounds at {int(address[left][0]):#x}")
+        while left.any():
+            first = int(address[left][0])
+            at = bisect_right(self._bases, first) - 1
+            base = self._bases[at] if at >= 0 else 0
+            buffer = self._rooms[base][1] if at >= 0 else np.empty(0, np.uint8)
+            here = left & (address >= base) & (address + size <= base + buffer.size)
+            if not here[left][0]:
+                raise DeviceError(f"access out of bounds at {first:#x}")
+            yield here, (address[here] - base).astype(np.int64), buffer
+            left &= ~here
 
     def load(self, address, dtype):
         size = np.dtype(dtype).itemsize

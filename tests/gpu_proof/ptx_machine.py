@@ -2,7 +2,8 @@
 
 Instructions run for all lanes that stand at the lowest one ("together"), or warp by warp, each as
 far as it gets before the next ("forward", "reverse"): only those orders show a missing barrier.
-Accesses are checked for bounds and alignment, shared memory begins as poison.
+Accesses are checked for bounds and alignment, shared memory begins as poison. Blocks that count
+arrivals, with 32-bit atomics, must have put a fence behind what they stored.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Machine:
         self.pc = np.zeros(self.lanes, np.int64)
         self.alive = np.ones(self.lanes, bool)
         self.waiting = np.zeros(self.lanes, bool)  # at a barrier
+        self.unfenced = np.zeros(self.lanes, bool)  # has stored what other blocks may not see
         self.parked = np.zeros(self.lanes, bool)  # at a shuffle, for the rest of the warp
 
     def run(self, schedule="together"):
@@ -183,7 +185,7 @@ class Machine:
         self.waiting[lanes] = True
 
     def _membar(self, i, lanes):
-        pass
+        self.unfenced[lanes] = False
 
     _fence = _membar
 
@@ -219,6 +221,7 @@ class Machine:
                 self._shared(at, dtype, lanes, values)
             else:
                 self.memory.store(at, values)
+                self.unfenced[lanes] = True
 
     def _check_vector(self, address, size, i):
         if (address % np.uint64(size)).any():
@@ -241,6 +244,10 @@ class Machine:
         dtype, target = _dtype(i.parts[-1]), i.operands[0]
         address = self._address(i.operands[1], lanes)
         values = self._read(i.operands[2], dtype, lanes)
+        if "shared" not in i.parts and dtype.itemsize == 4:
+            counting = np.isin(self.blocks, self.blocks[lanes])
+            if (self.unfenced & counting).any():
+                raise DeviceError("a block counts as arrived before its stores are seen")
         for k in range(lanes.size):  # one after another
             one = lanes[k : k + 1]
             at = address[k : k + 1]

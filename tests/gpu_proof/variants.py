@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from prelu_array import _gpu_kernels, _plan, _plan_sums
+from prelu_array._gpu import launches as _launches
+from prelu_array._gpu import plan as _plan
+from prelu_array._gpu import walk as _walk
 
 from . import nvrtc
 
@@ -35,63 +37,67 @@ def _along(shape, kept, item):
     return tuple(result)
 
 
-# name: (shape, axes of alpha, whether pointers are at multiples of 16 bytes)
-_LAYOUTS = {
-    "shared": ((1 << 22,), (), True),
-    "shared, misaligned": ((1 << 22,), (), False),
-    "shared, huge": ((BIG + 64,), (), True),
-    "nchw": ((16, 64, 3136), (1,), True),
-    "nchw, odd": ((16, 64, 49), (1,), True),
-    "nchw, misaligned": ((16, 64, 3136), (1,), False),
-    "nchw, huge": ((1024, 64, 1 << 16), (1,), True),
-    "per sample": ((4096, 64), (0,), True),
-    "nhwc": ((50176, 256), (1,), True),
-    "nhwc, few": ((50176, 16), (1,), True),
-    "nhwc, odd": ((50176, 3), (1,), True),
-    "nhwc, misaligned": ((50176, 256), (1,), False),
-    "nhwc, huge": ((1 << 24, 256), (1,), True),
-    "per element": ((1 << 20,), (0,), True),
-    "per element, misaligned": ((1 << 20,), (0,), False),
-    "per feature": ((8, 1 << 16), (1,), True),
+# name: (shape, axes of alpha, the bits below 16 of addresses)
+LAYOUTS = {
+    "shared": ((1 << 22,), (), 0),
+    "shared, misaligned": ((1 << 22,), (), 8),
+    "shared, huge": ((BIG + 64,), (), 0),
+    "nchw": ((64, 64, 3136), (1,), 0),
+    "nchw, small": ((1337, 256, 196), (1,), 0),
+    "nchw, odd": ((2674, 512, 49), (1,), 0),
+    "nchw, huge": ((1024, 64, 1 << 16), (1,), 0),
+    "nhwc": ((262144, 256), (1,), 0),
+    "nhwc, wide": ((32768, 2048), (1,), 0),
+    "nhwc, odd": ((500000, 3), (1,), 0),
+    "nhwc, misaligned": ((50176, 256), (1,), 4),
+    "nhwc, huge": ((1 << 24, 256), (1,), 0),
+    "per element": ((1 << 20,), (0,), 0),
+    "per element, misaligned": ((1 << 20,), (0,), 8),
+    "per feature": ((64, 1 << 20), (1,), 0),
+    "64 terms": ((1 << 20, 64), (0,), 0),
+    "10 terms": ((6710880, 10), (0,), 0),
+    "two runs": ((64, 16384, 64), (0, 2), 0),
+    "small": ((20, 64, 196), (1,), 0),
 }
-VECTORS = ("shared", "nchw", "nhwc", "per element")  # move 16 bytes at a time
+VECTORS = (  # those that move 16 bytes at a time
+    "shared", "nchw", "nchw, small", "nchw, odd", "nhwc", "nhwc, odd", "per element",
+    "per feature", "64 terms", "two runs", "small",
+)  # fmt: skip
 
 
-def launches(x, alpha, layout, further=True):
-    """Every kernel of a layout: forward, derivatives, the fused backwards, what follows them.
+def walk(x, alpha, layout, kind, scarce=False, want_dx=True):
+    """Plan the sums of a layout."""
+    shape, kept, bits = LAYOUTS[layout]
+    strides, a = _dense(shape, _plan.SIZES[x]), _along(shape, kept, _plan.SIZES[alpha])
+    many = (5 if kind == "second" else 3) if want_dx else 2
+    device = _walk.Device(SMS, scarce)
+    return _walk.walk(x, alpha, shape, (strides,) * many, a, a, bits, bits, want_dx, device, kind)
 
-    `further`: also those of the second order and of states.
-    """
-    shape, kept, aligned = _LAYOUTS[layout]
+
+def launches(x, alpha, layout):
+    """Every kernel of a layout: forward, derivatives, the fused backwards, what follows them."""
+    shape, kept, bits = LAYOUTS[layout]
     strides, a = _dense(shape, _plan.SIZES[x]), _along(shape, kept, _plan.SIZES[alpha])
     found = [
-        _plan.scale(x, alpha, shape, (strides,) * n, a, aligned, aligned, back, second)
+        _plan.scale(x, alpha, shape, (strides,) * n, a, bits, bits, back, second)
         for n, back, second in ((2, False, False), (3, True, False), (3, False, True))
-        if further or not second
     ]
-    passes = (3, True, "sums"), (2, False, "sums"), (5, True, "second"), (3, True, "states")
-    for n, dx, kind in passes if further else passes[:2]:
-        sums = _plan_sums.sums(
-            x, alpha, shape, (strides,) * n, a, a, aligned, aligned, dx, SMS, kind
-        )
-        if kind != "states":
-            found += [sums.first, sums.finish, sums.exact]
-        elif sums is not None:
-            found.append(sums.first)
-    if further:
-        found.append(_plan_sums.exact_launch(x, alpha, 1, 2, SMS, states=True))
-        found += [_plan_sums.carry_launch(x, 1), _plan_sums.round_launch(x, alpha, 1)]
+    for kind, want_dx in (("sums", True), ("sums", False), ("second", True), ("states", True)):
+        both = walk(x, alpha, layout, kind, want_dx=want_dx)
+        found += [both.walk, both.exact]
+    found.append(walk(x, alpha, layout, "sums", scarce=True).walk)
+    found.append(_walk.rounding(x, alpha, 1))
     return [launch for launch in found if launch is not None]
 
 
 @lru_cache(maxsize=1)
 def every():
-    """(pair, layout, launch) once for each text; mixed pairs have the vector paths."""
+    """(pair, layout, launch) once for each text; mixed pairs have a few layouts."""
     found = {}
     for pair in PAIRS:
-        for layout in _LAYOUTS if pair[0] == pair[1] else VECTORS:
-            for launch in launches(*pair, layout, layout in VECTORS or pair == ("f32", "f32")):
-                found[launch.kernel, launch.head] = (pair, layout, launch)
+        for layout in LAYOUTS if pair[0] == pair[1] else ("nchw", "nhwc, odd"):
+            for launch in launches(*pair, layout):
+                found.setdefault((launch.kernel, launch.head), (pair, layout, launch))
     return list(found.values())
 
 
@@ -102,13 +108,13 @@ def defined(launch, name):
 
 
 def cubin(launch, architecture):
-    text = _gpu_kernels.source(launch.kernel, launch.head)
-    return nvrtc.compile_text(text, _gpu_kernels.OPTIONS, architecture, "cubin")
+    text = _launches.source(launch.kernel, launch.head)
+    return nvrtc.compile_text(text, _launches.OPTIONS, architecture, "cubin")
 
 
 def ptx(launch, architecture):
-    text = _gpu_kernels.source(launch.kernel, launch.head)
-    return nvrtc.compile_text(text, _gpu_kernels.OPTIONS, architecture)
+    text = _launches.source(launch.kernel, launch.head)
+    return nvrtc.compile_text(text, _launches.OPTIONS, architecture)
 
 
 def cuobjdump():

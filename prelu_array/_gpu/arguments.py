@@ -7,12 +7,13 @@ from typing import Any, NamedTuple, NoReturn
 import cupy
 import numpy as np
 
-from . import _arguments, _plan
-from ._cpu import fit_alpha
+from .. import _arguments
+from .._cpu import fit_alpha
+from . import plan as _plan
+from .known import rounded
+from .memory import keep, share_memory
 
-# What kernels in a captured CUDA graph write to beside the results. A graph may run at any time
-# later, so this memory never goes back to CuPy's pool.
-captured: list[tuple[Any, ...]] = []
+INTEGERS = ("int32", "int64", "uint32", "uint64")
 
 
 class Alpha(NamedTuple):
@@ -38,8 +39,8 @@ def refuse(value: Any, name: str) -> NoReturn:
     )
 
 
-def check_array(a: Any, name: str, x: Any) -> None:
-    """Raise unless it is a CuPy array on x's device, of one of the dtypes."""
+def check_array(a: Any, name: str, x: Any, given: bool = True) -> None:
+    """Raise unless it is a CuPy array on x's device, and one that is given of our dtypes."""
     if not isinstance(a, cupy.ndarray):
         refuse(a, name)
     if a.device.id != x.device.id:
@@ -47,18 +48,8 @@ def check_array(a: Any, name: str, x: Any) -> None:
             f"{name} must be on x's device {x.device.id}, got device {a.device.id}; copy it "
             f"there: with cupy.cuda.Device({x.device.id}): {name} = cupy.array({name})"
         )
-    _arguments.check_dtype(a.dtype, name)
-
-
-def _rounded(number: float, dtype: Any) -> Any:
-    """Return a number rounded once to a dtype; ml_dtypes would round to float32 before."""
-    if not _arguments.is_bfloat16(dtype):
-        return dtype.type(number)
-    cut = np.float32(number)
-    if abs(float(cut)) > abs(number):
-        cut = np.nextafter(cut, np.float32(0))
-    odd = cut.view(np.uint32) | np.uint32(float(cut) != number)
-    return np.asarray(odd).view(np.float32).astype(dtype)
+    if given and (a.dtype.name not in INTEGERS or x.dtype.name not in INTEGERS):
+        _arguments.check_dtype(a.dtype, name)
 
 
 def _number_or_array(
@@ -68,10 +59,12 @@ def _number_or_array(
     if isinstance(value, cupy.ndarray):
         check_array(value, name, x)
         return value, 0.0, value.dtype, value.shape
-    if type(value) in (float, int):
+    if type(value) is int and dtype.name in INTEGERS:
+        return None, int(dtype.type(value)), dtype, ()
+    if type(value) in (float, int) and dtype.name not in INTEGERS:
         if not -65504 <= value <= 65504:  # what every dtype holds
             value = _arguments.number(value, dtype, name, like)
-        return None, float(_rounded(value, dtype)), dtype, ()
+        return None, rounded(value, dtype), dtype, ()
     if isinstance(value, np.generic | bool | complex):
         given = np.asarray(value)
         _arguments.check_dtype(given.dtype, name)
@@ -82,6 +75,8 @@ def _number_or_array(
 def as_alpha(alpha: Any, x: Any, axis: Any) -> Alpha:
     """Check alpha and find its place."""
     array, number, dtype, shape = _number_or_array(alpha, "alpha", x, x.dtype, "x")
+    if x.dtype.name in INTEGERS and dtype != x.dtype:
+        raise TypeError(f"alpha must have x's dtype {x.dtype.name}, got {dtype.name}")
     where = fit_alpha(x.shape, shape, axis)
     if where is None:
         raise _arguments.misfit(x.shape, shape, axis)
@@ -119,77 +114,29 @@ def with_strides_of(x: Any, a: Any) -> Any:
 
 def check_out(out: Any, name: str, x: Any, shape: tuple[int, ...], dtype: Any, like: str) -> None:
     """Raise unless an array can take a result."""
-    check_array(out, name, x)
+    check_array(out, name, x, given=False)
     if out.shape != shape or out.dtype != dtype or 0 in out.strides:
         # a NumPy array of the same form, of which nothing but the form is looked at
         form = np.lib.stride_tricks.as_strided(np.empty(1, out.dtype), out.shape, out.strides)
         _arguments.check_out(form, name, shape, dtype, like)
 
 
-def _extent(a: Any) -> tuple[int, int]:
-    first = end = a.data.ptr
-    for n, s in zip(a.shape, a.strides, strict=True):
-        if s < 0:
-            first += (n - 1) * s
-        else:
-            end += (n - 1) * s
-    return first, end + a.itemsize
-
-
-def overlap(a: Any, b: Any) -> bool:
-    """Whether the memory between their ends overlaps."""
-    if a is None or b is None or a.size == 0 or b.size == 0:
-        return False
-    (a_first, a_end), (b_first, b_end) = _extent(a), _extent(b)
-    return a_first < b_end and b_first < a_end
-
-
-class _Form:
-    """The addresses of an array for NumPy, which must not look at what is there."""
-
-    def __init__(self, a: Any) -> None:
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (a.data.ptr, True),
-            "shape": a.shape,
-            "strides": a.strides,
-            "typestr": f"|V{a.itemsize}",
-        }
-
-
-def share_memory(a: Any, b: Any) -> bool:
-    """Whether an element of one is an element of the other."""
-    return overlap(a, b) and np.shares_memory(np.asarray(_Form(a)), np.asarray(_Form(b)))
-
-
-def _same_memory(a: Any, b: Any) -> bool:
-    """Whether element for element they are the same memory."""
-    return (
-        a.data.ptr == b.data.ptr
-        and a.shape == b.shape
-        and a.itemsize == b.itemsize
-        and all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True))
-    )
-
-
-def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
-    """Return `a`, or a copy if writing to `written` would change an element not yet read.
-
-    Alpha's axes may be in another order than x's, so it never may be the same.
-    """
-    if not overlap(a, written) or (may_be_same and _same_memory(a, written)):
-        return a
-    copy = a.copy(order="K")
-    keep(copy)
-    return copy
-
-
-def keep(*arrays: Any) -> None:
-    """Keep memory for ever, if it is used in a CUDA graph that is being captured."""
-    if cupy.cuda.get_current_stream().is_capturing():
-        captured.append(arrays)
-
-
-def aligned(*arrays: Any) -> bool:
-    """Whether all begin at multiples of 16 bytes."""
-    return not any(a.data.ptr % 16 for a in arrays if a is not None)
+def outputs(out: Any, x: Any, alpha: Any, likes: str) -> tuple[Any, ...]:
+    """Check a tuple of outputs, each like x or like alpha; None is left out."""
+    if out is None:
+        return (None,) * len(likes)
+    if not isinstance(out, tuple | list) or len(out) != len(likes):
+        many = f" of {len(out)}" if isinstance(out, tuple | list) else ""
+        raise TypeError(
+            f"out must be a tuple of {len(likes)}, of which any may be None, "
+            f"got {_arguments.kind_of(out)}{many}"
+        )
+    for k, (a, like) in enumerate(zip(out, likes, strict=True)):
+        if a is not None and like == "x":
+            check_out(a, f"out[{k}]", x, x.shape, x.dtype, "x")
+        elif a is not None:
+            check_out(a, f"out[{k}]", x, alpha.shape, alpha.dtype, "alpha")
+        for before in range(k):
+            if share_memory(out[before], a):
+                raise ValueError(f"out[{before}] and out[{k}] must not share memory")
+    return tuple(out)

@@ -9,7 +9,7 @@
  *     two bits to spare there, so the second rounding is the only one that shows.
  *
  * The source begins with these definitions: X and A, the types of x and alpha (f16, bf16, f32 or
- * f64); real, the compute type; X_IS_F64 and A_IS_F64, 0 or 1.
+ * f64); real, the compute type; X_SIZE and A_SIZE, their bytes.
  */
 typedef unsigned long long u64;
 typedef long long i64;
@@ -25,7 +25,7 @@ typedef double f64;
 
 /* At least so many blocks run beside each other, so that a thread has 64 registers: fewer would
  * have to go through memory, more would leave too few threads to hide its latency. */
-#define BLOCKS_PER_SM (BLOCK == 256 ? 4 : 16)
+#define BLOCKS_PER_SM 4
 
 #define DEVICE __device__ __forceinline__
 
@@ -68,6 +68,27 @@ DEVICE float add_size(float size, float x, float dy) { /* size + |x * dy|, round
         : "f"(x), "f"(dy), "f"(size));
     return sum;
 }
+DEVICE unsigned size_bits(float x, float dy) { /* of |x * dy|, rounded upwards: 0 only if exact */
+    float product;
+    asm("{\n\t.reg .f32 a, b;\n\tabs.f32 a, %1;\n\tabs.f32 b, %2;\n\t"
+        "mul.rp.f32 %0, a, b;\n\t}"
+        : "=f"(product)
+        : "f"(x), "f"(dy));
+    return __float_as_uint(product);
+}
+DEVICE float multiply_add(float a, float b, float c) {
+    float sum;
+    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(sum) : "f"(a), "f"(b), "f"(c));
+    return sum;
+}
+DEVICE void fence() { /* what this block has stored is seen before what it stores next */
+    asm volatile("fence.acq_rel.gpu;" ::: "memory");
+}
+DEVICE int block_index() { /* asked once more, where blockIdx.x would be kept in a register */
+    int index;
+    asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(index));
+    return index;
+}
 DEVICE int above(float a, float b) {
     int answer;
     asm("{\n\t.reg .pred p;\n\tsetp.gt.f32 p, %1, %2;\n\tselp.s32 %0, 1, 0, p;\n\t}"
@@ -78,9 +99,6 @@ DEVICE int above(float a, float b) {
 #endif
 
 DEVICE double multiply(double a, double b) { return __dmul_rn(a, b); }
-DEVICE double add_size(double size, double x, double dy) {
-    return __fma_ru(fabs(x), fabs(dy), size);
-}
 DEVICE int above(double a, double b) { return a > b; }
 
 DEVICE float bf16_to_float(unsigned short bits) {

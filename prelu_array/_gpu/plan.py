@@ -1,33 +1,31 @@
 """Which kernel runs, and how: pure Python, from shapes, strides, dtypes and alignment.
 
-Here are the canonical view and the kernel without sums; those with sums are in `_plan_sums`.
-Strides are in bytes, as arrays have them; kernels get elements.
+Here are the canonical view and the kernel without sums; `walk` plans the one with sums. Strides
+are in bytes, as arrays have them; kernels get elements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
+from math import prod
+from struct import pack
 from typing import Any, NamedTuple
-
-import numpy as np
 
 Ints = tuple[int, ...]
 
 BLOCK = 256
-BLOCKS_PER_SM = 8  # enough to hide memory latency; fewer, larger blocks add less overhead
-
+AXES = 6  # what kernels take after neighbours are joined
 SIZES = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
 
 
 class Launch(NamedTuple):
-    """One kernel: its name, how its source begins, and how it is launched."""
+    """One kernel: its name, how its source begins, its grid, and its plan as it gets it."""
 
     kernel: str
     head: str
     grid: int
-    block: int
-    scalars: tuple[Any, ...]
+    words: bytes
 
 
 @cache
@@ -50,8 +48,8 @@ def head(x: str, alpha: str, **others: str | int) -> str:
         "X": x,
         "A": alpha,
         "real": "double" if "f64" in (x, alpha) else "float",
-        "X_IS_F64": int(x == "f64"),
-        "A_IS_F64": int(alpha == "f64"),
+        "X_SIZE": SIZES[x],
+        "A_SIZE": SIZES[alpha],
         **others,
     }
     return "".join(f"#define {name} {value}\n" for name, value in defines.items())
@@ -120,31 +118,39 @@ def ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def vector_of(x: str, aligned: bool) -> int:
-    """Return how many elements move at a time."""
-    return 16 // SIZES[x] if aligned else 1
+def vector_of(x: str, low_bits: int) -> int:
+    """Return how many elements move at a time, where addresses have these bits below 16."""
+    return max(1, min(16, low_bits & -low_bits or 16) // SIZES[x])
 
 
-def packs(strides: Ints, vector: int, alpha: str, aligned: bool) -> bool:
+def packs(strides: Sequence[int], vector: int, alpha: str, low_bits: int) -> bool:
     """Whether vectors of alphas may be loaded where rows of alphas have these strides."""
-    size = vector * SIZES[alpha]
-    return vector == 1 or (aligned and all(s % min(16, size) == 0 for s in strides))
+    size = min(16, vector * SIZES[alpha])
+    return low_bits % size == 0 and all(s % size == 0 for s in strides)
 
 
-def index(largest: int) -> tuple[str, Any]:
-    """Return the integer that holds every index, for CUDA and for NumPy."""
-    return ("int", np.int32) if largest < 2**31 else ("long long", np.int64)
+def index(largest: int) -> str:
+    """Return CUDA's integer that holds every index."""
+    return "int" if largest < 2**31 else "long long"
 
 
-@lru_cache(maxsize=1024)
+def placed(array_strides: Ints, where: Sequence[int], ndim: int) -> Ints:
+    """Return alpha's strides along the axes of x; `where` is `_cpu.fit_alpha`'s answer."""
+    result = [0] * ndim
+    for s, k in zip(array_strides, where, strict=True):
+        if k >= 0:
+            result[k] = s
+    return tuple(result)
+
+
 def scale(
     x: str,
     alpha: str,
     shape: Ints,
     strides: tuple[Ints, ...],
     alpha_strides: Ints,
-    aligned: bool,
-    alpha_aligned: bool,
+    low_bits: int,
+    alpha_low_bits: int,
     backward: bool,
     second: bool = False,
 ) -> Launch | None:
@@ -160,61 +166,48 @@ def scale(
         Those of the output, of x and of dy or x_dot, if they are given.
     alpha_strides : tuple of int
         alpha's along the axes of x, 0 where it is broadcast.
-    aligned, alpha_aligned : bool
-        Whether the output, x and dy, and alpha, begin at multiples of 16 bytes.
+    low_bits, alpha_low_bits : int
+        The bits below 16 of the addresses of the output, x and dy; of alpha.
     backward : bool
         Whether dy is scaled instead of x.
     second : bool
         Whether alpha_dot * x is added to alpha * x_dot.
     """
-    lengths, (a, *others) = canonical_last(shape, strides, (alpha_strides,))
-    if len(lengths) > 3 or not all(is_dense(lengths, s, SIZES[x]) for s in others):
+    lengths, result = canonical(shape, (*strides, alpha_strides))
+    others, a, item = result[:-1], result[-1], SIZES[alpha]
+    if len(lengths) > AXES or not all(is_dense(lengths, s, SIZES[x]) for s in others):
         return None
-    if any(s % SIZES[alpha] for s in a):
+    if any(s % item for s in a):
         return None
-    pad = 3 - len(lengths)
-    n0, n1, n2 = [1] * pad + lengths
-    s0, s1, s2 = ([0] * pad + a)[:3]
-    n = n0 * n1 * n2
-    vector = vector_of(x, aligned)
+    n, last = prod(lengths), lengths[-1]
+    vector = vector_of(x, low_bits)
     if second and "f64" in (x, alpha):
         vector = min(vector, 2)  # the text of an exact sum of two products is long
-    if (s0, s1, s2) == (0, 0, 0):
+    if not any(a):
         along = "ONE"
-    elif s2 == 0 and n2 % vector == 0:
-        along = "RUN"
-    elif s2 == SIZES[alpha] and n2 % vector == 0 and packs((s0, s1), vector, alpha, alpha_aligned):
-        along = "ALONG_VECTOR"
+    elif a[-1] == 0 and last >= vector:
+        along = "RUNS"
+    elif a[-1] == item and last % vector == 0 and packs(a[:-1], vector, alpha, alpha_low_bits):
+        along = "VECTORS"
     else:
         along = "EACH"
     grid = min(max(1, ceil(n // vector, BLOCK)), 2**30)
-    item = SIZES[alpha]
-    reach = sum(abs(s) // item * m for s, m in ((s0, n0), (s1, n1), (s2, n2)))
-    name, integer = index(max(n, n // vector + grid * BLOCK, reach))
+    reach = sum(abs(s) // item * m for s, m in zip(a, lengths, strict=True))
+    axes, reach = len(lengths), max(reach, n)
+    bits = [(m - 1).bit_length() for m in lengths]  # of 2^31 / m, rounded upwards, there are 32
+    factors = [
+        min(-(-(2 ** (31 + b)) // m), 2**32 - 1) for b, m in zip(bits, lengths, strict=True)
+    ]
     return Launch(
         "scale",
         head(
-            x, alpha, BLOCK=BLOCK, VECTOR=vector, I=name, BACKWARD=int(backward),
-            SECOND=int(second), ALONG=along,
+            x, alpha, BLOCK=BLOCK, VECTOR=vector, I=index(max(reach, n // vector + grid * BLOCK)),
+            BACKWARD=int(backward), SECOND=int(second), ALONG=along, AXES=axes,
+            CUT=int(last % vector > 0),
         ),
         grid,
-        BLOCK,
-        tuple(integer(v) for v in (n, n1, n2, s0 // item, s1 // item, s2 // item)),
+        pack(
+            f"{1 + 2 * axes}q{2 * axes}I", n, *lengths, *(s // item for s in a), *factors,
+            *(max(0, b - 1) for b in bits),
+        ),
     )  # fmt: skip
-
-
-def canonical_last(
-    shape: Ints, strides: tuple[Ints, ...], last: tuple[Ints, ...]
-) -> tuple[list[int], list[list[int]]]:
-    """Canonical axes sorted by `strides`; those of `last` come first in the answer."""
-    lengths, result = canonical(shape, (*strides, *last))
-    return lengths, result[len(strides) :] + result[: len(strides)]
-
-
-def placed(array_strides: Ints, where: Sequence[int], ndim: int) -> Ints:
-    """Return alpha's strides along the axes of x; `where` is `_cpu.fit_alpha`'s answer."""
-    result = [0] * ndim
-    for s, k in zip(array_strides, where, strict=True):
-        if k >= 0:
-            result[k] = s
-    return tuple(result)

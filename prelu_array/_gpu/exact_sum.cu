@@ -9,7 +9,7 @@
  * (c) Carried, every limb but the signed top one lies in [0, 2^32): the same limbs, however the
  *     sum was made.
  */
-#define WORDS (X_IS_F64 ? 3 : 2)
+#define WORDS ((X_SIZE == 8) ? 3 : 2)
 #define WINDOW_TERMS (1 << 15) /* that a window holds at most */
 
 enum {
@@ -37,7 +37,7 @@ DEVICE prelu_product product_of(X x, X dy) {
     const u64 mdy = (bdy & (hidden - 1)) | (fdy ? hidden : 0);
     prelu_product p;
     p.low = mx * mdy;
-    p.high = X_IS_F64 ? __umul64hi(mx, mdy) : 0;
+    p.high = (X_SIZE == 8) ? __umul64hi(mx, mdy) : 0;
     p.place = (fx ? fx - 1 : 0) + (fdy ? fdy - 1 : 0);
     p.negative = (int)((bx ^ bdy) >> (format<X>::size - 1)) & 1;
     p.irregular = 0;
@@ -49,36 +49,26 @@ DEVICE prelu_product product_of(X x, X dy) {
     return p;
 }
 
-/* The sum of one thread. */
-struct prelu_lane {
+/* The terms of one thread, on their way to the limbs. */
+struct prelu_window {
     u64 word[WORDS];
     int position, used;
-    u64 *limbs; /* of the state */
+    u64 *limbs;
 };
 
-/* Where states go. */
-struct prelu_end {
-    u64 *states;
-    i64 stride; /* words, from channel to channel */
-};
-
-DEVICE prelu_lane empty_lane(u64 *limbs) {
-    prelu_lane w;
+DEVICE prelu_window empty_window(u64 *limbs) {
+    prelu_window w;
     for (int i = 0; i < WORDS; i++) w.word[i] = 0;
     w.position = w.used = 0;
     w.limbs = limbs;
     return w;
 }
 
-DEVICE prelu_lane empty_lane(const prelu_end &end, i64 channel) {
-    return empty_lane(end.states + channel * end.stride);
-}
-
 DEVICE void add_digit(u64 *limbs, int i, i64 digit) {
     if (digit) atomicAdd(&limbs[i], (u64)digit);
 }
 
-DEVICE void empty(prelu_lane *w) {
+DEVICE void empty(prelu_window *w) {
     for (int i = 0; i < WORDS; i++) {
         const int top = i == WORDS - 1;
         add_digit(w->limbs, w->position + 2 * i, (i64)(w->word[i] & 0xffffffffu));
@@ -89,7 +79,7 @@ DEVICE void empty(prelu_lane *w) {
     w->used = 0;
 }
 
-DEVICE void add_words(prelu_lane *w, const u64 *term, int negative) {
+DEVICE void add_words(prelu_window *w, const u64 *term, int negative) {
     u64 carry = negative;
     for (int i = 0; i < WORDS; i++) { /* -v is ~v + 1 */
         const u64 digit = negative ? ~term[i] : term[i];
@@ -99,7 +89,7 @@ DEVICE void add_words(prelu_lane *w, const u64 *term, int negative) {
     }
 }
 
-DEVICE void add_term(prelu_lane *w, int identity, X x, X dy) {
+DEVICE void add_to_window(prelu_window *w, int identity, X x, X dy) {
     if (identity) return;
     const prelu_product p = product_of(x, dy);
     if (p.irregular) {
@@ -116,16 +106,16 @@ DEVICE void add_term(prelu_lane *w, int identity, X x, X dy) {
     u64 term[WORDS];
     term[0] = p.low << shift;
     term[1] = p.high << shift | (shift ? p.low >> (64 - shift) : 0);
-    if (X_IS_F64) term[WORDS - 1] = shift ? p.high >> (64 - shift) : 0;
+    if ((X_SIZE == 8)) term[WORDS - 1] = shift ? p.high >> (64 - shift) : 0;
     add_words(w, term, p.negative);
     w->used++;
 }
 
 /* The lanes of a warp, all of one state, into its first. Every thread of the warp must come here. */
-DEVICE void join_warp(prelu_lane *w) {
+DEVICE void join_warp(prelu_window *w) {
 #pragma unroll 1
     for (int lanes = 16; lanes > 0; lanes /= 2) {
-        prelu_lane other = *w;
+        prelu_window other = *w;
         for (int i = 0; i < WORDS; i++)
             other.word[i] = __shfl_down_sync(0xffffffffu, w->word[i], lanes);
         other.position = __shfl_down_sync(0xffffffffu, w->position, lanes);
@@ -138,6 +128,24 @@ DEVICE void join_warp(prelu_lane *w) {
         add_words(w, other.word, 0);
         w->used += other.used;
     }
+}
+
+/* A double, exactly: a sum of products is a multiple of what the lowest limb is worth. */
+DEVICE void add_double(i64 *limbs, double v) {
+    const u64 bits = bits_of(v), hidden = 1ull << 52;
+    const int field = (int)(bits >> 52) & 0x7ff;
+    u64 m = (bits & (hidden - 1)) | (field ? hidden : 0);
+    if (m == 0) return;
+    int place = (field ? field : 1) - 1075 - 2 * format<X>::smallest;
+    if (place < 0) { /* what it cuts off is zero */
+        m >>= -place;
+        place = 0;
+    }
+    const int i = place / 32, shift = place % 32;
+    const i64 sign = bits >> 63 ? -1 : 1;
+    limbs[i] += sign * (i64)(m << shift & 0xffffffffu);
+    limbs[i + 1] += sign * (i64)(m >> (32 - shift) & 0xffffffffu);
+    if (m >> (64 - shift - 1) >> 1) limbs[i + 2] += sign * (i64)(m >> (64 - shift - 1) >> 1);
 }
 
 /* Carries, so that all limbs but the signed top one lie in [0, 2^32). */
@@ -179,3 +187,21 @@ DEVICE A rounded_limbs(i64 *limbs) {
     const int exponent = 32 * (top - 1) - room + 2 * format<X>::smallest;
     return rounded_integer<A>(head | (rest != 0), exponent, negative);
 }
+
+#if defined(KERNEL_ROUND)
+/* States, or sums of them, as dalpha: a block for each alpha. */
+struct prelu_rounding {
+    const i64 *states;
+    A *dalpha;
+    i64 alphas;
+};
+extern "C" __global__ void __launch_bounds__(BLOCK) prelu_round_kernel(const prelu_rounding w) {
+    __shared__ i64 limbs[LIMBS];
+    for (i64 c = blockIdx.x; c < w.alphas; c += gridDim.x) {
+        for (int i = threadIdx.x; i < LIMBS; i += BLOCK) limbs[i] = w.states[c * LIMBS + i];
+        __syncthreads();
+        if (threadIdx.x == 0) w.dalpha[c] = rounded_limbs(limbs);
+        __syncthreads();
+    }
+}
+#endif

@@ -6,7 +6,9 @@
  * (b) For doubles the roundings of products and sum are added up and bounded, as in sums.cu. If
  *     both ends of that interval round to the same number that is the result. What is left
  *     (cancellation, near ties, the ends of the range, no numbers) is summed as integers.
- * (c) A sum of exactly zero is -0 only if both products are, as IEEE 754 has it.
+ * (c) A product of two 16-bit numbers is exact in float unless it leaves its range; then one fma
+ *     rounds the sum once.
+ * (d) A sum of exactly zero is -0 only if both products are, as IEEE 754 has it.
  */
 
 /* The rounding of s = a + b. */
@@ -139,6 +141,12 @@ DEVICE double integer_sum_of_products(double a, double b, double c, double d) {
 }
 
 DEVICE float sum_of_products(float a, float b, float c, float d) {
+#if X_SIZE == 2 && A_SIZE == 2
+    const float first = multiply(a, b);
+    const unsigned bits = __float_as_uint(first) & 0x7fffffffu;
+    const int zero = !(__float_as_uint(a) << 1) | !(__float_as_uint(b) << 1);
+    if (zero || bits - 0x00800000u < 0x7f000000u) return multiply_add(c, d, first);
+#endif
     const double p = multiply(as_double(a), as_double(b)), q = multiply(as_double(c), as_double(d));
     const double s = __dadd_rn(p, q);
     return double_to_float(rounded_to_odd(s, addition_error(p, q, s)));

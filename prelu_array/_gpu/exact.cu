@@ -1,0 +1,123 @@
+/* Exact sums of the alphas in doubt, as integers; states; states rounded.
+ *
+ * Design:
+ * (a) prelu_exact_kernel follows a walk that may have left doubts, so that nobody waits for the
+ *     device; without any it leaves at once. In a walk with HERE a block sums its own.
+ * (b) Few alphas are cut into pieces for all blocks; the block that is last with an alpha rounds.
+ * (c) Counters and the sums of pieces are 0 again afterwards: the last reader clears them.
+ */
+struct prelu_walk {
+    prelu_operands o;
+    /* elements: from slab to slab, from row to row of a slab, of a row, until a thread goes on in
+     * the next row, to the end of the last row; of a step, what it adds to a column and to an
+     * address; from span to span, of a period */
+    i64 far, jump, slab, turn, end, whole, step, stride, beside, period;
+    i64 a_far, a_near, d_far, d_near; /* strides of alpha, and of dalpha or (states) alphas */
+    i64 terms, inner, alphas, periods_of_slab; /* of an alpha; of a run; of a slab */
+    /* of a slab; blocks beside each other there; vectors of a span; rows of a step; alphas of a
+     * span; entries of an alpha in a row of a step; such rows */
+    int slabs, spans, groups, width, rows, count, entries, periods;
+    int steps, chunk, chunks; /* of a slab; of a block; blocks behind each other */
+    int fan, fans;            /* chunks that one block adds, and how many such groups */
+    int tail, counters;       /* whether a slab ends in a vector; words before the counters */
+    double bound;             /* as in sums.cu */
+};
+#define SLOT_WORDS (1 + LIMBS)
+
+/* The limb at 2^(base + 32 i) of a multiple of 2^base, with its sign. */
+DEVICE i64 digit_of(double v, int i) {
+    const u64 bits = bits_of(v), hidden = 1ull << 52;
+    const int field = (int)(bits >> 52) & 0x7ff;
+    const u64 m = (bits & (hidden - 1)) | (field ? hidden : 0);
+    const int down = 32 * i - ((field ? field : 1) - 1075 - 2 * format<X>::smallest);
+    if (down <= -32 || down > 52) return 0;
+    const i64 digit = (i64)((down < 0 ? m << -down : m >> down) & 0xffffffffull);
+    return bits >> 63 ? -digit : digit;
+}
+
+/* An exact sum as a state. */
+DEVICE void write_state(i64 *state, const prelu_sum &sum) {
+    i64 carried = 0;
+#pragma unroll 1
+    for (int i = 0; i < DIGITS; i++) {
+#pragma unroll
+        for (int k = 0; k < LEVELS; k++) carried += digit_of(sum.v[k], i);
+        state[i] = i + 1 < DIGITS ? carried & 0xffffffffll : carried;
+        carried = (carried - (carried & 0xffffffffll)) / 4294967296ll;
+    }
+    for (int i = DIGITS; i < LIMBS; i++) state[i] = 0;
+}
+
+/* Terms of an alpha, from one to another, into limbs that all threads of the block share. */
+DEVICE void sum_exactly(const prelu_walk &w, i64 alpha, i64 from, i64 to, i64 *limbs) {
+    for (int i = threadIdx.x; i < LIMBS; i += BLOCK) limbs[i] = 0;
+    __syncthreads();
+    const real edge = rounded<real>(w.o.edge);
+    const I slab = (I)alpha / (I)w.alphas;
+    const I first = slab * (I)w.far + ((I)alpha - slab * (I)w.alphas) * (I)w.inner;
+    const X *factor = SECOND ? w.o.ddx : w.o.x;
+    prelu_window window = empty_window((u64 *)limbs);
+#pragma unroll 1
+    for (i64 t = from + threadIdx.x; t < to; t += BLOCK) {
+        const I period = (I)t / (I)w.inner, row = period / (I)w.periods_of_slab;
+        const I e = first + row * (I)w.jump + (period - row * (I)w.periods_of_slab) * (I)w.period +
+                    ((I)t - period * (I)w.inner);
+        add_to_window(&window, prelu_identity(widen(w.o.x[e]), edge), factor[e], w.o.dy[e]);
+    }
+    join_warp(&window);
+    if (threadIdx.x % 32 == 0) empty(&window);
+    __syncthreads();
+}
+
+/* dalpha, or the state, of limbs that all threads of the block share. */
+DEVICE void settle_limbs(const prelu_walk &w, i64 alpha, i64 *limbs) {
+    const i64 slab = alpha / w.alphas, k = alpha - slab * w.alphas;
+    const i64 at = slab * w.d_far + k * w.d_near;
+#if STATES
+    if (threadIdx.x == 0) carry(limbs);
+    __syncthreads();
+    i64 *state = static_cast<i64 *>(w.o.result) + at * LIMBS;
+    for (int i = threadIdx.x; i < LIMBS; i += BLOCK) state[i] = limbs[i];
+#else
+    if (threadIdx.x == 0) static_cast<A *>(w.o.result)[at] = rounded_limbs(limbs);
+#endif
+    __syncthreads(); /* before they are used again */
+}
+
+#if defined(KERNEL_EXACT)
+extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
+prelu_exact_kernel(const prelu_walk w) {
+    __shared__ i64 limbs[LIMBS];
+    __shared__ int last;
+    u64 *counts = w.o.zeros; /* doubts, blocks that are done */
+    const i64 doubts = counts[0];
+    if (doubts == 0) return;
+    const i64 pieces = doubts < gridDim.x ? gridDim.x / doubts : 1;
+    const i64 length = (w.terms + pieces - 1) / pieces;
+    for (i64 item = blockIdx.x; item < doubts * pieces; item += gridDim.x) {
+        const i64 which = item / pieces, from = (item - which * pieces) * length;
+        const i64 alpha = (i64)w.o.scratch[which];
+        sum_exactly(w, alpha, from, w.terms - from > length ? from + length : w.terms, limbs);
+        if (pieces > 1) {
+            u64 *slot = w.o.zeros + 2 + which * SLOT_WORDS;
+            if (threadIdx.x == 0) carry(limbs); /* so that a limb takes 2^31 blocks */
+            __syncthreads();
+            for (int i = threadIdx.x; i < LIMBS; i += BLOCK) add_digit(slot + 1, i, limbs[i]);
+            fence();
+            __syncthreads();
+            if (threadIdx.x == 0) last = (i64)atomicAdd(slot, 1ull) == pieces - 1;
+            __syncthreads();
+            if (!last) continue;
+            fence();
+            for (int i = threadIdx.x; i < LIMBS; i += BLOCK) {
+                limbs[i] = (i64)atomicAdd(&slot[1 + i], 0ull);
+                slot[1 + i] = 0;
+            }
+            if (threadIdx.x == 0) slot[0] = 0;
+            __syncthreads();
+        }
+        settle_limbs(w, alpha, limbs);
+    }
+    if (threadIdx.x == 0 && atomicAdd(&counts[1], 1ull) == gridDim.x - 1) counts[0] = counts[1] = 0;
+}
+#endif

@@ -1,0 +1,260 @@
+"""Plans of walk.cu: dalpha or states, with dx or the cotangents of the second order."""
+
+from __future__ import annotations
+
+from math import gcd, isqrt, prod
+from struct import pack
+from typing import NamedTuple
+
+from .plan import (
+    BLOCK,
+    SIZES,
+    Ints,
+    Launch,
+    canonical,
+    ceil,
+    head,
+    index,
+    is_dense,
+    packs,
+    vector_of,
+)
+
+LIMBS = {"f16": 5 + 3, "bf16": 19 + 3, "f32": 20 + 3, "f64": 134 + 3}  # as in numbers.cu
+BLOCKS_PER_SM = 4  # what runs beside each other: one wave
+ONE_LEVEL = 4096  # partial sums that one block adds; of more, a few blocks add some each before
+STEPS = 2  # of a small array's blocks: fewer would leave more partial sums than they save time
+HERE_BELOW = 1 << 20  # elements of x up to which a block sums the alphas in doubt itself
+WIDE = 64  # alphas beside each other from which on the partial sums of a block are many
+LONG = 32  # vectors of a run from which on a block has one alpha
+SHORT = 4  # steps up to which a block takes several spans
+SPANS = 8  # how many at most
+
+
+class Device(NamedTuple):
+    """What plans ask of a device: multiprocessors, and whether it has few units for double."""
+
+    multiprocessors: int
+    scarce: bool
+
+
+class Walk(NamedTuple):
+    """The launches of a walk, and the words of its workspace."""
+
+    walk: Launch
+    exact: Launch | None  # None: no doubt is left
+    zeros: int
+    scratch: int
+
+
+class _Form(NamedTuple):
+    """x as slabs; `wrap`: a slab is a run of one alpha. Fields as in prelu_walk."""
+
+    slabs: int
+    far: int
+    rows: int  # a slab's outer rows
+    jump: int
+    slab: int
+    alphas: int
+    inner: int
+    wrap: bool
+
+
+def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int] | None:
+    """Return the form of dense memory, and a vector that fits it."""
+    if not kept:
+        return _Form(1, 0, 1, 0, lengths[0], 1, vector, False), vector
+    if len(kept) > 2:
+        return None
+    first, last = kept[0], kept[-1]
+    inner = prod(lengths[last + 1 :])
+    middle, alphas = prod(lengths[first + 1 : last]), lengths[last]
+    if len(kept) == 1:
+        slabs, outer, middle = 1, 1, prod(lengths[:first])
+    else:
+        slabs, outer = lengths[first], prod(lengths[:first])
+    far = middle * alphas * inner
+    rows, jump = (middle, alphas * inner) if outer == 1 else (outer, slabs * alphas * inner)
+    while vector:
+        fits = far % vector == 0 or slabs * outer == 1
+        wraps = inner >= LONG * vector and inner % vector == 0 and (outer == 1 or middle == 1)
+        flat = _beside(alphas, inner, vector) or (
+            alphas * inner % vector == 0 and _lcm(inner, vector) <= BLOCK * vector
+        )
+        if fits and wraps and (not flat or rows * inner >= 8 * BLOCK * vector):
+            return _Form(slabs, far, rows, jump, inner, alphas, inner, True), vector
+        if fits and flat:
+            return _Form(slabs, far, outer, slabs * far, far, alphas, inner, False), vector
+        vector //= 2
+    return None
+
+
+def _beside(alphas: int, inner: int, vector: int) -> bool:
+    """Whether one block has whole periods, and not so many alphas that partial sums count."""
+    period = alphas * inner
+    most = WIDE if period % vector == 0 else 4 * WIDE  # spans of others take shorter vectors
+    return _lcm(period, vector) <= BLOCK * vector and alphas <= most
+
+
+def _chunks(places: int, steps: int, want: int) -> int:
+    """Return how many blocks share a place, so that few multiprocessors wait for the last ones."""
+
+    def filled(chunks: int) -> float:
+        waves = places * chunks / want
+        return waves / -(-waves // 1)
+
+    first = 1 if steps <= 2 * STEPS else min(max(1, want // places), ceil(steps, STEPS))
+    options = range(first, max(first, min(8 * first, steps // 16)) + 1)
+    return next((c for c in options if filled(c) > 0.93), max(options, key=filled))
+
+
+def _lcm(a: int, b: int) -> int:
+    return a * b // gcd(a, b)
+
+
+def walk(
+    x: str,
+    alpha: str,
+    shape: Ints,
+    strides: tuple[Ints, ...],
+    alpha_strides: Ints,
+    dalpha_strides: Ints,
+    low_bits: int,
+    alpha_low_bits: int,
+    want_dx: bool,
+    device: Device,
+    kind: str = "sums",
+) -> Walk | None:
+    """Plan dalpha, and with `want_dx` dx in the same pass, over dense memory.
+
+    Parameters
+    ----------
+    strides : tuple of tuple of int
+        Those of every operand of x's shape.
+    alpha_strides, dalpha_strides : tuple of int
+        Along the axes of x; dalpha's are 0 only where alpha is shared.
+    low_bits, alpha_low_bits : int
+        As in `plan.scale`; alpha with dalpha.
+    kind : {"sums", "second", "states"}
+        The backward, the double backward, or the backward that makes states.
+
+    Returns
+    -------
+    Walk or None
+        None where memory is not dense, or alpha lies along more than two runs of axes.
+    """
+    lengths, result = canonical(shape, (*strides, alpha_strides, dalpha_strides))
+    *others, a, d = result
+    item = SIZES[alpha]
+    if not all(is_dense(lengths, s, SIZES[x]) for s in others):
+        return None
+    if any(s % item for s in (*a, *d)):
+        return None
+    kept = [k for k, s in enumerate(d) if s != 0]
+    n, states, second = prod(lengths), kind == "states", kind == "second"
+    levels = 3 if states and x == "f64" else 2 if states or alpha == "f64" else 1
+    vector = vector_of(x, low_bits)
+    if second and "f64" in (x, alpha):
+        vector = min(vector, 2)  # the text of an exact sum of two products is long
+    found = _form(lengths, kept, vector)
+    if found is None:
+        return None
+    f, vector = found
+    if f.inner % vector:  # a sum for each element, of which registers and shared memory hold few
+        room = 2 if second and x == "f32" else 4 if second or levels > 1 else vector
+        f, vector = _form(lengths, kept, min(vector, room)) or found
+    period, same = f.alphas * f.inner, f.inner % vector == 0
+    want = BLOCKS_PER_SM * device.multiprocessors
+    rows = 1
+    if f.wrap:
+        spans, width, beside, count, whole = f.alphas, BLOCK, f.inner, 1, BLOCK * vector
+        periods, entries, turn = 1, BLOCK, f.slab
+        steps = ceil(f.rows * f.slab, whole)
+        step = whole % f.slab
+        stride = whole // f.slab * f.jump + step
+    else:
+        unit = _lcm(period, vector)
+        if _beside(f.alphas, f.inner, vector):
+            step = min(BLOCK * vector // unit, ceil(f.slab, unit)) * unit
+            spans, width, beside, count, periods = 1, step // vector, 0, f.alphas, step // period
+        else:
+            unit = _lcm(f.inner, vector)
+            width = BLOCK * vector // unit * unit
+            if ceil(period, width) * f.slabs < want and width // f.inner > WIDE:
+                width = ceil(32 * vector, unit) * unit
+            width = min(width, ceil(period, unit) * unit)
+            rows = max(1, min(BLOCK * vector // width, f.slab // period))
+            spans, step, beside, count = (
+                ceil(period, width),
+                rows * period,
+                width,
+                width // f.inner,
+            )
+            periods, width = rows, width // vector
+        entries = f.inner // vector if same else f.inner
+        turn = ceil(f.slab, step) * step
+        steps, whole, stride = f.rows * (turn // step), step, step
+    places = f.slabs * spans
+    chunks = _chunks(places, steps, want)
+    chunk = ceil(steps, chunks)
+    chunks = ceil(steps, chunk)
+    tail = int(not f.wrap and f.slab % vector > 0)
+    one_term = n == f.slabs * f.alphas and not states and bool(kept)
+    per_block = 1
+    if chunks == 1 and steps <= SHORT and spans > 1 and rows == 1 and not (f.wrap or one_term):
+        size = BLOCK * (9 / 8 if same else vector) * 8 * (levels + 1)
+        per_block = max(1, min(SPANS, BLOCK // count, int((36 << 10) // size), places // want))
+    groups = ceil(spans, per_block)
+    fan = chunks if chunks * count <= ONE_LEVEL else isqrt(chunks) + 1
+    fans = ceil(chunks, fan)
+    here = n < HERE_BELOW or chunks == 1
+    sizes = int(levels == 1 and x != "f64" and (SIZES[x] == 2 or device.scarce))
+    lanes = min(vector, 4) if same else vector
+    if same and (levels > 1 or second):
+        lanes = max(1, lanes // 2)
+    if same and steps <= SHORT:  # joining them takes longer than it saves
+        lanes = 1
+    at = (
+        [k // item for k in (a[kept[0]], a[kept[-1]], d[kept[0]], d[kept[-1]])]
+        if kept
+        else [0] * 4
+    )
+    if len(kept) == 1:
+        at[0] = at[2] = 0
+    zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
+    words = pack(
+        "18q15i4xd",
+        f.far, f.jump, f.slab, turn, f.rows * f.jump, whole, step, stride, beside, period,
+        *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
+        1 if f.wrap else ceil(f.slab, period),
+        f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks, fan,
+        fans, tail, zeros,
+        (chunk * (vector // lanes) + 3) * 2.0**-52,
+    )  # fmt: skip
+    common: dict[str, str | int] = {
+        "BLOCK": BLOCK, "I": index(2 * n + 2**16), "SECOND": int(second), "STATES": int(states),
+        "LEVELS": levels, "SIZES": sizes, "VECTOR": vector,
+    }  # fmt: skip
+    packed = one_term and at[1] == at[3] == 1 and n % vector == 0
+    packed = packed and packs((at[0] * item, at[2] * item), vector, alpha, alpha_low_bits)
+    own = head(
+        x, alpha, **common, SAME=int(same), WRAP=int(f.wrap), SPANS=per_block, HERE=int(here),
+        WANT_DX=int(want_dx), ONE_TERM=int(one_term), PACKED=int(packed), LANES=lanes,
+        PREFETCH=int(per_block > 1 or (n < HERE_BELOW and (same or SIZES[x] > 2))),
+    )  # fmt: skip
+    first = Launch("walk", own, f.slabs * groups * chunks, words)
+    exact = None
+    if not here:
+        exact = Launch("exact", head(x, alpha, **common), 2 * device.multiprocessors, words)
+    alphas = f.slabs * f.alphas
+    return Walk(
+        first,
+        exact,
+        zeros + ceil(f.slabs * groups * (fans + 1), 2),
+        0 if one_term else alphas + (levels + 1) * alphas * (chunks + fans if chunks > 1 else 0),
+    )
+
+
+def rounding(x: str, alpha: str, alphas: int) -> Launch:
+    """Plan the kernel that rounds states of x's dtype."""
+    return Launch("round", head(x, alpha, BLOCK=32), min(alphas, 2**20), pack("q", alphas))
