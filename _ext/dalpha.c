@@ -111,38 +111,52 @@ static void add_terms(const prelu_call *call, char *const *from, int axis, const
 
 /* ---- (b) exact sums ---- */
 
-/* The sum of four doubles, to nearest or rounded to odd. */
-static double round_parts(const double *part, int odd) {
-    double p[PARTS] = {part[3], part[2], part[1], part[0]}, high, low;
-    int n = 2;
+/* The sum of four doubles as three that do not overlap; what is left of them has the sign of `rest`. */
+static double add_parts(const double *part, double *low, double *rest) {
+    double p[PARTS], high;
+    int n = 0;
+    *rest = 0;
     if (part[2] == 0 && part[3] == 0) {
-        high = p[3] + p[2], low = two_sum_error(p[3], p[2], high), n = 0;
-    } else {
-        n = 0;
-        for (int k = 0; k < PARTS; k++) { /* p: doubles that do not overlap, the smallest first */
-            double term = part[k];
-            int kept = 0;
-            for (int i = 0; i < n; i++) {
-                const double sum = term + p[i], error = two_sum_error(term, p[i], sum);
-                if (error != 0) p[kept++] = error;
-                term = sum;
-            }
-            p[kept++] = term;
-            n = kept;
-        }
-        high = p[--n], low = 0;
-        while (n > 0 && low == 0) {
-            const double sum = high + p[--n];
-            low = two_sum_error(high, p[n], sum);
-            high = sum;
-        }
+        high = part[0] + part[1];
+        *low = two_sum_error(part[0], part[1], high);
+        return high;
     }
-    if (odd) return to_odd(high, low);
-    if (n > 0 && (low > 0) == (p[n - 1] > 0)) { /* a tie that what is left decides */
-        const double twice = low * 2, other = high + twice;
-        if (low != 0 && twice == other - high) high = other;
+    for (int k = 0; k < PARTS; k++) { /* p: doubles that do not overlap, the smallest first */
+        double term = part[k];
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+            const double sum = term + p[i], error = two_sum_error(term, p[i], sum);
+            if (error != 0) p[kept++] = error;
+            term = sum;
+        }
+        p[kept++] = term;
+        n = kept;
     }
-    return high + 0.0;
+    high = p[--n], *low = 0;
+    while (n > 0 && *low == 0) {
+        const double sum = high + p[--n];
+        *low = two_sum_error(high, p[n], sum);
+        high = sum;
+    }
+    if (n > 0) *rest = p[n - 1];
+    return high;
+}
+
+/* Four doubles times 2^exponent as a double that narrow() rounds once to a dtype. */
+static double round_parts(const double *part, int exponent, int dtype) {
+    double low, rest, high = add_parts(part, &low, &rest);
+    if (exponent && fabs(ldexp(high, exponent)) < DBL_MIN) { /* a multiple of the smallest number */
+        const double unit = ldexp(1.0, -1074 - exponent), ruler = unit * 0x1.8p52;
+        double rounded = (high + ruler) - ruler;
+        const double left = high - rounded;
+        if (2 * fabs(left) == unit && low != 0 && (low > 0) == (left > 0)) rounded += 2 * left;
+        return ldexp(copysign(rounded, high), exponent);
+    }
+    if (dtype != PRELU_F64) return ldexp(to_odd(high, low), exponent);
+    const double twice = low * 2, other = high + twice;
+    if (low != 0 && rest != 0 && (low > 0) == (rest > 0) && twice == other - high)
+        high = other; /* a tie that what is left decides */
+    return ldexp(high + 0.0, exponent);
 }
 
 static int is_exact(const double *part) {
@@ -155,12 +169,7 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
                            int exponent) {
     const exact_format f = exact_formats[call->x_dtype];
     const int exact = is_exact(part);
-    if (exact && !call->partial) {
-        const double value = round_parts(part, call->alpha_dtype != PRELU_F64);
-        /* what becomes a subnormal is rounded once more */
-        if (fabs(ldexp(value, exponent)) >= DBL_MIN) return ldexp(value, exponent);
-        return ldexp(round_parts(part, 1), exponent);
-    }
+    if (exact && !call->partial) return round_parts(part, exponent, call->alpha_dtype);
     int64_t state[PRELU_LIMBS_MOST + 1];
     memset(state, 0, (size_t)(exact_limbs(f) + 1) * sizeof *state);
     prelu_call one;
