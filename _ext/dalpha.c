@@ -146,7 +146,7 @@ static double add_parts(const double *part, double *low, double *rest) {
 static double round_parts(const double *part, int exponent, int dtype) {
     double low, rest, high = add_parts(part, &low, &rest);
     if (exponent && fabs(ldexp(high, exponent)) < DBL_MIN) { /* a multiple of the smallest number */
-        const double unit = ldexp(1.0, -1074 - exponent), ruler = unit * 0x1.8p52;
+        const double unit = ldexp(1.0, -1074 - exponent), ruler = copysign(unit * 0x1p52, high);
         double rounded = (high + ruler) - ruler;
         const double left = high - rounded;
         if (2 * fabs(left) == unit && low != 0 && (low > 0) == (left > 0)) rounded += 2 * left;
