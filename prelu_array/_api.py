@@ -199,9 +199,9 @@ def prelu_jvp(
     Returns
     -------
     ndarray
-        y_dot, of x's shape, dtype and memory order; `out` if that was given. The sum of the two products is exact, then
-        rounded once to float64 if x or alpha is float64, else to float32, and then to x's
-        dtype. A sum of zero is -0 only if both products are.
+        y_dot, of x's shape, dtype and memory order; `out` if that was given. The sum of the two
+        products is exact, then rounded once to float64 if x or alpha is float64, else to
+        float32, and then to x's dtype. A sum of zero is -0 only if both products are.
 
     Raises
     ------

@@ -310,9 +310,7 @@ def round_partial(state: Any, dtype: Any) -> Any:
     )  # fmt: skip
 
 
-def jvp(
-    x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool, out: Any
-) -> Any:
+def jvp(x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool, out: Any) -> Any:
     """Y_dot. See `prelu_array.prelu_jvp`."""
     _refuse_out(out)
     _check_array(x, "x")

@@ -504,7 +504,11 @@ ALPHA = np.ones(3, np.float32)
             "out must be None for Dask arrays",
         ),
         (lambda: prelu(LAZY.astype("i2"), 1), TypeError, "x must be float16, .* got int16"),
-        (lambda: prelu(LAZY.astype(int), 0.5), TypeError, "alpha must be a Python int .*, got 0.5"),
+        (
+            lambda: prelu(LAZY.astype(int), 0.5),
+            TypeError,
+            "alpha must be a Python int .*, got 0.5",
+        ),
         (lambda: prelu(LAZY.astype(int), LAZY), TypeError, "alpha must be a .*, got float32"),
         (lambda: prelu(LAZY.astype("i4"), 1 << 31), ValueError, "alpha must fit x's dtype int32"),
         (

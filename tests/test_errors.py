@@ -86,7 +86,9 @@ def test_gradients_of_integers(argument, dtype):
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-@pytest.mark.parametrize("alpha", [0.5, 2.0, np.float64(2), [1, 2, 3], ALPHA, np.ones(3, "i2")], ids=str)
+@pytest.mark.parametrize(
+    "alpha", [0.5, 2.0, np.float64(2), [1, 2, 3], ALPHA, np.ones(3, "i2")], ids=str
+)
 def test_alpha_of_integers(dtype, alpha):
     pattern = (
         rf"^alpha must be a Python int or have x's dtype {dtype}, got .*convert x, for example"

@@ -14,7 +14,12 @@ from arrays import (
 from prelu_array import prelu
 
 DTYPES = ("int32", "int64", "uint32", "uint64")
-PREPARE = {"native": np.copy, "swapped": byte_swapped, "unaligned": unaligned, "constant": read_only}
+PREPARE = {
+    "native": np.copy,
+    "swapped": byte_swapped,
+    "unaligned": unaligned,
+    "constant": read_only,
+}
 
 
 def drawn(rng, placement, dtype):

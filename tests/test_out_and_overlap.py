@@ -233,7 +233,7 @@ def test_second_order_into_memory_that_overlaps(backend, alpha_shape, dtype):
         apart = [numbers(rng, (6, 10), dtype) for _ in range(3)]
         apart[1] = apart[0].copy()  # two products that cancel
 
-        def inputs(buffer, there, over=over, view=VIEWS[of_input]):
+        def inputs(buffer, there, over=over, apart=apart, view=VIEWS[of_input]):
             views = [view(buffer), VIEWS["one further"](buffer), view(buffer)]
             return [views[i] if i in over else there(a) for i, a in enumerate(apart)]
 
@@ -267,7 +267,9 @@ def test_second_order_over_all_of_its_inputs(backend, placement, dtype):
     right = reference_prelu_double_backward(u, v, dy, x, alpha, axis=axis)
     for roles in itertools.permutations(range(3), 2):
         for of_alpha in (0, 1):
-            args = u_, v_, dy_, x_, alpha_ = [backend.asarray(a.copy()) for a in (u, v, dy, x, alpha)]
+            args = u_, v_, dy_, x_, alpha_ = [
+                backend.asarray(a.copy()) for a in (u, v, dy, x, alpha)
+            ]
             out = (*((u_, dy_, x_)[k] for k in roles), (v_, alpha_)[of_alpha])
             got = prelu_double_backward(*args, axis=axis, out=out)
             for a, b, c in zip(got, right, out, strict=True):
@@ -312,7 +314,9 @@ def test_state_that_overlaps_the_inputs(dtype):
     rng = np.random.default_rng(9)
     values = numbers(rng, 6000, dtype)
     alpha = alphas((10,), dtype)
-    right = reference_prelu_backward(values[60:120].reshape(6, 10), values[:60].reshape(6, 10), alpha)
+    right = reference_prelu_backward(
+        values[60:120].reshape(6, 10), values[:60].reshape(6, 10), alpha
+    )
     limbs = prelu_backward_partial(values[:1], values[:1], 0.5)[1].size
     for start in (0, 1, 20, 50):
         buffer = values.copy()
