@@ -93,10 +93,12 @@ def _load(path: str) -> Any:
 
 
 def _number_or_file(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return _load(text)
+    for number in (int, float):  # x of integers takes no 2.0
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return _load(text)
 
 
 def _axis(text: str | None) -> Any:

@@ -54,6 +54,9 @@ LAYOUTS = {
     "small images": ((2, 64, 201), (64,), 1, 0),
     "smaller images, more channels": ((2, 300, 36), (300,), 1, 0),
     "images of whole groups": ((2, 65, 64), (65,), 1, 0),
+    "many channels of few samples": ((3, 70, 40), (70,), 1, 2),
+    "alphas along two axes": ((3, 70, 2, 65, 20), (70, 1, 65, 1), None, 4),
+    "the second axis of alphas is the long one": ((3, 5, 2, 65, 20), (5, 1, 65, 1), None, 4),
 }
 
 
