@@ -24,6 +24,11 @@ cdef extern from "dtypes.h" nogil:
         PRELU_BF16
         PRELU_F32
         PRELU_F64
+        PRELU_I32
+        PRELU_I64
+        PRELU_U32
+        PRELU_U64
+        PRELU_FLOATS
         PRELU_DTYPES
 
 cdef extern from "view.h" nogil:
@@ -90,7 +95,7 @@ def select_instruction_set(name):
 # ---- arguments ----
 
 cdef int dtype_code(cnp.ndarray a) except -2:
-    """Which of the four dtypes, in native byte order; -1 for any other."""
+    """Which of the dtypes, in native byte order; -1 for any other."""
     cdef int number = cnp.PyArray_TYPE(a)
     if number == cnp.NPY_FLOAT:
         return PRELU_F32
@@ -100,20 +105,26 @@ cdef int dtype_code(cnp.ndarray a) except -2:
         return PRELU_F16
     if number >= NPY_USERDEF and _arguments.is_bfloat16(a.dtype):
         return PRELU_BF16
-    return -1
+    if number < cnp.NPY_INT or number > cnp.NPY_ULONGLONG or cnp.PyArray_ITEMSIZE(a) < 4:
+        return -1
+    if cnp.PyArray_ISUNSIGNED(a):
+        return PRELU_U32 if cnp.PyArray_ITEMSIZE(a) == 4 else PRELU_U64
+    return PRELU_I32 if cnp.PyArray_ITEMSIZE(a) == 4 else PRELU_I64
 
 
-cdef bint is_usual(object value) except -1:
+cdef bint is_usual(object value, int dtypes=PRELU_DTYPES) except -1:
     return (type(value) is cnp.ndarray and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value)
-            and dtype_code(<cnp.ndarray>value) >= 0)
+            and 0 <= dtype_code(<cnp.ndarray>value) < dtypes)
 
 
 cdef cnp.ndarray as_usual(object value, str name):
-    return value if is_usual(value) else _arguments.as_array(value, name)
+    return value if is_usual(value, PRELU_FLOATS) else _arguments.as_array(value, name)
 
 
 cdef cnp.ndarray as_alpha(object alpha, cnp.ndarray like, str name="alpha", str like_name="x"):
     """A Python number takes the dtype of `like`."""
+    if dtype_code(like) >= PRELU_FLOATS:
+        return _arguments.alpha_of_integers(alpha, like.dtype)
     if type(alpha) is not float and type(alpha) is not int:
         return as_usual(alpha, name)
     cdef double value
@@ -283,10 +294,26 @@ cdef cnp.ndarray new_like(cnp.ndarray a):
     return PyArray_NewLikeArray(a, cnp.NPY_KEEPORDER, NULL, 0)
 
 
+cdef int check_apart(object a, int i, object b, int k) except -1:
+    """Outputs i and k must not share memory."""
+    if a is not None and b is not None and overlap(a, b) and np.shares_memory(a, b):
+        raise ValueError(f"out[{i}] and out[{k}] must not share memory")
+    return 0
+
+
 cdef object writable(object out):
     """Where to compute what `out` shall get: `out` itself, or memory the loops can use."""
     return out if is_usual(out) else np.empty_like(out, dtype=_arguments.native(out.dtype),
                                                    subok=False)
+
+
+cdef object handed_back(object result, object out):
+    """What the caller gets: `out`, if there is one, with the result in it."""
+    if out is None:
+        return result
+    if out is not result:
+        out[...] = result
+    return out
 
 
 # ---- calls ----
@@ -318,7 +345,7 @@ def forward(object x, object alpha, object axis, object out):
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
     call.in_place = call.partial = False
-    cdef cnp.ndarray x_ = as_usual(x, "x")
+    cdef cnp.ndarray x_ = x if is_usual(x) else _arguments.as_array(x, "x", True)
     cdef cnp.ndarray alpha_ = as_alpha(alpha, x_)
     cdef cnp.ndarray y
     place_alpha(x_, alpha_, axis, where)
@@ -335,11 +362,7 @@ def forward(object x, object alpha, object axis, object out):
         add_operand(&call.view, VIEW_OUT, y)
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         run(&call, x_, alpha_, False, prelu_scale)
-    if out is None:
-        return y
-    if out is not y:
-        out[...] = y
-    return out
+    return handed_back(y, out)
 
 
 def backward(object dy, object x, object alpha, object axis, bint at_one, bint need_dx,
@@ -367,9 +390,7 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
         if dalpha_out is not None:
             check_out(dalpha_out, "out[1]", alpha_, "alpha")
             dalpha = writable(dalpha_out)
-        if (dx_out is not None and dalpha_out is not None and overlap(dx_out, dalpha_out)
-                and np.shares_memory(dx_out, dalpha_out)):
-            raise ValueError("out[0] and out[1] must not share memory")
+        check_apart(dx_out, 0, dalpha_out, 1)
         in_step = is_in_step(x_, alpha_, where)
         x_ = apart_from(apart_from(x_, dx, True), dalpha, in_step)
         dy_ = apart_from(apart_from(dy_, dx, True), dalpha, in_step)
@@ -397,29 +418,45 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
         call.in_place = in_place
         run(&call, x_, alpha_, at_one, prelu_backward if need_dalpha else prelu_scale)
 
-    if dx_out is not None and dx_out is not dx:
-        dx_out[...] = dx
-        dx = dx_out
-    if dalpha_out is not None and dalpha_out is not dalpha:
-        dalpha_out[...] = dalpha
-        dalpha = dalpha_out
-    return dx, dalpha
+    return handed_back(dx, dx_out), handed_back(dalpha, dalpha_out)
 
 
-def backward_partial(object dy, object x, object alpha, object axis, bint at_one, bint need_dx):
+def backward_partial(object dy, object x, object alpha, object axis, bint at_one, bint need_dx,
+                     object out):
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
     call.in_place = call.partial = False
     cdef cnp.ndarray dy_ = as_usual(dy, "dy")
     cdef cnp.ndarray x_ = as_usual(x, "x")
-    cdef cnp.ndarray alpha_, state
+    cdef cnp.ndarray alpha_
+    cdef object dx = None, state = None, dx_out = None, state_out = None
+    cdef tuple shape
     check_like(dy_, "dy", x_, "x")
     alpha_ = as_alpha(alpha, x_)
     place_alpha(x_, alpha_, axis, where)
-    dx = new_like(x_) if need_dx else None
-    state = np.zeros((*np.shape(alpha_), prelu_state_limbs(dtype_code(x_))), np.int64)
-    if cnp.PyArray_SIZE(x_):
+    shape = (*np.shape(alpha_), prelu_state_limbs(dtype_code(x_)))
+    if out is not None:
+        dx_out, state_out = _arguments.outputs(out, ("dx", "state"), need_dx=need_dx)
+        if dx_out is not None:
+            check_out(dx_out, "out[0]", x_, "x")
+            dx = writable(dx_out)
+        if state_out is not None:
+            _arguments.check_out(state_out, "out[1]", shape, np.dtype(np.int64), "the state")
+            # a state is written as one run of limbs
+            if is_usual(state_out) and state_out.strides[alpha_.ndim] == sizeof(cnp.int64_t):
+                state = state_out
+        check_apart(dx_out, 0, state_out, 1)
+        x_ = apart_from(apart_from(x_, dx, True), state, False)  # dx is written last
+        dy_ = apart_from(apart_from(dy_, dx, True), state, False)
+        alpha_ = apart_from(apart_from(alpha_, dx, is_in_step(x_, alpha_, where)), state, False)
+    if need_dx and dx is None:
+        dx = new_like(x_)
+    if state is None:
+        state = np.empty(shape, np.int64)
+    if cnp.PyArray_SIZE(x_) == 0:
+        state[...] = 0
+    else:
         start_view(&call.view, x_)
         add_operand(&call.view, VIEW_X, x_)
         add_operand(&call.view, VIEW_G, dy_)
@@ -429,7 +466,7 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
             add_operand(&call.view, VIEW_OUT, dx)
         call.partial = True
         run(&call, x_, alpha_, at_one, prelu_backward)
-    return dx, state
+    return handed_back(dx, dx_out), handed_back(state, state_out)
 
 
 def round_partial(object state, object dtype):
@@ -439,11 +476,11 @@ def round_partial(object state, object dtype):
     cdef int limbs = state_.shape[state_.ndim - 1] if state_.ndim else 0
     cdef int x_dtype = 0, alpha_dtype
     cdef Py_ssize_t k
-    while x_dtype < PRELU_DTYPES and prelu_state_limbs(x_dtype) != limbs:
+    while x_dtype < PRELU_FLOATS and prelu_state_limbs(x_dtype) != limbs:
         x_dtype += 1
-    if x_dtype == PRELU_DTYPES:
+    if x_dtype == PRELU_FLOATS:
         raise _arguments.not_a_state(np.shape(state_),
-                                     [prelu_state_limbs(k) for k in range(PRELU_DTYPES)])
+                                     [prelu_state_limbs(k) for k in range(PRELU_FLOATS)])
     dalpha = np.empty(np.shape(state_)[:state_.ndim - 1], _arguments.as_dtype(dtype))
     alpha_dtype = dtype_code(dalpha)
     for k in range(cnp.PyArray_SIZE(dalpha)):
@@ -453,7 +490,8 @@ def round_partial(object state, object dtype):
     return dalpha
 
 
-def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bint at_one):
+def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bint at_one,
+        object out):
     """y_dot. See `prelu_array.prelu_jvp`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
@@ -466,7 +504,14 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
     check_like(x_dot_, "x_dot", x_, "x")
     check_like(alpha_dot_, "alpha_dot", alpha_, "alpha")
     place_alpha(x_, alpha_, axis, where)
-    y_dot = new_like(x_)
+    if out is None:
+        y_dot = new_like(x_)
+    else:
+        check_out(out, "out", x_, "x")
+        y_dot = writable(out)
+        # a sum of two products that is in doubt is computed again after y_dot was written
+        x_, x_dot_, alpha_, alpha_dot_ = [
+            apart_from(a, y_dot, False) for a in (x_, x_dot_, alpha_, alpha_dot_)]
     if cnp.PyArray_SIZE(x_):
         start_view(&call.view, x_)
         add_operand(&call.view, VIEW_X, x_)
@@ -475,11 +520,11 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         add_alpha(&call.view, VIEW_ALPHA_DOT, alpha_dot_, where)
         run(&call, x_, alpha_, at_one, prelu_scale)
-    return y_dot
+    return handed_back(y_dot, out)
 
 
 def double_backward(object ddx, object ddalpha, object dy, object x, object alpha, object axis,
-                    bint at_one):
+                    bint at_one, object out):
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
     cdef int where[VIEW_MAX_AXES]
     cdef prelu_call call
@@ -489,12 +534,32 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
     cdef cnp.ndarray x_ = as_usual(x, "x")
     cdef cnp.ndarray alpha_ = as_alpha(alpha, x_)
     cdef cnp.ndarray ddalpha_ = as_alpha(ddalpha, alpha_, "ddalpha", "alpha")
-    cdef cnp.ndarray of_dy, of_x, of_alpha
+    cdef object of_dy = None, of_x = None, of_alpha = None
+    cdef tuple outs = (None, None, None)
     check_like(ddx_, "ddx", x_, "x")
     check_like(dy_, "dy", x_, "x")
     check_like(ddalpha_, "ddalpha", alpha_, "alpha")
     place_alpha(x_, alpha_, axis, where)
-    of_dy, of_x, of_alpha = new_like(x_), new_like(x_), new_like(alpha_)
+    if out is not None:
+        outs = _arguments.outputs(out, ("of_dy", "of_x", "of_alpha"))
+        if outs[0] is not None:
+            check_out(outs[0], "out[0]", x_, "x")
+            of_dy = writable(outs[0])
+        if outs[1] is not None:
+            check_out(outs[1], "out[1]", x_, "x")
+            of_x = writable(outs[1])
+        if outs[2] is not None:
+            check_out(outs[2], "out[2]", alpha_, "alpha")
+            of_alpha = writable(outs[2])
+        check_apart(outs[0], 0, outs[1], 1)
+        check_apart(outs[0], 0, outs[2], 2)
+        check_apart(outs[1], 1, outs[2], 2)
+        for written in (of_dy, of_x, of_alpha):  # what is in doubt is computed again after that
+            ddx_, dy_, x_, alpha_, ddalpha_ = [
+                apart_from(a, written, False) for a in (ddx_, dy_, x_, alpha_, ddalpha_)]
+    of_dy = new_like(x_) if of_dy is None else of_dy
+    of_x = new_like(x_) if of_x is None else of_x
+    of_alpha = new_like(alpha_) if of_alpha is None else of_alpha
     if cnp.PyArray_SIZE(x_) == 0:
         of_alpha[...] = 0
     else:
@@ -508,4 +573,4 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
         add_alpha(&call.view, VIEW_ALPHA_DOT, ddalpha_, where)
         add_alpha(&call.view, VIEW_DALPHA, of_alpha, where)
         run(&call, x_, alpha_, at_one, prelu_backward)
-    return of_dy, of_x, of_alpha
+    return handed_back(of_dy, outs[0]), handed_back(of_x, outs[1]), handed_back(of_alpha, outs[2])

@@ -5,7 +5,7 @@
 #include "loops.h"
 #include "view.h"
 
-static const ptrdiff_t item_size[PRELU_DTYPES] = {2, 2, 4, 8};
+static const ptrdiff_t item_size[PRELU_DTYPES] = {2, 2, 4, 8, 4, 8, 4, 8};
 
 typedef struct {
     prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */

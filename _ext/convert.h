@@ -11,7 +11,9 @@ static void T(widen)(const void *from_, void *to_, ptrdiff_t n) {
         JOIN2(load, X)(in, out);
         memcpy(to + i, out, (size_t)(n - i) * sizeof *to);
     }
-    for (i = 0; i < n && PRELU_FLOAT; i++) to[i] = to[i] == to[i] ? to[i] : (REAL)NAN;
+#if PRELU_FLOAT
+    for (i = 0; i < n; i++) to[i] = to[i] == to[i] ? to[i] : (REAL)NAN;
+#endif
 }
 
 #if PRELU_FLOAT

@@ -1,4 +1,4 @@
-/* The four float dtypes, in groups of LANES elements.
+/* The dtypes, and conversions of the four floats, in groups of LANES elements.
  *
  * Design:
  * (a) A loop body sees `float` or `double` arrays of LANES elements; the compiler keeps them in
@@ -17,7 +17,11 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { PRELU_F16, PRELU_BF16, PRELU_F32, PRELU_F64, PRELU_DTYPES };
+enum {
+    PRELU_F16, PRELU_BF16, PRELU_F32, PRELU_F64, PRELU_I32, PRELU_I64, PRELU_U32, PRELU_U64,
+    PRELU_DTYPES,
+    PRELU_FLOATS = PRELU_I32 /* the floats come first; integers have a forward and nothing else */
+};
 
 #define LANES 16
 
@@ -25,6 +29,10 @@ typedef uint16_t f16;
 typedef uint16_t bf16;
 typedef float f32;
 typedef double f64;
+typedef int32_t i32;
+typedef int64_t i64;
+typedef uint32_t u32;
+typedef uint64_t u64;
 
 static inline uint32_t float_bits(float v) {
     uint32_t u;

@@ -23,7 +23,7 @@ enum { PRELU_LIMBS_MOST = 134 + 3 };
 enum { EXACT_NAN, EXACT_POSITIVE_INF, EXACT_NEGATIVE_INF, EXACT_COUNTS };
 
 /* By dtype of x and dy: base is twice the exponent of the smallest subnormal. */
-static const exact_format exact_formats[PRELU_DTYPES] = {
+static const exact_format exact_formats[PRELU_FLOATS] = {
     [PRELU_F16] = {-48, 5}, [PRELU_BF16] = {-266, 19}, [PRELU_F32] = {-298, 20},
     [PRELU_F64] = {-2148, 134}};
 
@@ -96,9 +96,9 @@ static inline int exact_any_below(const int64_t *state, exact_format f, int plac
 /* The number rounded once, to nearest even, to a dtype; as a double, which holds it exactly. The
  * state is carried, and left with its sign dropped. */
 static inline double exact_round(int64_t *state, exact_format f, int dtype) {
-    static const int precision[PRELU_DTYPES] = {11, 8, 24, 53};
-    static const int smallest[PRELU_DTYPES] = {-24, -133, -149, -1074}; /* exponents */
-    static const int overflow[PRELU_DTYPES] = {16, 128, 128, 1024};
+    static const int precision[PRELU_FLOATS] = {11, 8, 24, 53};
+    static const int smallest[PRELU_FLOATS] = {-24, -133, -149, -1074}; /* exponents */
+    static const int overflow[PRELU_FLOATS] = {16, 128, 128, 1024};
     const int64_t *counts = state + f.digits;
     if (counts[EXACT_NAN] || (counts[EXACT_POSITIVE_INF] && counts[EXACT_NEGATIVE_INF]))
         return NAN;

@@ -7,7 +7,7 @@
 /* Alphas of a band, in the compute type: contiguous and in it already, or converted to `to`. */
 static const void *lay_out(lanes_state *s, int which, const char *from, int alpha_dtype, int dtype,
                            double *to) {
-    const size_t item = (size_t)item_size[alpha_dtype], wide = dtype == PRELU_F64 ? 8 : 4;
+    const size_t item = (size_t)item_size[alpha_dtype], wide = item_size[dtype] == 8 ? 8 : 4;
     const prelu_loops *convert = prelu_loops_of(alpha_dtype);
     const ptrdiff_t n[BLOCK_AXES] = {1, s->band[1], s->segments ? 1 : s->band[2],
                                      s->segments ? 1 : s->band[3]};
@@ -19,7 +19,7 @@ static const void *lay_out(lanes_state *s, int which, const char *from, int alph
         copy_block(raw, dense, from, stride, n, (ptrdiff_t)item);
         from = raw;
     }
-    if (wide == 8) convert->widen_double(from, to, s->pattern);
+    if (dtype == PRELU_F64) convert->widen_double(from, to, s->pattern);
     else convert->widen(from, to, s->pattern);
     for (ptrdiff_t i = s->pattern; i < s->period + LANES && !s->segments;) {
         const ptrdiff_t left = s->period + LANES - i, m = i < left ? i : left;

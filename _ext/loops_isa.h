@@ -248,6 +248,21 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
 #include "loops_of_dtype.h"
 #undef X
 #undef REAL
+#undef PRELU_FLOAT
+
+#define PRELU_FLOAT 0
+#define X i32
+#include "loops_of_integer.h"
+#undef X
+#define X i64
+#include "loops_of_integer.h"
+#undef X
+#define X u32
+#include "loops_of_integer.h"
+#undef X
+#define X u64
+#include "loops_of_integer.h"
+#undef X
 
 #define ENTRY(x, careful) \
     {{segments_scale_##x, segments_sums_##x, segments_##careful##_##x, segments_exact_##x, \
@@ -255,6 +270,10 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
      {lanes_scale_##x, lanes_sums_##x, lanes_##careful##_##x, lanes_exact_##x, lanes_jvp_##x, \
       lanes_double_##x}, \
      each_##x, widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
+#define INTEGER(x) \
+    {.segments = {segments_scale_##x}, .lanes = {lanes_scale_##x}, .each = each_##x, .widen = widen_##x}
 const prelu_loop_table ISA_TABLE = {
-    [PRELU_F16] = ENTRY(f16, sums), [PRELU_BF16] = ENTRY(bf16, careful),
-    [PRELU_F32] = ENTRY(f32, sums), [PRELU_F64] = ENTRY(f64, careful)};
+    [PRELU_F16] = ENTRY(f16, sums),   [PRELU_BF16] = ENTRY(bf16, careful),
+    [PRELU_F32] = ENTRY(f32, sums),   [PRELU_F64] = ENTRY(f64, careful),
+    [PRELU_I32] = INTEGER(i32),       [PRELU_I64] = INTEGER(i64),
+    [PRELU_U32] = INTEGER(u32),       [PRELU_U64] = INTEGER(u64)};

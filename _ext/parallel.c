@@ -20,11 +20,13 @@ typedef struct {
     ptrdiff_t alphas;
 } pieces;
 
-/* The outermost axis that is long enough, else the longest. */
-static int cut_axis(const prelu_view *v, int varying) {
-    int best = -1;
+/* The outermost axis that is long enough, else the longest. Pieces that add to sums leave the order of
+ * alphas as it is: of the axes along which alpha varies only the outermost is cut. */
+static int cut_axis(const prelu_view *v, int varying, int sums) {
+    int best = -1, varied = 0;
     for (int k = 0; k < v->axes; k++) {
         if (varying && !view_varies(v, k)) continue;
+        if (sums && view_varies(v, k) && varied++) continue;
         if (best < 0 || v->shape[k] > v->shape[best]) best = k;
         if (v->shape[k] >= AXIS_LONG) return k;
     }
@@ -33,7 +35,7 @@ static int cut_axis(const prelu_view *v, int varying) {
 
 static int cut(pieces *p, const prelu_call *call, int varying) {
     p->call = call;
-    p->axis = cut_axis(&call->view, varying);
+    p->axis = cut_axis(&call->view, varying, p->sums != NULL);
     const ptrdiff_t length = call->view.shape[p->axis], most = PIECES * call->threads;
     p->each = (length + most - 1) / most;
     if (length > 1 << 20) p->each = (p->each + 1023) / 1024 * 1024; /* whole lines, and pages */
@@ -74,9 +76,12 @@ static prelu_sums sums_of(const pieces *p, int worker) {
 
 static void run_walk(void *context, int piece, int worker) {
     const pieces *p = context;
-    const prelu_sums sums = sums_of(p, worker);
+    const prelu_view *v = &p->call->view;
+    prelu_sums sums = sums_of(p, worker);
     prelu_call part;
     take_piece(&part, p, piece);
+    for (int k = 0; k < PARTS && view_varies(v, p->axis); k++) /* this piece's first alpha */
+        sums.part[k] += piece * p->each * (p->alphas / v->shape[p->axis]);
     prelu_walk(&part, p->job, &sums);
 }
 

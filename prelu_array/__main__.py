@@ -122,12 +122,14 @@ def _load(path: str) -> Any:
 
 
 def _number_or_file(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        if not Path(text).exists() and not text.endswith(".npy"):
-            raise ValueError(f"--alpha must be a number or a .npy file, got {text!r}") from None
-        return _load(text)
+    for number in (int, float):  # x of integers takes no 2.0
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    if not Path(text).exists() and not text.endswith(".npy"):
+        raise ValueError(f"--alpha must be a number or a .npy file, got {text!r}")
+    return _load(text)
 
 
 def _axis(text: str | None) -> Any:

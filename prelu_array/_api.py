@@ -36,12 +36,14 @@ def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Values of any shape, strides and memory order; float16, bfloat16, float32 or float64. An
-        array of NumPy, CuPy or Dask decides where the work is done, and what comes back.
+        Values of any shape, strides and memory order; float16, bfloat16, float32 or float64, or
+        an array of int32, int64, uint32 or uint64. An array of NumPy, CuPy or Dask decides where
+        the work is done, and what comes back.
     alpha : float or array_like
         Slope for x that is not positive. A Python number takes x's dtype; an array has one of
-        the same dtypes, not necessarily x's; a list is a float64 array. One alpha (a number, 0-d
-        or of size 1) is shared by all of x; other shapes lie along x as `axis` says.
+        the floats' dtypes, not necessarily x's; a list is a float64 array. For x of integers it
+        is a Python int or an array of x's dtype. One alpha (a number, 0-d or of size 1) is
+        shared by all of x; other shapes lie along x as `axis` says.
     axis : None, int or tuple of int, optional
         None: alpha broadcasts to ``x.shape`` as in NumPy, and never enlarges it. An integer or
         a tuple: alpha's axes lie along these axes of x, with their lengths, or 1 in places.
@@ -55,7 +57,7 @@ def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
         y, of x's shape, dtype and memory order; `out` if that was given. x = -0.0 gives
         ``alpha * -0.0``, a NaN gives NaN, and x > 0 is copied bit for bit, whatever alpha is.
         The product is rounded once to float64 if x or alpha is float64, else to float32, and
-        then to x's dtype.
+        then to x's dtype. Products of integers wrap as NumPy's do.
 
     Raises
     ------
@@ -84,6 +86,8 @@ def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
     >>> prelu(x, np.array([0.5, 0.1]), axis=0)
     array([[-1. ,  0. ,  3. ],
            [-0.4,  5. , -0.6]])
+    >>> prelu(np.array([-3, 5]), 2)
+    array([-6,  5])
     """
     return _backend(x).forward(x, alpha, axis, out)
 
@@ -131,7 +135,8 @@ def prelu_backward(
     Raises
     ------
     TypeError
-        If a dtype or a kind of array is not one of those `prelu` takes, or dy's dtype is not x's.
+        If a dtype or a kind of array is not one of those `prelu` takes, dy's dtype is not x's, or
+        x is of integers, which have no derivative.
     ValueError
         If shapes do not fit, `at_zero` is neither word, or `out` cannot take the results; `out`
         is then unchanged.
@@ -165,7 +170,14 @@ def prelu_backward(
 
 
 def prelu_jvp(
-    x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, *, axis: Any = None, at_zero: str = "alpha"
+    x: Any,
+    alpha: Any,
+    x_dot: Any,
+    alpha_dot: Any,
+    *,
+    axis: Any = None,
+    at_zero: str = "alpha",
+    out: Any = None,
 ) -> Any:
     """Directional derivative of `prelu`: forward mode.
 
@@ -181,13 +193,15 @@ def prelu_jvp(
         Direction of alpha, of its shape and dtype; a number only if alpha is one.
     at_zero : {"alpha", "one"}, optional
         As in `prelu_backward`.
+    out : ndarray, optional
+        Where to write y_dot, of x's shape and dtype. May be x or x_dot.
 
     Returns
     -------
     ndarray
-        y_dot, of x's shape, dtype and memory order. The sum of the two products is exact, then
-        rounded once to float64 if x or alpha is float64, else to float32, and then to x's
-        dtype. A sum of zero is -0 only if both products are.
+        y_dot, of x's shape, dtype and memory order; `out` if that was given. The sum of the two
+        products is exact, then rounded once to float64 if x or alpha is float64, else to
+        float32, and then to x's dtype. A sum of zero is -0 only if both products are.
 
     Raises
     ------
@@ -212,7 +226,7 @@ def prelu_jvp(
     array([-1.75,  1.  ])
     """
     at_one = _arguments.at_one(at_zero)
-    return _backend(x).jvp(x, alpha, x_dot, alpha_dot, axis, at_one)
+    return _backend(x).jvp(x, alpha, x_dot, alpha_dot, axis, at_one, out)
 
 
 def prelu_double_backward(
@@ -224,6 +238,7 @@ def prelu_double_backward(
     *,
     axis: Any = None,
     at_zero: str = "alpha",
+    out: Any = None,
 ) -> tuple[Any, Any, Any]:
     """Gradients of `prelu_backward` with respect to dy, x and alpha: the second order.
 
@@ -242,6 +257,8 @@ def prelu_double_backward(
         one.
     dy, x, alpha, axis, at_zero
         As in `prelu_backward`. x = 0 is on the same branch as there.
+    out : tuple of (ndarray or None, ndarray or None, ndarray or None), optional
+        Where to write of_dy, of_x and of_alpha. Each may be or overlap any input.
 
     Returns
     -------
@@ -271,10 +288,14 @@ def prelu_double_backward(
     >>> x, one = np.array([-2.0, 3.0]), np.ones(2)
     >>> prelu_double_backward(one, 1.0, one, x, 0.25)
     (array([-1.75,  1.  ]), array([1., 0.]), array(1.))
+    >>> of_dy = np.empty(2)
+    >>> got = prelu_double_backward(one, 1.0, one, x, 0.25, out=(of_dy, None, None))
+    >>> got[0] is of_dy
+    True
     """
     at_one = _arguments.at_one(at_zero)
     cotangents: tuple[Any, Any, Any] = _backend(x).double_backward(
-        ddx, ddalpha, dy, x, alpha, axis, at_one
+        ddx, ddalpha, dy, x, alpha, axis, at_one, out
     )
     return cotangents
 
@@ -287,6 +308,7 @@ def prelu_backward_partial(
     axis: Any = None,
     at_zero: str = "alpha",
     need_dx: bool = True,
+    out: Any = None,
 ) -> tuple[Any, Any]:
     """Gradients of `prelu` for a part of a batch: dalpha exact and not yet rounded.
 
@@ -297,6 +319,8 @@ def prelu_backward_partial(
     ----------
     dy, x, alpha, axis, at_zero, need_dx
         As in `prelu_backward`.
+    out : tuple of (ndarray or None, ndarray or None), optional
+        Where to write dx and the state. dx may be x or dy itself.
 
     Returns
     -------
@@ -329,7 +353,9 @@ def prelu_backward_partial(
     array(1.e+30)
     """
     at_one = _arguments.at_one(at_zero)
-    partial: tuple[Any, Any] = _backend(x).backward_partial(dy, x, alpha, axis, at_one, need_dx)
+    partial: tuple[Any, Any] = _backend(x).backward_partial(
+        dy, x, alpha, axis, at_one, need_dx, out
+    )
     return partial
 
 

@@ -40,26 +40,26 @@ class Alpha(NamedTuple):
 # ---- arguments ----
 
 
-def _check_array(a: Any, name: str, x: Any = None) -> None:
+def _check_array(a: Any, name: str, x: Any = None, integers: bool = False) -> None:
     """Raise unless `a` is a Dask array of NumPy or CuPy blocks, of the same library as x's."""
     if not isinstance(a, da.Array):
         raise TypeError(
             f"{name} must be a Dask array as x is, got {_arguments.kind_of(a)}; "
             f"use dask.array.from_array({name}, chunks=x.chunks)"
         )
-    _check_blocks(a._meta, name, a if x is None else x)
+    _check_blocks(a._meta, name, a if x is None else x, integers)
 
 
-def _check_blocks(block: Any, name: str, x: Any) -> None:
+def _check_blocks(block: Any, name: str, x: Any, integers: bool = False) -> None:
     if _api._backend(x._meta) is _cpu:
-        _arguments.as_array(block, name)
+        _arguments.as_array(block, name, integers)
         return
     if type(block) is not type(x._meta):
         raise TypeError(
             f"{name} must have CuPy blocks as x has, got {_arguments.kind_of(block)}; "
             f"use dask.array.asarray({name}).map_blocks(cupy.asarray)"
         )
-    _arguments.check_dtype(block.dtype, name)
+    _arguments.check_dtype(block.dtype, name, integers=integers)
 
 
 def _unknown(name: str, axis: int) -> NoReturn:
@@ -75,19 +75,23 @@ def _as_alpha(
     """Check alpha (or an array like it), find its place, and cut it as x is cut."""
     dtype = like.dtype if like else _arguments.native(x.dtype)
     lazy = isinstance(alpha, da.Array)
+    integers = _arguments.is_integer(dtype)
     if lazy:
-        _check_blocks(alpha._meta, name, x)
+        _check_blocks(alpha._meta, name, x, integers)
         for k, n in enumerate(alpha.shape):
             if math.isnan(n):
                 _unknown(name, k)
     elif type(alpha) in (float, int):
-        _arguments.number(alpha, dtype, name, "alpha" if like else "x")
+        if not integers:
+            _arguments.number(alpha, dtype, name, "alpha" if like else "x")
     elif isinstance(alpha, np.generic):
-        _arguments.check_dtype(alpha.dtype, name)
+        _arguments.check_dtype(alpha.dtype, name, integers=integers)
     else:
         if _api._backend(x._meta) is _cpu:
-            alpha = _arguments.as_array(alpha, name)
-        _check_blocks(alpha, name, x)
+            alpha = _arguments.as_array(alpha, name, integers)
+        _check_blocks(alpha, name, x, integers)
+    if integers:
+        _arguments.check_alpha_of_integers(alpha, dtype)
     shape = getattr(alpha, "shape", ())
     dtype = _arguments.native(getattr(alpha, "dtype", dtype))
     chunks = alpha.chunks if lazy else None
@@ -239,7 +243,7 @@ def _at_zero(at_one: bool) -> str:
 def forward(x: Any, alpha: Any, axis: Any, out: Any) -> Any:
     """Y. See `prelu_array.prelu`."""
     _refuse_out(out)
-    _check_array(x, "x")
+    _check_array(x, "x", integers=True)
     return _map(_api.prelu, x, (x, _as_alpha(alpha, x, axis)))
 
 
@@ -281,9 +285,10 @@ def _partial(dy: Any, x: Any, a: Alpha, at_one: bool, need_dx: bool) -> tuple[An
 
 
 def backward_partial(
-    dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, need_dx: bool
+    dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, need_dx: bool, out: Any
 ) -> tuple[Any, Any]:
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
+    _refuse_out(out)
     _check_array(x, "x")
     dy = _as_cut(dy, "dy", x)
     return _partial(dy, x, _as_alpha(alpha, x, axis), at_one, need_dx)
@@ -305,8 +310,9 @@ def round_partial(state: Any, dtype: Any) -> Any:
     )  # fmt: skip
 
 
-def jvp(x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool) -> Any:
+def jvp(x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool, out: Any) -> Any:
     """Y_dot. See `prelu_array.prelu_jvp`."""
+    _refuse_out(out)
     _check_array(x, "x")
     x_dot = _as_cut(x_dot, "x_dot", x)
     a = _as_alpha(alpha, x, axis)
@@ -315,9 +321,10 @@ def jvp(x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool)
 
 
 def double_backward(
-    ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool
+    ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, out: Any
 ) -> tuple[Any, Any, Any]:
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
+    _refuse_out(out)
     _check_array(x, "x")
     ddx, dy = _as_cut(ddx, "ddx", x), _as_cut(dy, "dy", x)
     a = _as_alpha(alpha, x, axis)

@@ -98,7 +98,7 @@ def test_backward_from_file_to_file(folder):
         (["cut.npy"], "cut.npy cannot be read: "),
         (["header.npy"], "header.npy cannot be read: "),
         (["huge.npy"], "huge.npy cannot be read: "),
-        (["integers.npy"], "x must be float16, bfloat16 (ml_dtypes), float32 or float64"),
+        (["integers.npy"], "alpha must be a Python int or have x's dtype "),
         (["x.npy", "--axis", "one"], "--axis must be integers separated by commas, got 'one'"),
         (["x.npy", "--alpha", "alpha.npy", "--axis", "0"], "axis=1 would fit"),
         (["x.npy", "--alpha", "0.25", "--axis", "0", "--dy", "alpha.npy"], "dy must have x's"),

@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array import prelu, prelu_backward
+from prelu_array import (
+    prelu,
+    prelu_backward,
+    prelu_backward_partial,
+    prelu_double_backward,
+    prelu_jvp,
+)
 
 X = np.ones((2, 3), np.float32)
 ALPHA = np.ones(3, np.float32)
+INTEGERS = ("int32", "int64", "uint32", "uint64")
 
 FLOATS = r"float16, bfloat16 \(ml_dtypes\), float32 or float64"
+OF_FORWARD = FLOATS.replace(" or", ",") + ", int32, int64, uint32 or uint64"
 
 
 def raises(error, pattern, function, *args, **options):
@@ -45,19 +53,64 @@ def test_dtype(argument, dtype):
         cure = rf"; use numpy\.real\({argument}\) if that is meant"
     elif wrong.dtype.kind in "UMV":  # nothing to convert
         cure = ""
-    pattern = rf"^{argument} must be {FLOATS}, got {re.escape(wrong.dtype.name)}{cure}$"
+    got = rf", got {re.escape(wrong.dtype.name)}"
+    pattern = rf"^{argument} must be {FLOATS}{got}{cure}$"
     values = {"dy": X, "x": X, "alpha": ALPHA, argument: wrong}
     if wrong.dtype == np.float64:  # longdouble on some platforms
         pytest.skip("longdouble is float64 here")
+    if wrong.dtype == np.int64:  # test_gradients_of_integers
+        return
     raises(TypeError, pattern, prelu_backward, *values.values())
+    if argument == "x":
+        raises(TypeError, rf"^x must be {OF_FORWARD}{got}{cure}$", prelu, wrong, values["alpha"])
+    if argument == "alpha":
+        raises(TypeError, pattern, prelu, X, wrong)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("argument", ["x", "dy", "alpha"])
+def test_gradients_of_integers(argument, dtype):
+    """An integer x has no derivative; alone it is an error, as any other dtype is."""
+    wrong = np.ones(X.shape, dtype)
+    reason = "convert it" if argument == "alpha" else "an integer has no derivative: convert it"
+    pattern = (
+        rf"^{argument} must be {FLOATS}, got {dtype}; {reason}, for example with "
+        rf"{argument}\.astype\(numpy\.float32\)$"
+    )
+    values = {"dy": X, "x": X, "alpha": X, argument: wrong}
+    raises(TypeError, pattern, prelu_backward, *values.values())
+    raises(TypeError, pattern, prelu_backward_partial, *values.values())
+    raises(TypeError, pattern, prelu_double_backward, X, X, *values.values())
     if argument != "dy":
-        raises(TypeError, pattern, prelu, values["x"], values["alpha"])
+        raises(TypeError, pattern, prelu_jvp, values["x"], values["alpha"], X, X)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize(
+    "alpha", [0.5, 2.0, np.float64(2), [1, 2, 3], ALPHA, np.ones(3, "i2")], ids=str
+)
+def test_alpha_of_integers(dtype, alpha):
+    pattern = (
+        rf"^alpha must be a Python int or have x's dtype {dtype}, got .*convert x, for example"
+        rf"|^alpha must be {OF_FORWARD}, got int16; convert it"
+    )
+    raises(TypeError, pattern, prelu, X.astype(dtype), alpha)
+    other = np.ones(3, "u4" if dtype != "uint32" else "i8")
+    raises(TypeError, pattern.split("|")[0], prelu, X.astype(dtype), other)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_number_too_large_for_an_integer(dtype):
+    info = np.iinfo(dtype)
+    for number in (int(info.min) - 1, int(info.max) + 1, 10**30):
+        pattern = rf"^alpha must fit x's dtype {dtype}, got {number}$"
+        raises(ValueError, pattern, prelu, X.astype(dtype), number)
 
 
 @pytest.mark.parametrize("dtype", [ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2, ml_dtypes.int4])
 def test_other_dtypes_of_ml_dtypes(dtype):
     name = np.dtype(dtype).name
-    raises(TypeError, f"^x must be {FLOATS}, got {name}; ", prelu, np.ones(3, dtype), 0.5)
+    raises(TypeError, f"^x must be {OF_FORWARD}, got {name}; ", prelu, np.ones(3, dtype), 0.5)
     raises(TypeError, f"^alpha must be {FLOATS}, got {name}; ", prelu, X, np.ones(3, dtype))
 
 
@@ -275,6 +328,30 @@ def test_out_that_is_no_pair(out):
     raises(TypeError, pattern, prelu_backward, X, X, ALPHA, out=out)
 
 
+@pytest.mark.parametrize("out", [X, 3, (), (X, X), (X, X, ALPHA, None), {}])
+def test_out_that_is_no_triple(out):
+    pattern = (
+        r"^out must be a triple \(of_dy, of_x, of_alpha\), any may be None, got .*; "
+        r"for of_dy alone use out=\(of_dy, None, None\)$"
+    )
+    raises(TypeError, pattern, prelu_double_backward, X, ALPHA, X, X, ALPHA, out=out)
+
+
+def test_out_of_a_state():
+    state = np.empty((3, 23), np.int64)
+    for out, error, pattern in (
+        ((X,), TypeError, r"out must be a pair \(dx, state\), .* got tuple of 1; .*\(dx, None\)"),
+        ((None, state[:2]), ValueError, r"out\[1\] must have the state's shape \(3, 23\), got"),
+        ((None, state[..., 1:]), ValueError, r"out\[1\] must have the state's shape \(3, 23\)"),
+        ((None, state * 1.0), TypeError, r"out\[1\] must have the state's dtype int64, got floa"),
+        ((None, state.tolist()), TypeError, r"out\[1\] must be a NumPy array, got list; .*int64"),
+    ):
+        raises(error, f"^{pattern}", prelu_backward_partial, X, X, ALPHA, out=out)
+    pattern = r"^out\[0\] must be None where need_dx is False$"
+    out = (X, None)
+    raises(ValueError, pattern, prelu_backward_partial, X, X, ALPHA, need_dx=False, out=out)
+
+
 def test_out_that_is_not_needed():
     out = np.empty_like(X), np.empty_like(ALPHA)
     for k, option in enumerate(("need_dx", "need_dalpha")):
@@ -320,8 +397,9 @@ def test_out_for_dalpha():
 @pytest.mark.parametrize(
     ("n", "error", "pattern"),
     [
-        (0, ValueError, r"n must be at least 1, got 0"),
-        (-3, ValueError, r"n must be at least 1, got -3"),
+        (0, ValueError, r"n must be from 1 to 256, got 0"),
+        (-3, ValueError, r"n must be from 1 to 256, got -3"),
+        (257, ValueError, r"n must be from 1 to 256, got 257"),
         (2.0, TypeError, r"n must be an integer, got 2\.0"),
         ("2", TypeError, r"n must be an integer, got '2'"),
         (True, TypeError, r"n must be an integer, got True"),

@@ -46,7 +46,7 @@ print("prelu_array.testing" in sys.modules)
     assert done.stdout == "[]\nFalse\n"
 
 
-def test_threads_are_not_imported_before_they_are_needed():
+def test_threads_of_python_are_not_imported():
     done = run_python(
         "import sys, prelu_array; print('concurrent.futures' in sys.modules)", PACKAGE.parent
     )

@@ -18,8 +18,20 @@ from arrays import (
     unaligned,
 )
 
-from prelu_array import prelu, prelu_backward
-from prelu_array.testing import reference_prelu, reference_prelu_backward
+from prelu_array import (
+    dalpha_from_partial,
+    prelu,
+    prelu_backward,
+    prelu_backward_partial,
+    prelu_double_backward,
+    prelu_jvp,
+)
+from prelu_array.testing import (
+    reference_prelu,
+    reference_prelu_backward,
+    reference_prelu_double_backward,
+    reference_prelu_jvp,
+)
 
 PLACES = ("0-d", "axis 1, NCHW", "axis 1, long runs", "axis -1, NHWC", "per element", "per sample")
 
@@ -204,6 +216,136 @@ def test_out_of_the_other_byte_order_than_the_x_it_overlaps(dtype):
     assert_same_bits(y, right)
 
 
+# ---- the second order, and exact states ----
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("alpha_shape", [(), (6, 1), (10,), (6, 10)], ids=str)
+def test_second_order_into_memory_that_overlaps(backend, alpha_shape, dtype):
+    """Any output over any input; sums of two products that are in doubt are among them."""
+    rng = np.random.default_rng(8)
+    values = numbers(rng, 200, dtype)
+    alpha, v = alphas(alpha_shape, dtype), -alphas(alpha_shape, dtype)
+    alpha_, v_ = backend.asarray(alpha), backend.asarray(v)
+    for k, (of_input, of_out) in enumerate(WAYS):
+        at_zero = AT_ZERO[k % 2]
+        over = rng.permutation(3)[: 1 + k % 3]  # which inputs lie in the buffer
+        apart = [numbers(rng, (6, 10), dtype) for _ in range(3)]
+        apart[1] = apart[0].copy()  # two products that cancel
+
+        def inputs(buffer, there, over=over, apart=apart, view=VIEWS[of_input]):
+            views = [view(buffer), VIEWS["one further"](buffer), view(buffer)]
+            return [views[i] if i in over else there(a) for i, a in enumerate(apart)]
+
+        x, u, dy = inputs(values, np.copy)
+        buffer = backend.asarray(values.copy())
+        x_, u_, _ = inputs(buffer, backend.asarray)
+        out = VIEWS[of_out](buffer)
+        assert prelu_jvp(x_, alpha_, u_, v_, at_zero=at_zero, out=out) is out
+        right = reference_prelu_jvp(x, alpha, u, v, at_zero=at_zero)
+        assert_same_bits(out, right, f"y_dot: inputs {over} {of_input}, out {of_out}")
+
+        right = reference_prelu_double_backward(u, v, dy, x, alpha, at_zero=at_zero)
+        for slot in range(3):
+            buffer = backend.asarray(values.copy())
+            x_, u_, dy_ = inputs(buffer, backend.asarray)
+            shared = VIEWS[of_out](buffer)
+            shared = shared if slot < 2 else buffer[3 : 3 + alpha.size].reshape(alpha_shape)
+            out = tuple(shared if i == slot else None for i in range(3))
+            got = prelu_double_backward(u_, v_, dy_, x_, alpha_, at_zero=at_zero, out=out)
+            assert got[slot] is shared
+            for a, b in zip(got, right, strict=True):
+                assert_same_bits(a, b, f"{slot}: inputs {over} {of_input}, out {of_out}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("placement", PLACES)
+def test_second_order_over_all_of_its_inputs(backend, placement, dtype):
+    """Each output is an input, those of alpha's shape too."""
+    x, alpha, dy, axis = drawn(placement, dtype, dtype)
+    u, v = x.copy(), -alphas(alpha.shape, dtype)  # two products that cancel
+    right = reference_prelu_double_backward(u, v, dy, x, alpha, axis=axis)
+    for roles in itertools.permutations(range(3), 2):
+        for of_alpha in (0, 1):
+            args = u_, v_, dy_, x_, alpha_ = [
+                backend.asarray(a.copy()) for a in (u, v, dy, x, alpha)
+            ]
+            out = (*((u_, dy_, x_)[k] for k in roles), (v_, alpha_)[of_alpha])
+            got = prelu_double_backward(*args, axis=axis, out=out)
+            for a, b, c in zip(got, right, out, strict=True):
+                assert a is c
+                assert_same_bits(a, b)
+    right = reference_prelu_jvp(x, alpha, u, v, axis=axis)
+    for k in (0, 1):
+        x_, u_ = backend.asarray(x.copy()), backend.asarray(u.copy())
+        out = (x_, u_)[k]
+        prelu_jvp(x_, backend.asarray(alpha), u_, backend.asarray(v), axis=axis, out=out)
+        assert_same_bits(out, right)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("placement", PLACES)
+def test_partial_in_place(backend, placement, dtype):
+    """dx is dy or x; the state has any strides."""
+    x, alpha, dy, axis = drawn(placement, dtype, dtype)
+    right = reference_prelu_backward(dy, x, alpha, axis=axis)
+    plain = prelu_backward_partial(*map(backend.asarray, (dy, x, alpha)), axis=axis)[1]
+    limbs = plain.shape[-1]
+    states = {
+        "none": lambda: None,
+        "C": lambda: backend.module.full(plain.shape, 7),
+        "Fortran": lambda: backend.module.full(plain.shape[::-1], 7).T,
+        "gaps": lambda: backend.module.full((*plain.shape[:-1], 3 * limbs), 7)[..., ::3],
+        "padded": lambda: backend.module.full((*plain.shape[:-1], limbs + 5), 7)[..., 2:-3],
+    }
+    for place, state in itertools.product(("dy", "x", ""), states):
+        x_, alpha_, dy_ = (backend.asarray(a.copy()) for a in (x, alpha, dy))
+        out = {"dy": dy_, "x": x_, "": None}[place], states[state]()
+        got = prelu_backward_partial(dy_, x_, alpha_, axis=axis, out=out)
+        assert_same_bits(got[0], right[0], f"dx is {place}, state {state}")
+        assert np.array_equal(backend.asnumpy(got[1]), backend.asnumpy(plain)), state
+        assert_same_bits(dalpha_from_partial(got[1], dtype), right[1])
+        for a, b in zip(got, out, strict=True):
+            assert b is None or a is b
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=name)
+def test_state_that_overlaps_the_inputs(dtype):
+    rng = np.random.default_rng(9)
+    values = numbers(rng, 6000, dtype)
+    alpha = alphas((10,), dtype)
+    right = reference_prelu_backward(
+        values[60:120].reshape(6, 10), values[:60].reshape(6, 10), alpha
+    )
+    limbs = prelu_backward_partial(values[:1], values[:1], 0.5)[1].size
+    for start in (0, 1, 20, 50):
+        buffer = values.copy()
+        state = buffer.view(np.int64)[start : start + 10 * limbs].reshape(10, limbs)
+        x, dy = (buffer[k : k + 60].reshape(6, 10) for k in (0, 60))
+        got = prelu_backward_partial(dy, x, alpha, out=(None, state))
+        assert_same_bits(got[0], right[0])
+        assert_same_bits(dalpha_from_partial(state, dtype), right[1])
+
+
+@pytest.mark.parametrize("prepare", [byte_swapped, unaligned])
+def test_new_outputs_in_unusual_memory(prepare):
+    x, alpha, dy, axis = drawn("axis 1, NCHW", np.float32, np.float32)
+    v = alphas(alpha.shape, np.float32)
+    u, v_, dy_, x_, alpha_ = map(prepare, (x, v, dy, x, alpha))
+    right = reference_prelu_double_backward(x, v, dy, x, alpha, axis=axis)
+    got = prelu_double_backward(u, v_, dy_, x_, alpha_, axis=axis, out=(x_, dy_, v_))
+    for a, b, c in zip(got, right, (x_, dy_, v_), strict=True):
+        assert a is c
+        assert_same_bits(a, b)
+    x_ = prepare(x)
+    assert prelu_jvp(x_, alpha, x_, v, axis=axis, out=x_) is x_
+    assert_same_bits(x_, reference_prelu_jvp(x, alpha, x, v, axis=axis))
+    plain = prelu_backward_partial(dy, x, alpha, axis=axis)[1]
+    state = prepare(np.zeros_like(plain))
+    assert prelu_backward_partial(dy, x, alpha, axis=axis, out=(None, state))[1] is state
+    assert np.array_equal(state, plain)
+
+
 # ---- outputs against each other ----
 
 
@@ -298,6 +440,17 @@ def test_out_stays_after_every_other_error(backend):
         lambda: prelu_backward(x, x, alpha, out=(dx, dalpha, None)),
         lambda: prelu_backward(x, x, module.ones(3), out=(dx, dalpha)),
         lambda: prelu_backward(x, x, alpha, axis=(0, 0), out=(dx, dalpha)),
+        lambda: prelu_jvp(x, alpha, x[1:], alpha, out=y),
+        lambda: prelu_jvp(x, alpha, x, alpha[1:], out=y),
+        lambda: prelu_double_backward(x, alpha, x, x, alpha, at_zero=0, out=(dx, y, dalpha)),
+        lambda: prelu_double_backward(x, alpha, x[1:], x, alpha, out=(dx, y, dalpha)),
+        lambda: prelu_double_backward(x, alpha, x, x, alpha, out=(dx, y, y)),
+        lambda: prelu_double_backward(x, alpha, x, x, alpha, out=(dx, dx, dalpha)),
+        lambda: prelu_double_backward(x, alpha, x, x, alpha, out=(dx, None, dx[0])),
+        lambda: prelu_double_backward(x, alpha, x, x, alpha, out=(y, dx, dx[0])),
+        lambda: prelu_backward_partial(x, x, alpha, out=(dx, dalpha)),
+        lambda: prelu_backward_partial(x, x, alpha, need_dx=False, out=(dx, None)),
+        lambda: prelu_backward_partial(x, x, alpha, axis=2, out=(dx, None)),
     ):
         with pytest.raises((ValueError, TypeError)):
             wrong()

@@ -1,0 +1,21 @@
+/* The loops for one integer dtype X: its forward, whose products wrap. */
+#undef PRELU_MUL
+#define REAL X
+#define real X
+#define PRELU(name) JOIN3(prelu, name, X)
+#define PRELU_MUL(a, b) (X)((uint64_t)(a) * (uint64_t)(b))
+#define PRELU_DOT(a, b, c, d) (X)((a) * (b) + (c) * (d)) /* compiled only: integers have no JVP */
+#include "prelu_scalar.h"
+#undef PRELU_DOT
+#undef PRELU
+#undef real
+
+PRELU_FN void JOIN2(load, X)(const X *p, X *v) { memcpy(v, p, LANES * sizeof *p); }
+PRELU_FN void JOIN2(store, X)(X *p, const X *v) { memcpy(p, v, LANES * sizeof *p); }
+PRELU_FN void JOIN2(stream, X)(X *p, const X *v, const int put) {
+    for (int i = 0; i < LANES; i += STREAMED / (int)sizeof *p) stream_some(p + i, v + i, put);
+}
+static const X JOIN2(edge, X)[2] = {0, 0};
+
+#include "loops_of_dtype.h"
+#undef REAL
