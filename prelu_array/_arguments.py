@@ -17,6 +17,7 @@ import numpy as np
 Shape = tuple[int, ...]
 
 _DTYPES = "float16, bfloat16 (ml_dtypes), float32 or float64"
+_DTYPES_OF_FORWARD = _DTYPES.replace(" or", ",") + ", int32, int64, uint32 or uint64"
 
 
 def is_bfloat16(dtype: Any) -> bool:
@@ -24,11 +25,16 @@ def is_bfloat16(dtype: Any) -> bool:
     return bool(dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2)
 
 
-def check_dtype(dtype: Any, name: str, is_array: bool = True) -> None:
-    """Raise TypeError unless the dtype is one of the four."""
+def is_integer(dtype: Any) -> bool:
+    """Whether a dtype is one of the integers that the forward takes."""
+    return dtype.kind in "iu" and dtype.itemsize in (4, 8)
+
+
+def check_dtype(dtype: Any, name: str, is_array: bool = True, integers: bool = False) -> None:
+    """Raise TypeError unless the dtype is one of the floats or, if wanted, of the integers."""
     if dtype.kind == "f" and dtype.itemsize in (2, 4, 8):
         return
-    if is_bfloat16(dtype):
+    if is_bfloat16(dtype) or (integers and is_integer(dtype)):
         return
     convert = f"{name}.astype(numpy.float32)" if is_array else f"numpy.asarray({name}, 'float32')"
     cure = f"; convert it, for example with {convert}"
@@ -36,12 +42,17 @@ def check_dtype(dtype: Any, name: str, is_array: bool = True) -> None:
         cure = f"; use numpy.real({name}) if that is meant"
     elif dtype.kind in "SUMm" or dtype.type is np.void:  # no numbers
         cure = ""
-    raise TypeError(f"{name} must be {_DTYPES}, got {dtype.name}{cure}")
+    elif is_integer(dtype) and is_array and "alpha" not in name:
+        cure = f"; an integer has no derivative: convert it, for example with {convert}"
+    dtypes = _DTYPES_OF_FORWARD if integers else _DTYPES
+    raise TypeError(f"{name} must be {dtypes}, got {dtype.name}{cure}")
 
 
 def native(dtype: Any) -> Any:
     """Return the dtype in native byte order; float64 also for a long double of the same size."""
-    return dtype.newbyteorder("=") if is_bfloat16(dtype) else np.dtype(f"f{dtype.itemsize}")
+    if is_bfloat16(dtype):
+        return dtype.newbyteorder("=")
+    return np.dtype(f"{dtype.kind}{dtype.itemsize}")
 
 
 def is_native(a: np.ndarray) -> bool:
@@ -50,8 +61,11 @@ def is_native(a: np.ndarray) -> bool:
     return same and a.dtype.isnative and a.flags.aligned
 
 
-def as_array(value: Any, name: str) -> np.ndarray:
-    """Return a NumPy array the loops can read: native byte order, aligned, one of the dtypes."""
+def as_array(value: Any, name: str, integers: bool = False) -> np.ndarray:
+    """Return a NumPy array the loops can read: native byte order, aligned, one of the dtypes.
+
+    Integers are taken only where a dtype was chosen: in a list they may be meant as floats.
+    """
     if type(value) in (np.ndarray, np.memmap):
         a = np.asarray(value)
     elif isinstance(value, np.generic | float | int | complex | list | tuple | memoryview):
@@ -60,7 +74,8 @@ def as_array(value: Any, name: str) -> np.ndarray:
         a = np.asarray(value)
     else:
         refuse(value, name)
-    check_dtype(a.dtype, name, isinstance(value, np.ndarray))
+    chosen = not isinstance(value, list | tuple | int | complex)
+    check_dtype(a.dtype, name, isinstance(value, np.ndarray), integers and chosen)
     return a if is_native(a) else a.astype(native(a.dtype), order="K")
 
 
@@ -192,6 +207,28 @@ def number(value: float, dtype: Any, name: str = "alpha", like: str = "x") -> fl
     return result
 
 
+def check_alpha_of_integers(alpha: Any, dtype: Any) -> None:
+    """Raise unless alpha is a Python int that fits an integer x's dtype, or has that dtype."""
+    if type(alpha) is int:
+        info = np.iinfo(dtype)
+        if not info.min <= alpha <= info.max:
+            raise ValueError(f"alpha must fit x's dtype {dtype.name}, got {short(alpha)}")
+    elif not hasattr(alpha, "dtype") or native(alpha.dtype) != dtype:
+        got = alpha.dtype.name if hasattr(alpha, "dtype") else short(alpha)
+        raise TypeError(
+            f"alpha must be a Python int or have x's dtype {dtype.name}, got {got}: y is of "
+            "integers as x is; for a fraction convert x, for example with x.astype(numpy.float64)"
+        )
+
+
+def alpha_of_integers(alpha: Any, dtype: Any) -> np.ndarray:
+    """Return alpha as a NumPy array of an integer x's dtype."""
+    if not isinstance(alpha, int | float | list | tuple):
+        alpha = as_array(alpha, "alpha", True)
+    check_alpha_of_integers(alpha, dtype)
+    return np.asarray(alpha, dtype)
+
+
 def axes(axis: Any, ndim: int | None) -> Shape:
     """Return `axis` as a tuple of axes of x, from 0 to ndim - 1; with None, only look at it."""
     given = axis if isinstance(axis, tuple) else (axis,)
@@ -295,18 +332,28 @@ def at_one(at_zero: Any) -> bool:
     raise ValueError(f"at_zero must be 'alpha' or 'one', got {short(at_zero)}")
 
 
-def pair(out: Any, need_dx: bool, need_dalpha: bool) -> tuple[Any, Any]:
-    """Return `out` of a backward as (dx or None, dalpha or None)."""
-    if not isinstance(out, tuple | list) or len(out) != 2:
+def outputs(out: Any, names: Sequence[str], **needs: bool) -> tuple[Any, ...]:
+    """Return `out` of a function with several results as a tuple of arrays or None.
+
+    `needs` are the options that say whether the first results are wanted.
+    """
+    if not isinstance(out, tuple | list) or len(out) != len(names):
         many = f" of {len(out)}" if isinstance(out, tuple | list) else ""
+        kind, some = ("pair", "either") if len(names) == 2 else ("triple", "any")
+        alone = ", ".join([names[0], *["None"] * (len(names) - 1)])
         raise TypeError(
-            f"out must be a pair (dx, dalpha), either may be None, got {kind_of(out)}{many}; "
-            "for dx alone use out=(dx, None)"
+            f"out must be a {kind} ({', '.join(names)}), {some} may be None, "
+            f"got {kind_of(out)}{many}; for {names[0]} alone use out=({alone})"
         )
-    for k, (name, needed) in enumerate((("need_dx", need_dx), ("need_dalpha", need_dalpha))):
+    for k, (name, needed) in enumerate(needs.items()):
         if out[k] is not None and not needed:
             raise ValueError(f"out[{k}] must be None where {name} is False")
-    return out[0], out[1]
+    return tuple(out)
+
+
+def pair(out: Any, need_dx: bool, need_dalpha: bool) -> tuple[Any, ...]:
+    """Return `out` of a backward as (dx or None, dalpha or None)."""
+    return outputs(out, ("dx", "dalpha"), need_dx=need_dx, need_dalpha=need_dalpha)
 
 
 def check_out(out: Any, name: str, shape: Sequence[int], dtype: Any, like: str) -> None:
