@@ -33,7 +33,7 @@ def raises(error, pattern, function, *args, **options):
     "dtype",
     [
         "int8",
-        "int64",
+        "int16",
         "uint16",
         "bool",
         "complex64",

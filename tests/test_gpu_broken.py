@@ -97,8 +97,8 @@ def test_each_mistake_is_caught(monkeypatch, name):
     right, _ = BROKEN[name]
     folder = Path(prelu_array.__file__).parent / "_gpu"
     assert any(right in path.read_text() for path in folder.glob("*.cu")), "the text has changed"
-    for limits in ({}, MANY_BLOCKS):
-        for schedule in ("together", "forward", "reverse"):
+    for schedule in ("together", "forward", "reverse"):
+        for limits in ({}, MANY_BLOCKS):
             with monkeypatch.context() as patch:
                 rules(patch, **limits)
                 device.Proof(schedule, change=breaker(name)).install(patch)

@@ -13,13 +13,17 @@ from gpu_proof import nvrtc, variants
 
 from prelu_array._gpu import plan
 
+ARCHITECTURES = [
+    pytest.param(a, marks=() if a in (75, 90) else pytest.mark.thorough)
+    for a in nvrtc.ARCHITECTURES
+]
 needs_sass = pytest.mark.skipif(
     variants.cuobjdump() is None, reason="no cuobjdump: pip install -e '.[gpu-proof]'"
 )
 
 
 @needs_sass
-@pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_machine_code(architecture):
     """16-byte accesses on the vector paths, no local memory in loops, 64 registers at most."""
     at = nvrtc.ARCHITECTURES.index(architecture)

@@ -28,6 +28,7 @@ gpu_proof.needed()
 from gpu_proof import device
 from test_gpu_kernels import (
     DTYPES,
+    EVERY_PAIR,
     LAYOUTS,
     MANY_BLOCKS,
     PAIRS,
@@ -103,7 +104,7 @@ def check_all(ddx, ddalpha, dy, x, alpha, axis=None, **options):
     check_partial(dy, x, alpha, axis, **options)
 
 
-@pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
+@pytest.mark.parametrize(("dtype", "alpha_dtype"), EVERY_PAIR, ids=name)
 def test_layouts_aligned_and_not(proof, dtype, alpha_dtype):  # noqa: F811
     rng = np.random.default_rng(11)
     pair = PAIRS.index((dtype, alpha_dtype))
@@ -116,7 +117,7 @@ def test_layouts_aligned_and_not(proof, dtype, alpha_dtype):  # noqa: F811
         check_all(ddx, ddalpha, dy, x, alpha, axis, offset=offset, what=f"{layout} at {offset}")
 
 
-@pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
+@pytest.mark.parametrize(("dtype", "alpha_dtype"), EVERY_PAIR, ids=name)
 def test_special_values(proof, dtype, alpha_dtype):  # noqa: F811
     every = cases(dtype=dtype, alpha_dtype=alpha_dtype, kind="specials", layouts=("element",))
     for case in every:
@@ -149,7 +150,7 @@ def hard_sums(dtype, alpha_dtype):
     yield -one, other, three, tiny
 
 
-@pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
+@pytest.mark.parametrize(("dtype", "alpha_dtype"), EVERY_PAIR, ids=name)
 def test_hard_sums_of_two_products(proof, dtype, alpha_dtype):  # noqa: F811
     for k, (x, alpha, x_dot, alpha_dot) in enumerate(hard_sums(dtype, alpha_dtype)):
         check_jvp(x, alpha, x_dot, alpha_dot, what=f"set {k}")

@@ -18,7 +18,6 @@ from .. import _arguments
 from . import known, launches
 from . import plan as _plan
 from .arguments import (
-    INTEGERS,
     as_alpha,
     check_array,
     check_out,
@@ -38,8 +37,7 @@ def forward(x: Any, alpha: Any, axis: Any, out: Any = None) -> Any:
     key, found = known.again("forward", axis, slots)
     if found is not None:
         return found[known.OUT]
-    if x.dtype.name not in INTEGERS:
-        _arguments.check_dtype(x.dtype, "x")
+    _arguments.check_dtype(x.dtype, "x", integers=True)
     with x.device:
         a = as_alpha(alpha, x, axis)
         if out is None:
@@ -135,6 +133,8 @@ def double_backward(
     with x.device:
         _check_like((ddx, "ddx"), (dy, "dy"), x=x)
         a, dd = with_direction(as_alpha(alpha, x, axis), ddalpha, "ddalpha", x)
+        if out is not None:
+            out = _arguments.outputs(out, ("of_dy", "of_x", "of_alpha"))
         of_dy, of_x, of_alpha = outputs(out, x, a, "xxa")
         for written in (of_dy, of_x, of_alpha):
             x, dy, ddx = (apart(v, written, False) for v in (x, dy, ddx))
@@ -174,7 +174,9 @@ def backward_partial(
         _check_like((dy, "dy"), x=x)
         a = as_alpha(alpha, x, axis)
         form = a._replace(shape=(*a.shape, LIMBS[_plan.code(x.dtype)]), dtype=np.dtype(np.int64))
-        dx, state = (None, None) if out is None else _arguments.pair(out, need_dx, True)
+        dx = state = None
+        if out is not None:
+            dx, state = _arguments.outputs(out, ("dx", "state"), need_dx=need_dx)
         outputs((dx, state), x, form, "xa")
         for written in (dx, state):
             x, dy = apart(x, written, False), apart(dy, written, False)

@@ -13,8 +13,6 @@ from . import plan as _plan
 from .known import rounded
 from .memory import keep, share_memory
 
-INTEGERS = ("int32", "int64", "uint32", "uint64")
-
 
 class Alpha(NamedTuple):
     """alpha as kernels take it: an array, or a number and no array."""
@@ -48,20 +46,26 @@ def check_array(a: Any, name: str, x: Any, given: bool = True) -> None:
             f"{name} must be on x's device {x.device.id}, got device {a.device.id}; copy it "
             f"there: with cupy.cuda.Device({x.device.id}): {name} = cupy.array({name})"
         )
-    if given and (a.dtype.name not in INTEGERS or x.dtype.name not in INTEGERS):
-        _arguments.check_dtype(a.dtype, name)
+    if given:
+        _arguments.check_dtype(a.dtype, name, integers=_arguments.is_integer(x.dtype))
 
 
 def _number_or_array(
     value: Any, name: str, x: Any, dtype: Any, like: str
 ) -> tuple[Any, float, Any, tuple[int, ...]]:
     """Return (array, number, dtype, shape). A Python number takes the dtype of `like`."""
+    integers = _arguments.is_integer(dtype)
     if isinstance(value, cupy.ndarray):
         check_array(value, name, x)
+        if integers:
+            _arguments.check_alpha_of_integers(value, dtype)
         return value, 0.0, value.dtype, value.shape
-    if type(value) is int and dtype.name in INTEGERS:
-        return None, int(dtype.type(value)), dtype, ()
-    if type(value) in (float, int) and dtype.name not in INTEGERS:
+    if integers and isinstance(value, float | int | np.generic):
+        if isinstance(value, np.generic):
+            _arguments.check_dtype(value.dtype, name, False, True)
+        _arguments.check_alpha_of_integers(value, dtype)
+        return None, int(value), dtype, ()
+    if type(value) in (float, int):
         if not -65504 <= value <= 65504:  # what every dtype holds
             value = _arguments.number(value, dtype, name, like)
         return None, rounded(value, dtype), dtype, ()
@@ -75,8 +79,6 @@ def _number_or_array(
 def as_alpha(alpha: Any, x: Any, axis: Any) -> Alpha:
     """Check alpha and find its place."""
     array, number, dtype, shape = _number_or_array(alpha, "alpha", x, x.dtype, "x")
-    if x.dtype.name in INTEGERS and dtype != x.dtype:
-        raise TypeError(f"alpha must have x's dtype {x.dtype.name}, got {dtype.name}")
     where = fit_alpha(x.shape, shape, axis)
     if where is None:
         raise _arguments.misfit(x.shape, shape, axis)
@@ -125,12 +127,6 @@ def outputs(out: Any, x: Any, alpha: Any, likes: str) -> tuple[Any, ...]:
     """Check a tuple of outputs, each like x or like alpha; None is left out."""
     if out is None:
         return (None,) * len(likes)
-    if not isinstance(out, tuple | list) or len(out) != len(likes):
-        many = f" of {len(out)}" if isinstance(out, tuple | list) else ""
-        raise TypeError(
-            f"out must be a tuple of {len(likes)}, of which any may be None, "
-            f"got {_arguments.kind_of(out)}{many}"
-        )
     for k, (a, like) in enumerate(zip(out, likes, strict=True)):
         if a is not None and like == "x":
             check_out(a, f"out[{k}]", x, x.shape, x.dtype, "x")

@@ -74,9 +74,12 @@ _modules: dict[int, dict] = {}
 _functions: dict[int, object] = {}
 
 
+_parsed = cache(parse)
+
+
 def _load(image):
     text = image.decode() if isinstance(image, bytes) else image
-    _modules[len(_modules) + 1] = parse(text)
+    _modules[len(_modules) + 1] = _parsed(text)
     return len(_modules)
 
 

@@ -22,6 +22,7 @@ SCHEDULES = ("together", "forward", "reverse")
 _ADDRESS = re.compile(r"\[\s*([%$\w]+)\s*(?:\+\s*(-?\w+))?\s*\]")
 _KINDS = {"u": "u", "b": "u", "s": "i", "f": "f"}
 _STEPS = 2_000_000
+_TURNS = ("bra", "ret", "exit", "bar", "shfl")  # after which other lanes may be next
 
 
 def _dtype(kind):
@@ -58,7 +59,8 @@ class Machine:
 
     def run(self, schedule="together"):
         with np.errstate(all="ignore"):
-            for _ in range(_STEPS):
+            steps = 0
+            while steps < _STEPS:
                 active = self.alive & ~self.waiting & ~self.parked
                 if not active.any():
                     if self.parked.any():
@@ -69,12 +71,24 @@ class Machine:
                     continue
                 if schedule != "together":
                     active = self._one_warp(active, schedule == "reverse")
-                pc = self.pc[active].min()
-                lanes = np.flatnonzero(active & (self.pc == pc))
-                if self.kernel.code[pc].parts[0] == "shfl":
-                    lanes = self._meet(pc, lanes)
-                self._step(self.kernel.code[pc], lanes)
+                steps += self._straight_on(active)
         raise DeviceError(f"{self.kernel.name} does not end")
+
+    def _straight_on(self, active):
+        """Run the lanes at the lowest place until they may part or meet others; count steps."""
+        first = pc = int(self.pc[active].min())
+        here = active & (self.pc == pc)
+        lanes = np.flatnonzero(here)
+        end = self.pc[active & ~here].min(initial=len(self.kernel.code))
+        while pc < end:
+            i = self.kernel.code[pc]
+            if i.parts[0] == "shfl":
+                lanes = self._meet(pc, lanes)
+            self._step(i, lanes)
+            pc += 1
+            if i.parts[0] in _TURNS:
+                break
+        return pc - first
 
     def _release(self):
         waiting = self.waiting.reshape(self.grid, self.block)
