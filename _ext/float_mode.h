@@ -3,6 +3,8 @@
 #ifndef PRELU_FLOAT_MODE_H
 #define PRELU_FLOAT_MODE_H
 
+#include <stdint.h>
+
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
 #define PRELU_SSE2 1

@@ -197,7 +197,7 @@ PRELU_ASIDE void T(part_of_group)(const T(operands) o, const REAL *alpha, const 
 #undef GROUP
     for (int k = 0; k < (!put ? 0 : job == DOUBLE ? 2 : 1); k++) {
         X *to = k ? o.of_x : o.out;
-        for (int l = 0; l < LANES; l++) to[l] = (l >= first) & (l < last) ? out[k][l] : to[l];
+        for (int l = 0; l < LANES; l++) to[l] = l >= first && l < last ? out[k][l] : to[l];
     }
 }
 
