@@ -163,6 +163,8 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
             of_xv[l] = SCALAR(short_term)(SCALAR(identity)(xv[l], edge),
                                           alpha_dot[along ? l : 0], wv[l]);
     }
+#else
+    (void)alpha_dot;
 #endif
     if (IS_SUMS(job)) T(sum_group)(xv, xv, gv, edge, first, end, s, job);
     if (job == EXACT) T(sum_group)(xv, uv, wv, edge, first, end, s, job);
