@@ -50,26 +50,29 @@ PRELU_FN void T(each_group)(const T(operands) o, const X *alpha, X *dalpha, cons
 }
 #endif
 
-/* With non-temporal stores every output begins a line. */
+/* With non-temporal stores lines of both outputs begin together. */
 PRELU_FN void T(each_loop)(const prelu_tile *t, X *dalpha, const int put, const int job) {
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
     const X *alpha = t->alpha, *x = t->x, *g = t->g;
     X *out = t->out;
-    ptrdiff_t i = 0;
-    for (; i + LANES <= t->n; i += LANES) {
-        const T(operands) o = {x + i, g + i, NULL, NULL, put ? out + i : NULL, NULL};
-        T(each_group)(o, alpha + i, job == SUMS ? dalpha + i : NULL, put, edge, job);
+    const ptrdiff_t ahead = put >= STREAM ? T(ahead)(x, out, put, t->n) : 0;
+    for (ptrdiff_t i = 0, m; i < t->n; i += m) {
+        m = i < ahead ? ahead : t->n - i < LANES ? t->n - i : LANES;
+        if (m == LANES) {
+            const T(operands) o = {x + i, g + i, NULL, NULL, put ? out + i : NULL, NULL};
+            T(each_group)(o, alpha + i, job == SUMS ? dalpha + i : NULL, put, edge, job);
+            continue;
+        }
+        X in[3][LANES] = {{0}}, got[2][LANES];
+        const size_t size = (size_t)m * sizeof *x;
+        memcpy(in[0], x + i, size);
+        memcpy(in[1], g + i, size);
+        memcpy(in[2], alpha + i, size);
+        const T(operands) o = {in[0], in[1], NULL, NULL, got[0], NULL};
+        T(each_group)(o, in[2], got[1], STORE, edge, job == SUMS ? SUMS : SCALE);
+        if (put) memcpy(out + i, got[0], size);
+        if (job == SUMS) memcpy(dalpha + i, got[1], size);
     }
-    if (i == t->n) return;
-    X in[3][LANES] = {{0}}, got[2][LANES];
-    const size_t m = (size_t)(t->n - i) * sizeof *x;
-    memcpy(in[0], x + i, m);
-    memcpy(in[1], g + i, m);
-    memcpy(in[2], alpha + i, m);
-    const T(operands) o = {in[0], in[1], NULL, NULL, got[0], NULL};
-    T(each_group)(o, in[2], got[1], STORE, edge, job == SUMS ? SUMS : SCALE);
-    if (put) memcpy(out + i, got[0], m);
-    if (job == SUMS) memcpy(dalpha + i, got[1], m);
 }
 
 static void T(each)(const prelu_tile *t, void *dalpha) {

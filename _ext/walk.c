@@ -117,7 +117,7 @@ static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, 
     if (w->each) {
         void *dalpha = target(w, VIEW_DALPHA, at, n, in_place);
         t.alpha = input(w, VIEW_ALPHA, at, n, in_place);
-        t.stream = streams(w, &t) && (uintptr_t)t.out % LINE == 0 && (uintptr_t)dalpha % LINE == 0;
+        t.stream = streams(w, &t) && (!dalpha || ((uintptr_t)t.out ^ (uintptr_t)dalpha) % LINE == 0);
         w->loops->each(&t, dalpha);
         output(w, VIEW_DALPHA, at, n, dalpha);
     } else if (w->segments) {
@@ -162,7 +162,7 @@ static int all_contiguous_from(const work *w, const ptrdiff_t *n) {
 /* How much of a band is a tile, and whether that can be used in place. */
 static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     const int second = w->job == JVP || w->job == DOUBLE; /* that look twice at what is in doubt */
-    const ptrdiff_t most = second ? TILE : PTRDIFF_MAX, pattern = n[1] * n[2] * n[3];
+    const ptrdiff_t most = second ? 4 * TILE : PTRDIFF_MAX, pattern = n[1] * n[2] * n[3];
     int axis = all_contiguous_from(w, n);
     const int rows = n[0] > 1 && !second && !w->segments && !w->each &&
                      (axis == 1 || (axis == 0 && pattern >= PATTERN_WIDE));
