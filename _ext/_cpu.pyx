@@ -74,7 +74,7 @@ cdef extern from "dalpha.h" nogil:
 
 prelu_select_instruction_set(NULL)
 
-# From here on the GIL is released, outputs are written around the caches, threads are used. In
+# From here on the GIL is released, stores are non-temporal, threads are used. In
 # bytes of one operand; docs/architecture.md has the measurements.
 cdef enum:
     RELEASE_FROM = 1 << 18

@@ -2,7 +2,7 @@
 
     python bench/instructions.py
 
-The loop over one run with one alpha, for AVX-512. Needs objdump, and a processor of that family.
+The loop over a segment, for AVX-512. Needs objdump, and a processor of that family.
 """
 
 import re
@@ -26,8 +26,8 @@ def main():
     """Print a line for each dtype."""
     command = ["objdump", "-d", "--no-show-raw-insn", _cpu.__file__]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for dtype, size, wide in (("f16", 2, 0), ("bf16", 2, 0), ("f32", 4, 0), ("f64", 8, 1)):
-        pattern = rf"^[0-9a-f]+ <backward_run_{dtype}_{wide}>:\n(.*?)\n\n"
+    for dtype, size in (("f16", 2), ("bf16", 2), ("f32", 4), ("f64", 8)):
+        pattern = rf"^[0-9a-f]+ <segments_sums_{dtype}>:\n(.*?)\n\n"
         functions = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
         bodies = [body for code in functions for body in loops(code)]
         counts = [len(body) for body in bodies if any("%zmm" in rest for _, rest in body)]

@@ -86,7 +86,7 @@ def test_any_number_of_threads_gives_the_same_bits(threads, layout, dtype):
 @pytest.mark.parametrize("layout", ["smaller images, more channels", "images of whole groups"])
 @pytest.mark.parametrize("shift", [0, 1, 7])
 def test_large_images_at_any_address(threads, layout, dtype, shift):
-    """Those that go around the caches, which begin with a line."""
+    """Those that are written by non-temporal stores, which begin with a line."""
     shape, alpha_shape, axis, along = LAYOUTS[layout]
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     times = 1 << (-(-ENOUGH // size) - 1).bit_length()
@@ -187,7 +187,7 @@ def test_terms_that_are_not_finite_in_one_thread(threads, value):
 @pytest.mark.parametrize("shift", [0, 1, 3, 15, 16])
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_large_outputs_at_every_alignment(threads, dtype, shift):
-    """Large outputs are written around the caches, in whole lines; the rest stays untouched."""
+    """They are written by non-temporal stores, in whole lines; the rest stays untouched."""
     threads(1)
     n = ENOUGH // np.dtype(dtype).itemsize + 13
     block = numbers(np.random.default_rng(2), 1 << 12, dtype)
