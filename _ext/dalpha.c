@@ -186,13 +186,13 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
 /* Sums these n alphas exactly, or with `doubts` NULL all n, to `rounded`. Where products underflow,
  * float64 factors are tried larger. */
 static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n,
-                        char *rounded) {
-    enum { LARGER = 600 }; /* the factors' exponents */
-    sums_room room;
-    double value[ALPHAS_MOST];
+                        sums_room *room, char *rounded) {
+    enum { LARGER = 600, CHUNK = 256 }; /* the factors' exponents; alphas */
+    double value[CHUNK], items[CHUNK];
     const ptrdiff_t alphas = view_alphas(&call->view), terms = view_size(&call->view) / alphas;
     const int all = !doubts || n * 16 > alphas;
-    const prelu_sums sums = sums_in(&room, all ? alphas : 1);
+    const ptrdiff_t item = item_size[call->alpha_dtype];
+    const prelu_sums sums = sums_in(room, all ? alphas : 1);
     ptrdiff_t lost[ALPHAS_MOST], left = 0;
     prelu_call sums_only;
     prelu_call_copy(&sums_only, call);
@@ -214,25 +214,24 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
         }
         const double part[PARTS] = {sums.part[0][at], sums.part[1][at], sums.part[2][at],
                                     sums.part[3][at]};
-        if (all && call->scale == 1 && prelu_is_wide(call) && !is_exact(part)) lost[left++] = index;
-        value[i] = all && left && lost[left - 1] == index
-                       ? 0.0
-                       : finish_exact(call, index, part, call->scale == 1 ? 0 : -2 * LARGER);
+        if (all && call->scale == 1 && prelu_is_wide(call) && !is_exact(part)) {
+            lost[left++] = index;
+            value[i % CHUNK] = 0.0;
+        } else {
+            const int exponent = call->scale == 1 ? 0 : -2 * LARGER;
+            value[i % CHUNK] = finish_exact(call, index, part, exponent);
+        }
+        if (call->partial || (i % CHUNK < CHUNK - 1 && i < n - 1)) continue;
+        const ptrdiff_t first = i / CHUNK * CHUNK;
+        prelu_loops_of(call->alpha_dtype)->narrow(value, items, i + 1 - first);
+        for (ptrdiff_t j = first; j <= i; j++)
+            memcpy(rounded + (doubts ? doubts[j] : j) * item,
+                   (const char *)items + (j - first) * item, (size_t)item);
     }
-    if (left) { /* all of them again */
-        sums_only.scale = ldexp(1.0, LARGER);
-        sums_only.partial = call->partial;
-    }
-    if (call->partial) {
-        if (left) sum_exactly(&sums_only, lost, left, rounded);
-        return;
-    }
-    char items[ALPHAS_MOST * sizeof(double)];
-    const ptrdiff_t item = item_size[call->alpha_dtype];
-    prelu_loops_of(call->alpha_dtype)->narrow(value, items, n);
-    for (ptrdiff_t i = 0; i < n; i++)
-        memcpy(rounded + (doubts ? doubts[i] : i) * item, items + i * item, (size_t)item);
-    if (left) sum_exactly(&sums_only, lost, left, rounded);
+    if (!left) return;
+    view_copy(&sums_only.view, &call->view);
+    sums_only.scale = ldexp(1.0, LARGER);
+    sum_exactly(&sums_only, lost, left, room, rounded);
 }
 
 /* ---- (a) quick sums ---- */
@@ -243,7 +242,8 @@ static int differ(const char *a, const char *b, ptrdiff_t i, ptrdiff_t item) {
     return memcmp(a + 8 * i, b + 8 * i, 8) != 0;
 }
 
-static void round_sums(const prelu_call *call, const prelu_sums *sums, int careful) {
+static void round_sums(const prelu_call *call, sums_room *room, const prelu_sums *sums,
+                       int careful) {
     enum { CHUNK = 256 };
     const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
     const double terms = (double)(view_size(&call->view) / alphas);
@@ -273,7 +273,7 @@ static void round_sums(const prelu_call *call, const prelu_sums *sums, int caref
             if (differ(below, above, i, item) || !(from.part[BOUND][i] <= DBL_MAX))
                 doubts[doubtful++] = first + i;
     }
-    if (doubtful) sum_exactly(call, doubts, doubtful, rounded);
+    if (doubtful) sum_exactly(call, doubts, doubtful, room, rounded);
     put_dalpha(call, alphas, rounded);
 }
 
@@ -286,10 +286,10 @@ static void scale(const prelu_call *call) {
 
 static void backward_block(const prelu_call *call) {
     const ptrdiff_t alphas = view_alphas(&call->view);
+    sums_room room; /* a walk has some hundred KiB more */
     if (call->partial) {
-        sum_exactly(call, NULL, alphas, NULL);
+        sum_exactly(call, NULL, alphas, &room, NULL);
     } else {
-        sums_room room;
         const prelu_sums sums = sums_in(&room, alphas);
         prelu_call quick;
         prelu_call_copy(&quick, call);
@@ -299,7 +299,7 @@ static void backward_block(const prelu_call *call) {
                             view_size(&call->view) < CAREFUL_MOST * alphas;
         prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : careful ? CAREFUL : SUMS,
                               &sums);
-        round_sums(call, &sums, careful);
+        round_sums(call, &room, &sums, careful);
     }
     if (!call->view.data[VIEW_OUT] || !(call->partial || call->in_place)) return;
     prelu_call dx;

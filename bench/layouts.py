@@ -5,6 +5,7 @@
     python bench/layouts.py --second               forward mode, second order, exact states
     python bench/layouts.py --data                 hard data in the place of random numbers
     python bench/layouts.py --json FILE            adds a JSON line for each row
+    python bench/layouts.py --markdown FILE        a table of such a file
 
 The shapes are drawn from a seed. NumPy's time is np.copyto's for the forward and np.add's for the
 rest (16-bit dtypes: bitwise_xor), on contiguous arrays, scaled to the bytes the call moves, those
@@ -260,6 +261,27 @@ def commit_of_library():
     return found.stdout.strip()
 
 
+def markdown(path):
+    """Return a table of such a file: the least and the most of each kind's time over NumPy."""
+    kinds = {}
+    for row in map(json.loads, path.read_text().splitlines()):
+        ratio = row["own"] if row["kind"] == "gaps" else row["ratio"]
+        found = kinds.setdefault(row["kind"], {})
+        found.setdefault((row["dtype"], row["op"]), []).append(ratio)
+    lines = ["| kind | " + " | ".join(DTYPES) + " |", "|---" * (1 + len(DTYPES)) + "|"]
+    for kind, found in kinds.items():
+        cells = (
+            "; ".join(
+                f"{min(ratios):.1f} to {max(ratios):.1f}"
+                for op in ("forward", "backward")
+                if (ratios := found.get((name, op)))
+            )
+            for name in DTYPES
+        )
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main():
     """Run the command line."""
     parser = argparse.ArgumentParser(
@@ -276,7 +298,11 @@ def main():
     parser.add_argument("--second", action="store_true")
     parser.add_argument("--data", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
+    if options.markdown:
+        print(markdown(options.markdown))
+        return
     slack = 1 if options.instruction_set == _cpu.instruction_set() else 1.3
     if not _cpu.select_instruction_set(options.instruction_set):
         parser.error(f"--instruction-set: {options.instruction_set!r} cannot run here")
