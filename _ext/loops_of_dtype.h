@@ -50,29 +50,33 @@ PRELU_FN void T(each_group)(const T(operands) o, const X *alpha, X *dalpha, cons
 }
 #endif
 
+/* Fewer than LANES elements from i on. */
+PRELU_ASIDE void T(each_few)(const prelu_tile *t, X *dalpha, ptrdiff_t i, ptrdiff_t m, REAL edge) {
+    X in[3][LANES] = {{0}}, got[2][LANES];
+    const size_t size = (size_t)m * sizeof(X);
+    memcpy(in[0], (const X *)t->x + i, size);
+    memcpy(in[1], (const X *)t->g + i, size);
+    memcpy(in[2], (const X *)t->alpha + i, size);
+    const T(operands) o = {in[0], in[1], NULL, NULL, got[0], NULL};
+    if (dalpha) T(each_group)(o, in[2], got[1], STORE, edge, SUMS);
+    else T(each_group)(o, in[2], NULL, STORE, edge, SCALE);
+    if (t->out) memcpy((X *)t->out + i, got[0], size);
+    if (dalpha) memcpy(dalpha + i, got[1], size);
+}
+
 /* With non-temporal stores lines of both outputs begin together. */
 PRELU_FN void T(each_loop)(const prelu_tile *t, X *dalpha, const int put, const int job) {
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
     const X *alpha = t->alpha, *x = t->x, *g = t->g;
     X *out = t->out;
-    const ptrdiff_t ahead = put >= STREAM ? T(ahead)(x, out, put, t->n) : 0;
-    for (ptrdiff_t i = 0, m; i < t->n; i += m) {
-        m = i < ahead ? ahead : t->n - i < LANES ? t->n - i : LANES;
-        if (m == LANES) {
-            const T(operands) o = {x + i, g + i, NULL, NULL, put ? out + i : NULL, NULL};
-            T(each_group)(o, alpha + i, job == SUMS ? dalpha + i : NULL, put, edge, job);
-            continue;
-        }
-        X in[3][LANES] = {{0}}, got[2][LANES];
-        const size_t size = (size_t)m * sizeof *x;
-        memcpy(in[0], x + i, size);
-        memcpy(in[1], g + i, size);
-        memcpy(in[2], alpha + i, size);
-        const T(operands) o = {in[0], in[1], NULL, NULL, got[0], NULL};
-        T(each_group)(o, in[2], got[1], STORE, edge, job == SUMS ? SUMS : SCALE);
-        if (put) memcpy(out + i, got[0], size);
-        if (job == SUMS) memcpy(dalpha + i, got[1], size);
+    const ptrdiff_t n = t->n;
+    ptrdiff_t i = put >= STREAM ? T(ahead)(x, out, put, n) : 0;
+    if (i > 0) T(each_few)(t, dalpha, 0, i, edge);
+    for (; i + LANES <= n; i += LANES) {
+        const T(operands) o = {x + i, g + i, NULL, NULL, put ? out + i : NULL, NULL};
+        T(each_group)(o, alpha + i, job == SUMS ? dalpha + i : NULL, put, edge, job);
     }
+    if (i < n) T(each_few)(t, dalpha, i, n - i, edge);
 }
 
 static void T(each)(const prelu_tile *t, void *dalpha) {
