@@ -344,9 +344,9 @@ static void begin(work *w, const prelu_call *call, int job, const prelu_sums *su
     w->segments = count == 1 || run >= SEGMENT_LEAST || (run >= LANES && repeats < REPEATS_LEAST);
 }
 
-void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
+static void walk(const prelu_call *call, int job, const prelu_sums *sums, int each) {
     work w;
-    w.each = 0;
+    w.each = each;
     begin(&w, call, job, sums);
     walk_varying(&w, 0, call->view.data, 0);
 #if PRELU_SSE2
@@ -354,12 +354,8 @@ void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
 #endif
 }
 
-void prelu_walk_each(const prelu_call *call) {
-    work w;
-    w.each = 1;
-    begin(&w, call, SCALE, NULL);
-    walk_varying(&w, 0, call->view.data, 0);
-#if PRELU_SSE2
-    if (call->stream) _mm_sfence();
-#endif
+void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
+    walk(call, job, sums, 0);
 }
+
+void prelu_walk_each(const prelu_call *call) { walk(call, SCALE, NULL, 1); }
