@@ -45,8 +45,7 @@ typedef struct {
 
 typedef char *addresses[VIEW_OPERANDS];
 
-/* How a tile is used: by way of buffers; in place; in place, with rows that do not follow each
- * other. */
+/* A tile is used by way of buffers; in place; in place, several rows with strides between them. */
 enum { GATHERED, IN_PLACE, IN_PLACE_ROWS };
 
 /* ---- one tile ---- */
@@ -130,13 +129,11 @@ static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, 
     } else {
         const ptrdiff_t pattern = n[1] * n[2] * n[3];
         if (in_place == IN_PLACE_ROWS) {
-            static const int order[6] = {VIEW_X, VIEW_G, VIEW_X, VIEW_G, VIEW_OUT, VIEW_OF_X};
-            static const int second[2] = {VIEW_G, VIEW_DY};
-            for (int k = 0; k < 6; k++) {
-                int o = at[VIEW_DY] && (k == 2 || k == 3) ? second[k - 2] : order[k];
-                if (!at[o] && k < 4) o = VIEW_X;
-                if (at[o]) t.row[k] = w->stride[o][0] / item_size[w->dtype];
-            }
+            const int g = at[VIEW_G] ? VIEW_G : VIEW_X, second = at[VIEW_DY] != NULL;
+            const int order[6] = {VIEW_X, g, second ? g : VIEW_X, second ? VIEW_DY : g, VIEW_OUT,
+                                  VIEW_OF_X};
+            for (int k = 0; k < 6; k++)
+                if (at[order[k]]) t.row[k] = w->stride[order[k]][0] / item_size[w->dtype];
             t.rows = n[0];
             t.n = pattern;
         }
@@ -168,8 +165,8 @@ static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
                      (axis == 1 || (axis == 0 && pattern >= PATTERN_WIDE));
     ptrdiff_t size = 1;
     for (int k = axis; k < BLOCK_AXES; k++) size *= n[k];
-    int in_place = w->dtype == w->call->x_dtype && (size >= IN_PLACE_LEAST || axis == 0);
-    in_place = in_place && size >= LANES;
+    int in_place = w->dtype == w->call->x_dtype &&
+                   (size >= IN_PLACE_LEAST || (axis == 0 && size >= LANES));
     if (in_place && !w->segments && !w->each)
         in_place = axis == 0 || (axis == 1 && (pattern >= PATTERN_IN_PLACE || pattern % LANES == 0 ||
                                                n[0] == 1));
