@@ -75,7 +75,9 @@ EVERYDAY = [
 
 @pytest.mark.parametrize("layout", ["shared", "channel"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-@pytest.mark.parametrize(("forward", "backward", "name"), EVERYDAY, ids=lambda v: getattr(v, "__name__", str(v)[:30]))
+@pytest.mark.parametrize(
+    ("forward", "backward", "name"), EVERYDAY, ids=lambda v: getattr(v, "__name__", str(v)[:30])
+)
 def test_an_everyday_fault_is_named_alone(forward, backward, name, dtype, layout):
     kinds = ["specials", "tail", "random", "subnormals"]
     report = check_kernel(forward, backward, dtype=dtype, layouts=layout, kinds=kinds)
