@@ -4,7 +4,8 @@
  * (a) A quick sum is a number with a bound: the sum of |partial sum|, for each addition errs by at
  *     most half a unit in the last place of its result. With random signs that is sharper by sqrt(n)
  *     than n times the sum of |term|. Where a term is a float64 product `low` gathers what additions
- *     and products lost.
+ *     and products lost. A careful one's bound is what was lost by additions to `low`: 0 means that
+ *     the sum is exact.
  * (b) An exact sum is PARTS doubles whose sum it is: what an addition to one loses is added to the
  *     next. What the last one loses makes it NaN, so such a sum knows whether it is exact; so do
  *     infinities and NaN among the terms.

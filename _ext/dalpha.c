@@ -3,6 +3,7 @@
  *     interval round to the same number that is the answer.
  * (b) The others are summed again as exact sums of four doubles: all alphas of a block in one walk
  *     if many are in doubt, else each for itself. That settles ties, sums that cancel, and zeros.
+ *     float64 sums whose products underflow are tried once more with larger factors.
  * (c) What leaves the range of those, or is not finite, is summed in integers (exact_sum.h).
  * Where dx is written over x or dy the sums come first, and dx in a walk of its own.
  */

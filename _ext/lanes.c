@@ -4,7 +4,7 @@
  */
 #include "lanes.h"
 
-/* Alphas of a band, in the compute type: contiguous and in it already, or converted to `to`. */
+/* Writes the alphas of a band to `to`, contiguous and in the compute type, repeated for lanes. */
 static const void *lay_out(lanes_state *s, int which, const char *from, int alpha_dtype, int dtype,
                            double *to) {
     const size_t item = (size_t)item_size[alpha_dtype], wide = item_size[dtype] == 8 ? 8 : 4;

@@ -7,7 +7,7 @@
  * (b) Where each alpha is for many elements in a row they are its segment, and its sums stay in
  *     registers. Otherwise the pattern is laid out in lanes. Short runs of one alpha (small images)
  *     are lanes that are alike.
- * (c) At most LANES_MOST lanes at once, so that their sums stay in the first cache: a wider pattern
+ * (c) At most LANES_MOST lanes at once, so that their sums stay in the second cache: a wider pattern
  *     is walked in bands. A narrow pattern is repeated until it has some hundred lanes, and walked
  *     as one stream over all its rows. Of a wide one several rows are walked at once, so that its
  *     lanes are loaded and stored once for all of them.
@@ -19,13 +19,13 @@
 #include "lanes.h"
 
 enum {
-    TILE = 1024,   /* elements that are gathered at once */
+    TILE = 1024,         /* elements that are gathered at once */
     ROWS = 4,            /* of a wide pattern that are walked at once */
     SEGMENT_LEAST = 128, /* shorter ones are lanes, if rows repeat them so often: */
     REPEATS_LEAST = 8,
-    UNIT_LEAST = 1024,    /* elements of rows and pattern; less, and the next axis joins these */
-    IN_PLACE_LEAST = 64,  /* elements; shorter blocks are gathered */
-    PATTERN_WIDE = 1025,   /* lanes, whose rows are walked several at once */
+    UNIT_LEAST = 1024,   /* elements of rows and pattern; less, and the next axis joins these */
+    IN_PLACE_LEAST = 64, /* elements; shorter blocks are gathered */
+    PATTERN_WIDE = 1025, /* lanes, whose rows are walked several at once */
     PATTERN_IN_PLACE = 256 /* lanes; narrower patterns with gaps after them are gathered */
 };
 
