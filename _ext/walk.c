@@ -89,11 +89,11 @@ static void output(work *w, int operand, char *const *at, const ptrdiff_t *n, co
     copy_block(at[operand], w->stride[operand], from, dense, n, item);
 }
 
-/* Can what a tile writes be written by non-temporal stores? Lines of two outputs, and of several
- * rows, must begin together. */
-static int streams(const work *w, const prelu_tile *t) {
+/* Can what a tile writes be written by non-temporal stores? To the call's own memory; lines of two
+ * outputs, and of several rows, must begin together. */
+static int streams(const work *w, const prelu_tile *t, char *const *at) {
     const ptrdiff_t item = item_size[w->dtype];
-    if (!w->call->stream || !t->out || w->dtype != w->call->x_dtype) return 0;
+    if (!w->call->stream || !t->out || t->out != at[VIEW_OUT] || t->of_x != at[VIEW_OF_X]) return 0;
     if (t->of_x && ((uintptr_t)t->out ^ (uintptr_t)t->of_x) % LINE) return 0;
     return t->rows == 1 || t->row[4] * item % LINE == 0;
 }
@@ -116,13 +116,13 @@ static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, 
     if (w->each) {
         void *dalpha = target(w, VIEW_DALPHA, at, n, in_place);
         t.alpha = input(w, VIEW_ALPHA, at, n, in_place);
-        t.stream = streams(w, &t) && (!dalpha || ((uintptr_t)t.out ^ (uintptr_t)dalpha) % LINE == 0);
+        t.stream = streams(w, &t, at) && (!dalpha || ((uintptr_t)t.out ^ (uintptr_t)dalpha) % LINE == 0);
         w->loops->each(&t, dalpha);
         output(w, VIEW_DALPHA, at, n, dalpha);
     } else if (w->segments) {
         const int one = n[1] == 1;
         lanes_of_segments(&w->lanes, &t, first);
-        t.stream = streams(w, &t);
+        t.stream = streams(w, &t, at);
         t.alphas = n[1];
         t.left = t.length = one ? PTRDIFF_MAX : n[2] * n[3];
         w->loops->segments[w->job](&t);
@@ -137,7 +137,7 @@ static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, 
             t.rows = n[0];
             t.n = pattern;
         }
-        t.stream = streams(w, &t);
+        t.stream = streams(w, &t, at);
         lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
     }
     output(w, VIEW_OUT, at, n, t.out);
