@@ -5,7 +5,7 @@
 #include "lanes.h"
 
 /* Writes the alphas of a band to `to`, contiguous and in the compute type, repeated for lanes. */
-static const void *lay_out(lanes_state *s, int which, const char *from, int alpha_dtype, int dtype,
+static const void *lay_out(lanes_state *s, int which, char *from, int alpha_dtype, int dtype,
                            double *to) {
     const size_t item = (size_t)item_size[alpha_dtype], wide = item_size[dtype] == 8 ? 8 : 4;
     const prelu_loops *convert = prelu_loops_of(alpha_dtype);
@@ -13,10 +13,8 @@ static const void *lay_out(lanes_state *s, int which, const char *from, int alph
                                      s->segments ? 1 : s->band[3]};
     const ptrdiff_t *stride = s->stride[which];
     char raw[LANES_MOST * sizeof(double)];
-    ptrdiff_t dense[BLOCK_AXES];
     if (contiguous_from(n, stride, (ptrdiff_t)item) > 0) {
-        contiguous_strides(dense, n, (ptrdiff_t)item);
-        copy_block(raw, dense, from, stride, n, (ptrdiff_t)item);
+        copy_block(raw, from, stride, n, (ptrdiff_t)item, 0);
         from = raw;
     }
     if (dtype == PRELU_F64) convert->widen_double(from, to, s->pattern);
@@ -37,8 +35,8 @@ static void clear(lanes_state *s) {
 }
 
 void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int segments,
-                 const ptrdiff_t *band, const ptrdiff_t *at, const char *alpha,
-                 const char *alpha_dot, ptrdiff_t index) {
+                 const ptrdiff_t *band, const ptrdiff_t *at, char *alpha,
+                 char *alpha_dot, ptrdiff_t index) {
     s->loops = prelu_loops_of(dtype);
     s->job = job;
     s->item = item_size[dtype];

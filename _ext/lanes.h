@@ -29,8 +29,8 @@ typedef struct {
 
 /* Lays out the alphas of a band, that begins `at` in the nest. */
 void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int segments,
-                 const ptrdiff_t *band, const ptrdiff_t *at, const char *alpha,
-                 const char *alpha_dot, ptrdiff_t index);
+                 const ptrdiff_t *band, const ptrdiff_t *at, char *alpha,
+                 char *alpha_dot, ptrdiff_t index);
 
 /* Gives a tile of segments, from number `first` on, its alphas and sums. */
 void lanes_of_segments(const lanes_state *s, prelu_tile *t, ptrdiff_t first);

@@ -54,7 +54,6 @@ static const void *input(work *w, int operand, char *const *at, const ptrdiff_t 
     const int x_dtype = w->call->x_dtype;
     const ptrdiff_t item = item_size[x_dtype];
     char *to = w->buffer[operand];
-    ptrdiff_t dense[BLOCK_AXES];
     if (in_place) return at[operand];
     if (block_size(n) < LANES) memset(to, 0, LANES * sizeof(double));
     if (block_size(n) >= LANES && contiguous_from(n, w->stride[operand], item) == 0) {
@@ -62,8 +61,7 @@ static const void *input(work *w, int operand, char *const *at, const ptrdiff_t 
         prelu_loops_of(x_dtype)->widen_double(at[operand], (double *)to, block_size(n));
         return to;
     }
-    contiguous_strides(dense, n, item);
-    copy_block(w->dtype == x_dtype ? to : w->raw, dense, at[operand], w->stride[operand], n, item);
+    copy_block(w->dtype == x_dtype ? to : w->raw, at[operand], w->stride[operand], n, item, 0);
     if (w->dtype != x_dtype)
         prelu_loops_of(x_dtype)->widen_double(w->raw, (double *)to, block_size(n));
     return to;
@@ -76,17 +74,14 @@ static void *target(work *w, int operand, char *const *at, const ptrdiff_t *n, i
     return in_place || direct ? at[operand] : w->buffer[operand];
 }
 
-static void output(work *w, int operand, char *const *at, const ptrdiff_t *n, const void *from) {
+static void output(work *w, int operand, char *const *at, const ptrdiff_t *n, void *from) {
     const int x_dtype = w->call->x_dtype;
-    const ptrdiff_t item = item_size[x_dtype];
-    ptrdiff_t dense[BLOCK_AXES];
     if (!from || from == at[operand]) return;
     if (w->dtype != x_dtype) {
         prelu_loops_of(x_dtype)->narrow(from, w->raw, block_size(n));
         from = w->raw;
     }
-    contiguous_strides(dense, n, item);
-    copy_block(at[operand], w->stride[operand], from, dense, n, item);
+    copy_block(from, at[operand], w->stride[operand], n, item_size[x_dtype], 1);
 }
 
 /* Can what a tile writes be written by non-temporal stores? To the call's own memory; lines of two

@@ -1,0 +1,65 @@
+/* Design: rows are as long as the strided memory allows. A row's loop is a function of its own, whose numbers
+ * stay in registers; every second item, and one item again and again, are loops that the compiler
+ * makes vectors of.
+ */
+#include "gather.h"
+
+#include <stdint.h>
+
+#define ITEMS(type)                                                                            \
+    static void copy_##type(char *to, ptrdiff_t to_stride, const char *from,                   \
+                            ptrdiff_t from_stride, ptrdiff_t n) {                              \
+        enum { ITEM = sizeof(type) };                                                          \
+        type one;                                                                              \
+        memcpy(&one, from, ITEM);                                                              \
+        if (to_stride == ITEM && from_stride == 0)                                             \
+            for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * ITEM, &one, ITEM);               \
+        else if (to_stride == ITEM && from_stride == 2 * ITEM)                                 \
+            for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * ITEM, from + i * 2 * ITEM, ITEM); \
+        else                                                                                   \
+            for (; n > 0; n--, to += to_stride, from += from_stride) memcpy(to, from, ITEM);   \
+    }
+ITEMS(uint16_t)
+ITEMS(uint32_t)
+ITEMS(uint64_t)
+
+/* A call of memcpy() takes longer than a short row. */
+static void copy_contiguous(char *to, const char *from, ptrdiff_t bytes) {
+    if (bytes > 256) {
+        memcpy(to, from, (size_t)bytes);
+    } else if (bytes >= 16) {
+        for (ptrdiff_t i = 0; i < bytes - 16; i += 16) memcpy(to + i, from + i, 16);
+        memcpy(to + bytes - 16, from + bytes - 16, 16); /* some of them again */
+    } else {
+        if (bytes & 8) memcpy(to, from, 8), to += 8, from += 8;
+        if (bytes & 4) memcpy(to, from, 4), to += 4, from += 4;
+        if (bytes & 2) memcpy(to, from, 2);
+    }
+}
+
+void copy_row(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_stride, ptrdiff_t n,
+              ptrdiff_t item) {
+    if (n == 0) return;
+    if (to_stride == item && from_stride == item) copy_contiguous(to, from, n * item);
+    else if (item == 2) copy_uint16_t(to, to_stride, from, from_stride, n);
+    else if (item == 4) copy_uint32_t(to, to_stride, from, from_stride, n);
+    else copy_uint64_t(to, to_stride, from, from_stride, n);
+}
+
+void copy_block(char *contiguous, char *strided, const ptrdiff_t *stride, const ptrdiff_t *n,
+                ptrdiff_t item, int scatter) {
+    const int axis = contiguous_from(n, stride, item); /* axes from this one on are one row */
+    const int last = axis < BLOCK_AXES ? axis : BLOCK_AXES - 1;
+    const ptrdiff_t step = axis < BLOCK_AXES ? item : stride[last];
+    ptrdiff_t row = 1, outer[3] = {1, 1, 1};
+    for (int k = 0; k < BLOCK_AXES; k++)
+        if (k < last) outer[k] = n[k];
+        else row *= n[k];
+    for (ptrdiff_t i = 0; i < outer[0]; i++)
+        for (ptrdiff_t j = 0; j < outer[1]; j++)
+            for (ptrdiff_t k = 0; k < outer[2]; k++, contiguous += row * item) {
+                char *at = strided + i * stride[0] + j * stride[1] + k * stride[2];
+                if (scatter) copy_row(at, step, contiguous, item, row, item);
+                else copy_row(contiguous, item, at, step, row, item);
+            }
+}
