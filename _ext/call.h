@@ -44,17 +44,15 @@ static inline int prelu_is_wide(const prelu_call *call) {
     return call->x_dtype == PRELU_F64 || call->alpha_dtype == PRELU_F64;
 }
 
-/* Has each element an alpha of its own, of x's dtype? Then prelu_walk_each() is faster. */
+/* Has each element an alpha of its own, of x's dtype? Then alpha is an operand like x. */
 static inline int prelu_is_each(const prelu_call *call) {
     const prelu_view *v = &call->view;
     return call->alpha_dtype == call->x_dtype && !v->data[VIEW_ALPHA_DOT] && !call->partial &&
            view_alphas(v) == view_size(v);
 }
 
-/* Walks a call: y or dx, with quick or exact sums added to those of its alphas, in their order. */
+/* Walks a call: y or dx, with quick or exact sums added to those of its alphas, in their order. The jobs
+ * of each element's own alpha have no sums: EACH writes dalpha. */
 void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums);
-
-/* One alpha for each element: y, or dx and the rounded terms. For dtypes that are the same. */
-void prelu_walk_each(const prelu_call *call);
 
 #endif

@@ -281,8 +281,8 @@ static void round_sums(const prelu_call *call, sums_room *room, const prelu_sums
 /* ---- blocks of alphas ---- */
 
 static void scale(const prelu_call *call) {
-    if (prelu_is_each(call)) prelu_walk_each(call);
-    else prelu_walk(call, call->view.data[VIEW_ALPHA_DOT] ? JVP : SCALE, NULL);
+    const int jvp = call->view.data[VIEW_ALPHA_DOT] != NULL;
+    prelu_walk(call, jvp ? JVP : prelu_is_each(call) ? EACH_SCALE : SCALE, NULL);
 }
 
 static void backward_block(const prelu_call *call) {
@@ -331,7 +331,7 @@ static void backward_blocks(const prelu_call *call, int axis) {
 }
 
 static void backward(const prelu_call *call) {
-    if (prelu_is_each(call)) prelu_walk_each(call);
+    if (prelu_is_each(call)) prelu_walk(call, EACH, NULL);
     else backward_blocks(call, 0);
 }
 

@@ -63,15 +63,16 @@ PRELU_FN void T(move)(T(sums) *s, const prelu_sums *lanes, ptrdiff_t lane, const
     for (int l = 0; l < LANES; l++) to[l] = from[l];
 }
 
-/* Operands further along: by n elements, and by r rows. */
-PRELU_FN T(operands) T(step)(T(operands) o, const prelu_tile *t, ptrdiff_t n, ptrdiff_t r,
-                             const int put, const int job) {
-    o.x += n + r * t->row[0];
-    if (put || IS_SUMS(job) || job == DOUBLE) o.g += n + r * t->row[1];
-    if (job == EXACT) o.u += n + r * t->row[2];
-    if (job == EXACT || job == DOUBLE) o.w += n + r * t->row[3];
-    if (put) o.out += n + r * t->row[4];
-    if (job == DOUBLE) o.of_x += n + r * t->row[5];
+/* The operands of a tile n elements and r rows further along. */
+PRELU_FN T(operands) T(operands_at)(const prelu_tile *t, ptrdiff_t n, ptrdiff_t r, const int put,
+                                    const int job) {
+    const ptrdiff_t *const row = t->row;
+    T(operands) o = {(const X *)t->at[TILE_X] + n + r * row[TILE_X],
+                     (const X *)t->at[TILE_G] + n + r * row[TILE_G],
+                     (const X *)t->at[TILE_U] + n + r * row[TILE_U],
+                     (const X *)t->at[TILE_W] + n + r * row[TILE_W], NULL, NULL};
+    if (put) o.out = (X *)t->at[TILE_OUT] + n + r * row[TILE_OUT];
+    if (HAS_OF_X(job)) o.of_x = (X *)t->at[TILE_OF_X] + n + r * row[TILE_OF_X];
     return o;
 }
 
@@ -123,6 +124,12 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
     }
 }
 
+/* Of a group's outputs those from lane `first` on and before `end`. */
+PRELU_FN void T(merge)(X *to, const X *out, const int first, const int end) {
+    PRELU_VECTOR
+    for (int l = 0; l < LANES; l++) to[l] = (l >= first) & (l < end) ? out[l] : to[l];
+}
+
 PRELU_FN void T(put)(X *p, const REAL *v, const int put) {
     if (put >= STREAM) JOIN2(stream, X)(p, v, put);
     else JOIN2(store, X)(p, v);
@@ -134,14 +141,14 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
                                const int end, T(sums) *s, const int job) {
     REAL xv[LANES], gv[LANES], uv[LANES], wv[LANES], outv[LANES], of_xv[LANES];
     JOIN2(load, X)(o.x, xv);
-    if (put || IS_SUMS(job) || job == DOUBLE) JOIN2(load, X)(job == FORWARD ? o.x : o.g, gv);
+    if (put || IS_SUMS(job) || HAS_OF_X(job)) JOIN2(load, X)(job == FORWARD ? o.x : o.g, gv);
     if (job == EXACT) JOIN2(load, X)(o.u, uv);
-    if (job == EXACT || job == DOUBLE) JOIN2(load, X)(o.w, wv);
+    if (job == EXACT || job == DOUBLE || IS_EACH(job)) JOIN2(load, X)(o.w, wv);
     if (put && !SECOND(job)) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
             outv[l] = SCALAR(scale)(SCALAR(identity)(xv[l], edge), gv[l],
-                                     alpha[along ? l : 0]);
+                                     IS_EACH(job) ? wv[l] : alpha[along ? l : 0]);
     }
 #if PRELU_FLOAT
     if (SECOND(job) && put) {
@@ -157,20 +164,31 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
             }
         }
     }
-    if (job == DOUBLE && put) {
+    if (job == DOUBLE) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
             of_xv[l] = SCALAR(short_term)(SCALAR(identity)(xv[l], edge),
                                           alpha_dot[along ? l : 0], wv[l]);
     }
+    if (job == EACH) {
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++) {
+            const int identity = SCALAR(identity)(xv[l], edge);
+            const REAL p = SCALAR(short_term)(identity, xv[l], gv[l]);
+            /* an exact zero is +0, also from -1 * 0; products of 16 bits are exact but for tiny ones */
+            const int zero = (xv[l] == 0) | (gv[l] == 0) | SHORT;
+            of_xv[l] = zero ? p + 0 : p;
+            if (PRELU_BFLOAT) of_xv[l] = identity ? p : (REAL)tiny_rounded((float)p, xv[l], gv[l]);
+        }
+    }
 #else
-    (void)alpha_dot;
+    (void)alpha_dot, (void)uv;
 #endif
     if (IS_SUMS(job)) T(sum_group)(xv, xv, gv, edge, first, end, s, job);
     if (job == EXACT) T(sum_group)(xv, uv, wv, edge, first, end, s, job);
     if (job == DOUBLE) T(sum_group)(xv, gv, wv, edge, first, end, s, job);
     if (put) T(put)(o.out, outv, put);
-    if (job == DOUBLE && put) T(put)(o.of_x, of_xv, put);
+    if (HAS_OF_X(job)) T(put)(o.of_x, of_xv, put ? put : STORE);
 }
 
 PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
@@ -178,39 +196,30 @@ PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha
     T(some_of_group)(o, alpha, alpha_dot, along, put, edge, 0, LANES, s, job);
 }
 
-/* A group of which only the lanes from `first` on and before `last` count, those from `end` on not for
- * the sums. The others' outputs stay as they are. */
-PRELU_ASIDE void T(part_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
-                                  int first, int last, int end, const int put, REAL edge,
-                                  T(sums) *s, const int job) {
+/* A group of which only the lanes from `first` on and before `end` count; the others' outputs stay as
+ * they are. With `line`, which holds those before `first`, it is stored as a whole with the last. */
+PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
+                               const int along, int first, int end, const int put, REAL edge,
+                               T(sums) *s, const int job, X (*line)[LANES]) {
     X out[2][LANES];
     T(operands) aside = o;
     aside.out = out[0], aside.of_x = out[1];
-#define GROUP(put, job) T(some_of_group)(aside, alpha, alpha_dot, 1, put, edge, first, end, s, job)
-    if (job == EXACT) GROUP(NO_OUT, EXACT);
-    else if (job == CAREFUL && !put) GROUP(NO_OUT, CAREFUL);
-    else if (job == CAREFUL) GROUP(STORE, CAREFUL);
-    else if (!put) GROUP(NO_OUT, SUMS);
-    else if (job == SUMS) GROUP(STORE, SUMS);
-    else if (job == DOUBLE) GROUP(STORE, DOUBLE);
-    else if (job == JVP) GROUP(STORE, JVP);
-    else if (job == SLOW) GROUP(STORE, SLOW);
-    else GROUP(STORE, SCALE);
-#undef GROUP
-    for (int k = 0; k < (!put ? 0 : job == DOUBLE ? 2 : 1); k++) {
-        X *to = k ? o.of_x : o.out;
-        for (int l = 0; l < LANES; l++) to[l] = l >= first && l < last ? out[k][l] : to[l];
+    T(some_of_group)(aside, alpha, alpha_dot, along, put ? STORE : NO_OUT, edge, first, end, s, job);
+    for (int k = 0; k < 2; k++) {
+        X *const to = k ? o.of_x : o.out;
+        if (!(k ? HAS_OF_X(job) : put)) continue;
+        T(merge)(line ? line[k] : to, out[k], first, end);
+        if (line && end == LANES) T(put)(to, (const REAL *)line[k], put);
     }
 }
 
 /* How many of n elements lie before the first that no line cuts: of what is streamed, or of x where
  * there are enough to make up for it. */
-PRELU_FN ptrdiff_t T(ahead)(const void *x, const void *out, const int put, ptrdiff_t n) {
+PRELU_FN ptrdiff_t T(ahead)(const X *x, const X *out, const int put, ptrdiff_t n) {
     const uintptr_t first = (uintptr_t)(put >= STREAM ? out : x), group = LANES * sizeof(X);
     const ptrdiff_t ahead =
         (ptrdiff_t)((-first & ((group < LINE ? group : LINE) - 1)) / sizeof(X));
-    if (put < STREAM && n < 64 * LANES) return 0;
-    return ahead < n ? ahead : n;
+    return put < STREAM && n < 64 * LANES ? 0 : ahead;
 }
 
 PRELU_FN int T(any_doubt)(const T(sums) *s, const int job) {

@@ -98,12 +98,8 @@ void lanes_run(lanes_state *s, const prelu_tile *tile, void (*loop)(const prelu_
     t.period = period;
     for (ptrdiff_t i = 0; i < tile->n; i += t.n) {
         t.n = tile->n - i < most + LANES ? tile->n - i : most;
-        t.x = (const char *)tile->x + i * item;
-        t.g = (const char *)tile->g + i * item;
-        t.u = (const char *)tile->u + i * item;
-        t.w = (const char *)tile->w + i * item;
-        if (t.out) t.out = (char *)tile->out + i * item;
-        if (t.of_x) t.of_x = (char *)tile->of_x + i * item;
+        for (int k = 0; k < TILE_OPERANDS; k++)
+            if (tile->at[k]) t.at[k] = (char *)tile->at[k] + i * item;
         const ptrdiff_t adds = t.rows > 1 ? t.rows : (t.n + period - 1) / period + 1;
         if (s->adds + adds > ADDS_MOST) lanes_end(s);
         loop(&t);

@@ -3,7 +3,6 @@
  * Two shapes of loops, each in every job below:
  *   segments  each alpha is for `length` elements in a row, then comes the next one
  *   lanes     alphas are a pattern along memory: one lane each, again and again
- * and `each`, where alpha is an array like x.
  */
 #ifndef PRELU_LOOPS_H
 #define PRELU_LOOPS_H
@@ -35,6 +34,8 @@ enum {
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
+    EACH_SCALE, /* out = identity ? g : w * g, where alpha is an array like x; segments alone */
+    EACH,   /* the same if there is `out`, and of_x = the terms x * g, rounded */
     JOBS
 };
 
@@ -43,11 +44,12 @@ enum {
     LINE = 64        /* bytes */
 };
 
+/* Elements of x's dtype, contiguous: x decides on the identity branch, g is what is scaled, u * w are
+ * the terms. g may be x, u too; w may be g. */
+enum { TILE_X, TILE_G, TILE_U, TILE_W, TILE_OUT, TILE_OF_X, TILE_OPERANDS };
+
 typedef struct {
-    /* Elements of x's dtype, contiguous: x decides on the identity branch, g is what is scaled, u * w
-     * are the terms. g may be x, u too; w may be g. */
-    const void *x, *g, *u, *w;
-    void *out, *of_x;
+    void *at[TILE_OPERANDS];
     ptrdiff_t n; /* LANES or more */
     /* For each segment or lane: in float, or double for float64. */
     const void *alpha, *alpha_dot;
@@ -55,20 +57,17 @@ typedef struct {
     double scale; /* of u and w, in exact sums of float64 */
     int at_one; /* x = 0 is on the identity branch */
     int stream; /* non-temporal stores */
-    /* segments: their length, LANES or more; the first has `left` elements left, is number `first`,
-     * and after number `alphas` - 1 comes 0 */
-    ptrdiff_t length, left, first, alphas;
+    /* segments: their length, LANES or more; after number `alphas` - 1 comes 0 again */
+    ptrdiff_t length, alphas;
     /* lanes: how many before they repeat, LANES or more where they do; the first `LANES` stand once
-     * more behind the last. Of `rows` rows of n elements at the same lanes the next one of x, g, u,
-     * w, out and of_x begins `row` elements further. */
-    ptrdiff_t period, lane, rows, row[6];
+     * more behind the last. Of `rows` rows of n elements at the same lanes the next one of each
+     * operand begins `row` elements further. */
+    ptrdiff_t period, rows, row[TILE_OPERANDS];
 } prelu_tile;
 
 typedef struct {
     void (*segments[JOBS])(const prelu_tile *);
     void (*lanes[JOBS])(const prelu_tile *);
-    /* alpha is an array like x; with `dalpha`, also each term, rounded. */
-    void (*each)(const prelu_tile *, void *dalpha);
     /* Elements to what lanes and segments take (SCALE or SUMS), or to double. */
     void (*widen)(const void *from, void *to, ptrdiff_t n);
     void (*widen_double)(const void *from, double *to, ptrdiff_t n);

@@ -209,6 +209,8 @@ enum { FORWARD = JOBS, SLOW };
 #define IS_SUMS(job) ((job) == SUMS || (job) == CAREFUL)
 #define SUMMING(job) (IS_SUMS(job) || (job) == EXACT || (job) == DOUBLE)
 #define SECOND(job) ((job) == JVP || (job) == DOUBLE || (job) == SLOW)
+#define IS_EACH(job) ((job) == EACH || (job) == EACH_SCALE)
+#define HAS_OF_X(job) ((job) == DOUBLE || (job) == EACH)
 
 /* From the sum of |term| of 16 bits, that a float holds to 2^-15, the bound after `adds` additions to
  * a lane, and those that add up the lanes. */
@@ -266,12 +268,13 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
 
 #define ENTRY(x, careful) \
     {{segments_scale_##x, segments_sums_##x, segments_##careful##_##x, segments_exact_##x, \
-      segments_jvp_##x, segments_double_##x}, \
+      segments_jvp_##x, segments_double_##x, segments_each_scale_##x, segments_each_##x}, \
      {lanes_scale_##x, lanes_sums_##x, lanes_##careful##_##x, lanes_exact_##x, lanes_jvp_##x, \
       lanes_double_##x}, \
-     each_##x, widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
+     widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
 #define INTEGER(x) \
-    {.segments = {segments_scale_##x}, .lanes = {lanes_scale_##x}, .each = each_##x, .widen = widen_##x}
+    {.segments = {[SCALE] = segments_scale_##x, [EACH_SCALE] = segments_each_scale_##x}, \
+     .lanes = {lanes_scale_##x}, .widen = widen_##x}
 const prelu_loop_table ISA_TABLE = {
     [PRELU_F16] = ENTRY(f16, sums),   [PRELU_BF16] = ENTRY(bf16, careful),
     [PRELU_F32] = ENTRY(f32, sums),   [PRELU_F64] = ENTRY(f64, careful),

@@ -1,10 +1,11 @@
 /* The two shapes of loops over groups of dtype X. Included by loops_of_dtype.h.
  *
  * Design:
- * (a) A segment's sums stay in registers, and are added to its alpha's when it ends. Groups go on
- *     over its end: the one that two segments share adds to each what is its own. So all groups but
- *     the first and the last store whole lines.
- * (b) Lanes have their sums in memory. Of several rows they are loaded and stored once, of a period of
+ * (a) A segment's sums stay in registers, and are added to its alpha's when it ends.
+ * (b) Groups begin where lines do, in what is streamed, else with each segment. The first one and the
+ *     last one of a tile, or of a segment, are computed whole, and only their own lanes count. What
+ *     two segments share of a streamed line is computed for each, and stored once.
+ * (c) Lanes have their sums in memory. Of several rows they are loaded and stored once, of a period of
  *     three or four groups once for all of its rows.
  */
 /* ---- segments ---- */
@@ -66,63 +67,46 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
         exact_sum_add(to->part, i, s.part[k][0], k, PARTS);
 }
 
-/* n is at least LANES. */
+/* n is at least LANES, and so is a segment. */
 PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int job) {
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
-    const T(operands) all = {t->x, t->g, t->u, t->w, t->out, t->of_x};
-    const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
+    const REAL *const alpha = IS_EACH(job) ? NULL : t->alpha;
+    const REAL *const dot = SECOND(job) ? t->alpha_dot : alpha;
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
-    const ptrdiff_t n = t->n;
-    /* segments of whole groups need not share any */
-    const int apart = put < STREAM && t->length % LANES == 0 && t->length < ADDS_MOST * LANES;
-    const ptrdiff_t ahead = apart ? 0 : T(ahead)(t->x, t->out, put, n);
-    ptrdiff_t r = t->first, left = t->left;
+    const ptrdiff_t length = t->length;
     T(sums) s; /* in registers: its address is nobody else's */
+    X line[2][LANES];
     T(start)(&s, t, job);
-    for (ptrdiff_t i = 0, m; i < n; i += m) {
-        const ptrdiff_t r_next = r + 1 < t->alphas ? r + 1 : 0;
-        m = i < ahead ? ahead : n - i;
-        if (i >= ahead && m >= LANES && left >= LANES) {
-            m = (left < m ? left : m) / LANES * LANES;
-            if (m > ADDS_MOST * LANES) m = ADDS_MOST * LANES;
-            const REAL one = alpha[r], one_dot = dot[r];
-            for (ptrdiff_t j = i; j < i + m; j += LANES)
-                T(group)(T(step)(all, t, j, 0, put, job), &one, &one_dot, 0, put, edge, &s, job);
-            left -= m;
-            if (SUMMING(job) && (left == 0 || m == ADDS_MOST * LANES || i + m == n)) {
-                T(end_segment)(&s, &t->sums, r, job);
-                T(set)(&s, NULL, job);
-            }
-        } else { /* the first or last group, or one of two segments */
-            if (i >= ahead && m > LANES) m = LANES;
-            const int first = i < ahead ? 0 : LANES - (int)m, last = first + (int)m;
-            const int end = left < m ? first + (int)left : last; /* of this segment */
-            const T(operands) o = T(step)(all, t, i - first, 0, put, job);
-            REAL alphas[LANES], dots[LANES];
-            PRELU_VECTOR
-            for (int l = 0; l < LANES; l++) alphas[l] = l < end ? alpha[r] : alpha[r_next];
-            PRELU_VECTOR
-            for (int l = 0; l < LANES; l++) dots[l] = l < end ? dot[r] : dot[r_next];
-            if (m == LANES) {
-                T(some_of_group)(o, alphas, dots, 1, put, edge, 0, end, &s, job);
+    for (ptrdiff_t start = 0, r = 0; start < t->n; start += length) {
+        const ptrdiff_t stop = start + length;
+        const ptrdiff_t lower = put >= STREAM ? 0 : start, upper = put >= STREAM ? t->n : stop;
+        const X *const x = (const X *)t->at[TILE_X] + lower;
+        const ptrdiff_t origin =
+            lower + T(ahead)(x, put ? (X *)t->at[TILE_OUT] + lower : x, put, upper - lower);
+        const REAL one = IS_EACH(job) ? 0 : alpha[r], one_dot = IS_EACH(job) ? 0 : dot[r];
+        for (ptrdiff_t i = start, m; i < stop; i += m) {
+            m = stop - i;
+            if (i >= origin && m >= LANES && (i - origin) % LANES == 0) {
+                m = (m < ADDS_MOST * LANES ? m : ADDS_MOST * LANES) / LANES * LANES;
+                for (ptrdiff_t j = i; j < i + m; j += LANES)
+                    T(group)(T(operands_at)(t, j, 0, put, job), &one, &one_dot, 0, put, edge, &s,
+                             job);
             } else {
-                T(sums) aside;
-                T(set)(&aside, &s, job);
-                aside.scale = s.scale;
-                T(part_of_group)(o, alphas, dots, first, last, end, put, edge, &aside, job);
-                T(set)(&s, &aside, job);
+                ptrdiff_t at = i < origin ? lower : i - (i - origin) % LANES, end = at + LANES;
+                const int whole = put >= STREAM && i >= origin && end <= upper;
+                if (i < origin) end = origin;
+                else if (!whole) end = upper, at = end - LANES;
+                if (end < stop) m = end - i;
+                T(part_of_group)(T(operands_at)(t, at, 0, put, job), &one, &one_dot, 0,
+                                 (int)(i - at), (int)(i + m - at), put, edge, &s, job,
+                                 whole ? line : NULL);
             }
-            left -= m;
-            if (SUMMING(job) && (left <= 0 || i + m == n)) {
+            if (SUMMING(job) && (m == ADDS_MOST * LANES || i + m == stop)) {
                 T(end_segment)(&s, &t->sums, r, job);
                 T(set)(&s, NULL, job);
-            }
-            if (SUMMING(job) && left < 0) {
-                T(some_of_group)(o, alphas, dots, 1, NO_OUT, edge, end, last, &s, job);
-                if (i + m == n) T(end_segment)(&s, &t->sums, r_next, job);
             }
         }
-        if (left <= 0) r = r_next, left += t->length;
+        r = r + 1 < t->alphas ? r + 1 : 0;
     }
     return T(any_doubt)(&s, job);
 }
@@ -130,9 +114,9 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
 /* ---- lanes ---- */
 
 /* A few groups of lanes and the same ones of further rows: their sums stay in registers. */
-PRELU_FN void T(lanes_block)(const prelu_tile *t, const T(operands) all, ptrdiff_t i,
-                             ptrdiff_t lane, const int groups, const ptrdiff_t rows, const int put,
-                             const REAL edge, T(sums) *doubts, const int job) {
+PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, const int groups,
+                             const ptrdiff_t rows, const int put, const REAL edge, T(sums) *doubts,
+                             const int job) {
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     T(sums) s[GROUPS_MOST]; /* whose address is nobody else's */
     ptrdiff_t from[GROUPS_MOST], r = 0;
@@ -146,8 +130,8 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, const T(operands) all, ptrdiff
     do {
         PRELU_UNROLL
         for (int k = 0; k < groups; k++)
-            T(group)(T(step)(all, t, i + k * LANES, r, put, job), alpha + from[k], dot + from[k], 1,
-                     put, edge, s + k, job);
+            T(group)(T(operands_at)(t, i + k * LANES, r, put, job), alpha + from[k], dot + from[k],
+                     1, put, edge, s + k, job);
     } while (++r < rows);
     PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
@@ -159,48 +143,38 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, const T(operands) all, ptrdiff
 /* n is at least LANES. */
 PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job) {
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
-    const T(operands) all = {t->x, t->g, t->u, t->w, t->out, t->of_x};
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     const REAL edge = JOIN2(edge, REAL)[t->at_one];
-    const ptrdiff_t n = t->n, period = t->period, ahead = T(ahead)(t->x, t->out, put, n);
+    const ptrdiff_t n = t->n, period = t->period;
+    const ptrdiff_t ahead = T(ahead)(t->at[TILE_X], put ? t->at[TILE_OUT] : t->at[TILE_X], put, n);
     const ptrdiff_t few = t->rows == 1 && IS_SUMS(job) && period % LANES == 0 ? period / LANES : 0;
     enum { AT_ONCE = 4 * LANES };
-    ptrdiff_t lane = t->lane, i = 0;
+    ptrdiff_t lane = 0, m;
     T(sums) s;
     T(start)(&s, t, job);
-    for (int k = 0; k < 2; k++) { /* before and after the whole groups */
-        const ptrdiff_t m = k ? n - i : ahead, first = k ? LANES - m : 0;
-        if (m > 0) {
-            if (lane >= period) lane -= period;
+    for (ptrdiff_t i = 0; i < n; i += m, lane += m) {
+        if (lane >= period) lane -= period;
+        m = i < ahead ? ahead : n - i;
+        if (i < ahead || m < LANES) { /* the first or last group */
+            const int first = i < ahead ? 0 : LANES - (int)m;
             const ptrdiff_t from = lane >= first ? lane - first : lane - first + period;
             T(move)(&s, &t->sums, from, 0, job);
             for (ptrdiff_t r = 0; r < t->rows; r++)
-                T(part_of_group)(T(step)(all, t, i - first, r, put, job), alpha + from, dot + from,
-                                 (int)first, (int)(first + m), (int)(first + m), put, edge, &s,
-                                 job);
+                T(part_of_group)(T(operands_at)(t, i - first, r, put, job), alpha + from,
+                                 dot + from, 1, first, first + (int)m, put, edge, &s, job, NULL);
             T(move)(&s, &t->sums, from, 1, job);
-            i += m, lane += m;
-        }
-        if (k) break;
-        if (few == 3 || few == 4) { /* a period is a row, in memory order */
+        } else if ((few == 3 || few == 4) && m >= period) { /* a period is a row, in memory order */
             prelu_tile rows = *t;
-            for (int o = 0; o < 6; o++) rows.row[o] = period;
-            const ptrdiff_t whole = (n - i) / period;
-            if (few == 3 && whole)
-                T(lanes_block)(&rows, all, i, lane, 3, whole, put, edge, &s, job);
-            if (few == 4 && whole)
-                T(lanes_block)(&rows, all, i, lane, 4, whole, put, edge, &s, job);
-            i += whole * period;
-        }
-        while (n - i >= LANES) {
-            if (lane >= period) lane -= period;
-            if (IS_SUMS(job) && t->rows > 1 && n - i >= AT_ONCE && lane + AT_ONCE <= period + LANES) {
-                T(lanes_block)(t, all, i, lane, 4, t->rows, put, edge, &s, job);
-                i += AT_ONCE, lane += AT_ONCE;
-            } else {
-                T(lanes_block)(t, all, i, lane, 1, t->rows, put, edge, &s, job);
-                i += LANES, lane += LANES;
-            }
+            for (int o = 0; o < TILE_OPERANDS; o++) rows.row[o] = period;
+            if (few == 3) T(lanes_block)(&rows, i, lane, 3, m / period, put, edge, &s, job);
+            else T(lanes_block)(&rows, i, lane, 4, m / period, put, edge, &s, job);
+            i += m / period * period, m = 0;
+        } else if (IS_SUMS(job) && t->rows > 1 && m >= AT_ONCE && lane + AT_ONCE <= period + LANES) {
+            T(lanes_block)(t, i, lane, 4, t->rows, put, edge, &s, job);
+            m = AT_ONCE;
+        } else {
+            T(lanes_block)(t, i, lane, 1, t->rows, put, edge, &s, job);
+            m = LANES;
         }
     }
     return T(any_doubt)(&s, job);

@@ -35,6 +35,7 @@ typedef struct {
     int job, dtype; /* that is computed in */
     int segments, each;
     int operands, operand[VIEW_OPERANDS]; /* those of x's shape that the call has */
+    int of_tile[TILE_OPERANDS];           /* which operand a tile's is */
     ptrdiff_t n[BLOCK_AXES], stride[VIEW_OPERANDS][BLOCK_AXES];
     int outer, axis[VIEW_MAX_AXES]; /* axes around the nest, the `varying` ones first */
     int varying;
@@ -50,7 +51,7 @@ enum { GATHERED, IN_PLACE, IN_PLACE_ROWS };
 
 /* ---- one tile ---- */
 
-static const void *input(work *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
+static void *input(work *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
     const int x_dtype = w->call->x_dtype;
     const ptrdiff_t item = item_size[x_dtype];
     char *to = w->buffer[operand];
@@ -87,56 +88,40 @@ static void output(work *w, int operand, char *const *at, const ptrdiff_t *n, vo
 /* Can what a tile writes be written by non-temporal stores? To the call's own memory; lines of two
  * outputs, and of several rows, must begin together. */
 static int streams(const work *w, const prelu_tile *t, char *const *at) {
-    const ptrdiff_t item = item_size[w->dtype];
-    if (!w->call->stream || !t->out || t->out != at[VIEW_OUT] || t->of_x != at[VIEW_OF_X]) return 0;
-    if (t->of_x && ((uintptr_t)t->out ^ (uintptr_t)t->of_x) % LINE) return 0;
-    return t->rows == 1 || t->row[4] * item % LINE == 0;
+    const void *out = t->at[TILE_OUT], *of_x = t->at[TILE_OF_X];
+    if (!w->call->stream || !out || out != at[VIEW_OUT] || of_x != at[w->of_tile[TILE_OF_X]]) return 0;
+    if (of_x && ((uintptr_t)out ^ (uintptr_t)of_x) % LINE) return 0;
+    return t->rows == 1 || t->row[TILE_OUT] * item_size[w->dtype] % LINE == 0;
 }
 
 /* n elements of each axis of the nest, `first` the first alpha's number in the band. */
 static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, int in_place) {
-    const prelu_call *call = w->call;
-    prelu_tile t = {0};
-    if (block_size(n) < LANES) in_place = GATHERED; /* and filled up with zeros, that add nothing */
-    t.x = input(w, VIEW_X, at, n, in_place);
-    t.g = at[VIEW_G] ? input(w, VIEW_G, at, n, in_place) : t.x;
-    t.u = at[VIEW_DY] ? t.g : t.x;
-    t.w = at[VIEW_DY] ? input(w, VIEW_DY, at, n, in_place) : t.g;
-    t.out = target(w, VIEW_OUT, at, n, in_place);
-    t.of_x = target(w, VIEW_OF_X, at, n, in_place);
-    t.n = block_size(n) < LANES ? LANES : block_size(n);
-    t.at_one = call->at_one;
-    t.scale = call->scale;
-    t.rows = 1;
-    if (w->each) {
-        void *dalpha = target(w, VIEW_DALPHA, at, n, in_place);
-        t.alpha = input(w, VIEW_ALPHA, at, n, in_place);
-        t.stream = streams(w, &t, at) && (!dalpha || ((uintptr_t)t.out ^ (uintptr_t)dalpha) % LINE == 0);
-        w->loops->each(&t, dalpha);
-        output(w, VIEW_DALPHA, at, n, dalpha);
-    } else if (w->segments) {
-        const int one = n[1] == 1;
-        lanes_of_segments(&w->lanes, &t, first);
-        t.stream = streams(w, &t, at);
+    const int *of = w->of_tile;
+    prelu_tile t = {.n = block_size(n), .at_one = w->call->at_one, .scale = w->call->scale, .rows = 1};
+    if (t.n < LANES) t.n = LANES, in_place = GATHERED; /* and filled up with zeros, that add nothing */
+    for (int k = 0; k < TILE_OPERANDS; k++) {
+        int same = 0;
+        while (of[same] != of[k]) same++;
+        if (same < k) t.at[k] = t.at[same];
+        else if (k < TILE_OUT) t.at[k] = input(w, of[k], at, n, in_place);
+        else t.at[k] = target(w, of[k], at, n, in_place);
+    }
+    if (in_place == IN_PLACE_ROWS) {
+        for (int k = 0; k < TILE_OPERANDS; k++)
+            if (t.at[k]) t.row[k] = w->stride[of[k]][0] / item_size[w->dtype];
+        t.rows = n[0];
+        t.n = n[1] * n[2] * n[3];
+    }
+    t.stream = streams(w, &t, at);
+    if (w->segments) {
+        if (!w->each) lanes_of_segments(&w->lanes, &t, first);
         t.alphas = n[1];
-        t.left = t.length = one ? PTRDIFF_MAX : n[2] * n[3];
+        t.length = n[1] == 1 || w->each ? t.n : n[2] * n[3];
         w->loops->segments[w->job](&t);
     } else {
-        const ptrdiff_t pattern = n[1] * n[2] * n[3];
-        if (in_place == IN_PLACE_ROWS) {
-            const int g = at[VIEW_G] ? VIEW_G : VIEW_X, second = at[VIEW_DY] != NULL;
-            const int order[6] = {VIEW_X, g, second ? g : VIEW_X, second ? VIEW_DY : g, VIEW_OUT,
-                                  VIEW_OF_X};
-            for (int k = 0; k < 6; k++)
-                if (at[order[k]]) t.row[k] = w->stride[order[k]][0] / item_size[w->dtype];
-            t.rows = n[0];
-            t.n = pattern;
-        }
-        t.stream = streams(w, &t, at);
         lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
     }
-    output(w, VIEW_OUT, at, n, t.out);
-    output(w, VIEW_OF_X, at, n, t.of_x);
+    for (int k = TILE_OUT; k < TILE_OPERANDS; k++) output(w, of[k], at, n, t.at[k]);
 }
 
 /* ---- a band: all rows of some alphas ---- */
@@ -156,13 +141,13 @@ static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     const int second = w->job == JVP || w->job == DOUBLE; /* that look twice at what is in doubt */
     const ptrdiff_t most = second ? 4 * TILE : PTRDIFF_MAX, pattern = n[1] * n[2] * n[3];
     int axis = all_contiguous_from(w, n);
-    const int rows = n[0] > 1 && !second && !w->segments && !w->each &&
+    const int rows = n[0] > 1 && !second && !w->segments &&
                      (axis == 1 || (axis == 0 && pattern >= PATTERN_WIDE));
     ptrdiff_t size = 1;
     for (int k = axis; k < BLOCK_AXES; k++) size *= n[k];
     int in_place = w->dtype == w->call->x_dtype &&
                    (size >= IN_PLACE_LEAST || (axis == 0 && size >= LANES));
-    if (in_place && !w->segments && !w->each)
+    if (in_place && !w->segments)
         in_place = axis == 0 || (axis == 1 && (pattern >= PATTERN_IN_PLACE || pattern % LANES == 0 ||
                                                n[0] == 1));
     ptrdiff_t left = in_place ? most : TILE;
@@ -218,8 +203,8 @@ static void walk_bands(work *w, char *const *from, ptrdiff_t index) {
     const ptrdiff_t *n = w->n, item = item_size[w->call->x_dtype];
     ptrdiff_t most[BLOCK_AXES] = {n[0], n[1], n[2], n[3]};
     if (w->segments) {
-        most[1] = n[1] < LANES_MOST ? n[1] : LANES_MOST;
-    } else if (!w->each) {
+        if (!w->each && most[1] > LANES_MOST) most[1] = LANES_MOST;
+    } else {
         /* where it cannot be used in place a band is one tile's */
         const int in_place = w->dtype == w->call->x_dtype && all_contiguous_from(w, n) <= 1;
         ptrdiff_t left = in_place && w->job != JVP && w->job != DOUBLE ? LANES_MOST : TILE;
@@ -299,12 +284,18 @@ static void begin(work *w, const prelu_call *call, int job, const prelu_sums *su
     const prelu_view *v = &call->view;
     w->call = call;
     w->job = job;
+    w->each = job == EACH || job == EACH_SCALE;
     w->dtype = call->alpha_dtype == PRELU_F64 ? PRELU_F64 : call->x_dtype;
     w->loops = prelu_loops_of(w->dtype);
     w->lanes.sums = sums;
     w->operands = 0;
     for (int o = 0; o < VIEW_OPERANDS; o++)
         if (v->data[o] && (w->each || view_has_shape_of_x(o))) w->operand[w->operands++] = o;
+    const int second = v->data[VIEW_DY] != NULL, g = v->data[VIEW_G] ? VIEW_G : VIEW_X;
+    const int of_tile[TILE_OPERANDS] = {VIEW_X, g, second ? g : VIEW_X,
+                                        second ? VIEW_DY : w->each ? VIEW_ALPHA : g, VIEW_OUT,
+                                        w->each ? VIEW_DALPHA : VIEW_OF_X};
+    memcpy(w->of_tile, of_tile, sizeof of_tile);
 
     ptrdiff_t count = 1;
     for (int k = v->axes - 1; k >= 0; k--) {
@@ -333,21 +324,14 @@ static void begin(work *w, const prelu_call *call, int job, const prelu_sums *su
 
     const ptrdiff_t run = view_varies(v, v->axes - 1) ? 1 : w->n[2] * w->n[3];
     const ptrdiff_t repeats = view_size(v) / (count * run);
-    w->segments = count == 1 || run >= SEGMENT_LEAST || (run >= LANES && repeats < REPEATS_LEAST);
+    w->segments = w->each || count == 1 || run >= SEGMENT_LEAST || (run >= LANES && repeats < REPEATS_LEAST);
 }
 
-static void walk(const prelu_call *call, int job, const prelu_sums *sums, int each) {
+void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
     work w;
-    w.each = each;
     begin(&w, call, job, sums);
     walk_varying(&w, 0, call->view.data, 0);
 #if PRELU_SSE2
     if (call->stream) _mm_sfence();
 #endif
 }
-
-void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
-    walk(call, job, sums, 0);
-}
-
-void prelu_walk_each(const prelu_call *call) { walk(call, SCALE, NULL, 1); }
