@@ -3,12 +3,12 @@ static void T(widen)(const void *from_, void *to_, ptrdiff_t n) {
     const X *from = from_;
     REAL *to = to_;
     ptrdiff_t i = 0;
-    for (; i + LANES <= n; i += LANES) JOIN2(load, X)(from + i, to + i);
+    for (; i + LANES <= n; i += LANES) T(load)(from + i, to + i);
     if (i < n) {
         X in[LANES] = {0};
         REAL out[LANES];
         memcpy(in, from + i, (size_t)(n - i) * sizeof *from);
-        JOIN2(load, X)(in, out);
+        T(load)(in, out);
         memcpy(to + i, out, (size_t)(n - i) * sizeof *to);
     }
 #if PRELU_FLOAT
@@ -31,7 +31,7 @@ PRELU_FN void T(narrow_group)(const double *from, X *to) {
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++)
         v[l] = SHORT ? (REAL)double_to_float_odd(any_nan(from[l])) : (REAL)from[l];
-    JOIN2(store, X)(to, v);
+    T(store)(to, v);
 }
 
 static void T(narrow)(const double *from, void *to_, ptrdiff_t n) {

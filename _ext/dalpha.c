@@ -23,10 +23,7 @@
 #define PRELU(name) prelu_##name##_double
 #include "prelu_scalar.h"
 
-enum {
-    TERMS_FEW = 256,    /* of an alpha: they are not worth a walk */
-    CAREFUL_MOST = 4096 /* terms of an alpha; sums of more are ties less often than careful ones cost */
-};
+enum { CAREFUL_MOST = 4096 }; /* terms of an alpha; sums of more are ties less often than careful ones cost */
 
 typedef struct {
     double part[PARTS][ALPHAS_MOST];
@@ -68,15 +65,8 @@ static void put_dalpha(const prelu_call *call, ptrdiff_t n, const char *from) {
 
 /* ---- (c) integers ---- */
 
-static void add_product(double *const *part, double u, double w) {
-    const double p = u * w;
-    exact_sum_add(part, 0, p, 0, PARTS);
-    exact_sum_add(part, 0, product_error(0, u, w, p), 1, PARTS);
-}
-
-/* Adds the terms of a call of one alpha to an exact sum, or if there is a `state` to that. */
-static void add_terms(const prelu_call *call, char *const *from, int axis, const prelu_sums *sum,
-                      int64_t *state) {
+/* Adds the terms of a call of one alpha to its state. */
+static void add_terms(const prelu_call *call, char *const *from, int axis, int64_t *state) {
     enum { ROW = 256 };
     static const int first[3] = {VIEW_X, VIEW_X, VIEW_G}, second[3] = {VIEW_X, VIEW_G, VIEW_DY};
     const int *factor = call->view.data[VIEW_DY] ? second : first;
@@ -91,7 +81,7 @@ static void add_terms(const prelu_call *call, char *const *from, int axis, const
         for (int o = 0; o < VIEW_OPERANDS; o++)
             at[o] = v->data[o] ? from[o] + i * v->stride[o][axis] : NULL;
         if (axis < v->axes - 1) {
-            add_terms(call, at, axis + 1, sum, state);
+            add_terms(call, at, axis + 1, state);
             continue;
         }
         for (int k = 0; k < 3; k++) {
@@ -100,10 +90,9 @@ static void add_terms(const prelu_call *call, char *const *from, int axis, const
         }
         for (ptrdiff_t l = 0; l < n; l++) {
             if (prelu_identity_double(v3[0][l], edge)) continue;
-            if (state) exact_add_product(state, f, v3[1][l], v3[2][l]);
-            else add_product(sum->part, v3[1][l], v3[2][l]);
+            exact_add_product(state, f, v3[1][l], v3[2][l]);
         }
-        if (state && (state[f.digits + EXACT_COUNTS] += n) > 1 << 29) {
+        if ((state[f.digits + EXACT_COUNTS] += n) > 1 << 29) {
             exact_carry(state, f);
             state[f.digits + EXACT_COUNTS] = 0;
         }
@@ -177,7 +166,7 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
     prelu_call_copy(&one, call);
     narrow_to_alpha(&one.view, index);
     for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], exponent);
-    if (!exact) add_terms(&one, one.view.data, 0, NULL, state);
+    if (!exact) add_terms(&one, one.view.data, 0, state);
     if (!call->partial) return exact_round(state, f, call->alpha_dtype);
     exact_carry(state, f);
     memcpy(one.view.data[VIEW_DALPHA], state, (size_t)exact_limbs(f) * sizeof *state);
@@ -190,7 +179,7 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
                         sums_room *room, char *rounded) {
     enum { LARGER = 600, CHUNK = 256 }; /* the factors' exponents; alphas */
     double value[CHUNK], items[CHUNK];
-    const ptrdiff_t alphas = view_alphas(&call->view), terms = view_size(&call->view) / alphas;
+    const ptrdiff_t alphas = view_alphas(&call->view);
     const int all = !doubts || n * 16 > alphas;
     const ptrdiff_t item = item_size[call->alpha_dtype];
     const prelu_sums sums = sums_in(room, all ? alphas : 1);
@@ -206,12 +195,8 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
             view_copy(&sums_only.view, &call->view);
             sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
             narrow_to_alpha(&sums_only.view, index);
-            if (terms > TERMS_FEW || call->scale != 1) {
-                view_canonical(&sums_only.view);
-                prelu_walk_in_threads(&sums_only, EXACT, &sums);
-            } else {
-                add_terms(&sums_only, sums_only.view.data, 0, &sums, NULL);
-            }
+            view_canonical(&sums_only.view);
+            prelu_walk_in_threads(&sums_only, EXACT, &sums);
         }
         const double part[PARTS] = {sums.part[0][at], sums.part[1][at], sums.part[2][at],
                                     sums.part[3][at]};

@@ -74,25 +74,6 @@ static inline void exact_carry(int64_t *state, exact_format f) {
     }
 }
 
-/* The limb of a place. The top limb of a sum that nobody's states can have holds more than 32. */
-static inline int exact_limb(exact_format f, int place) {
-    return place / 32 < f.digits ? place / 32 : f.digits - 1;
-}
-
-static inline int exact_bit(const int64_t *state, exact_format f, int place) {
-    const int limb = exact_limb(f, place);
-    return (int)(state[limb] >> (place - 32 * limb) & 1);
-}
-
-/* Is any bit set below this place of a carried, non-negative state? */
-static inline int exact_any_below(const int64_t *state, exact_format f, int place) {
-    int limb = exact_limb(f, place);
-    if (state[limb] & (((int64_t)1 << (place - 32 * limb)) - 1)) return 1;
-    while (limb-- > 0)
-        if (state[limb]) return 1;
-    return 0;
-}
-
 /* The number rounded once, to nearest even, to a dtype; as a double, which holds it exactly. The
  * state is carried, and left with its sign dropped. */
 static inline double exact_round(int64_t *state, exact_format f, int dtype) {
@@ -111,24 +92,30 @@ static inline double exact_round(int64_t *state, exact_format f, int dtype) {
         for (int i = 0; i < f.digits; i++) state[i] = (int64_t)(0 - (uint64_t)state[i]);
         exact_carry(state, f);
     }
-    int top = f.digits - 1;
-    while (top >= 0 && state[top] == 0) top--;
-    if (top < 0) return 0.0;
-    int highest = 32 * top; /* the place of the leading bit, counted from 2^base */
-    for (int64_t d = state[top]; d > 1; d >>= 1) highest++;
-
-    int last = highest - precision[dtype] + 1; /* the place of the last bit that is kept */
-    if (last < smallest[dtype] - f.base) last = smallest[dtype] - f.base;
-    uint64_t kept = 0;
-    for (int place = highest; place >= last && place >= 0; place--)
-        kept = kept << 1 | (uint64_t)exact_bit(state, f, place);
-    if (last < 0) kept <<= -last; /* the sum is shorter than the dtype's precision */
-    if (last > 0 && last - 1 <= highest) {
-        const int half = exact_bit(state, f, last - 1);
-        const int below = exact_any_below(state, f, last - 1);
-        kept += half && (below || (kept & 1));
+    int place = f.digits - 1; /* of the last bit of `bits`, counted in limbs, then from 2^base */
+    while (place >= 0 && state[place] == 0) place--;
+    if (place < 0) return 0.0;
+    uint64_t bits = (uint64_t)state[place]; /* at last the leading 63, and whether others follow */
+    int next = place - 1, size = 0;
+    place *= 32;
+    while (bits >> size) size++;
+    for (; next >= 0 && size < 63; next--) {
+        const int more = 63 - size < 32 ? 63 - size : 32, rest = 32 - more;
+        bits = bits << more | (uint64_t)state[next] >> rest;
+        if ((uint64_t)state[next] & ((1u << rest) - 1)) bits |= 1;
+        place -= more, size += more;
     }
-    double value = ldexp((double)kept, last + f.base);
+    while (next >= 0) bits |= state[next--] != 0;
+
+    int drop = size - precision[dtype];
+    if (drop < smallest[dtype] - f.base - place) drop = smallest[dtype] - f.base - place;
+    if (drop > size + 1) return negative ? -0.0 : 0.0;
+    if (drop > 0) {
+        const uint64_t half = (uint64_t)1 << (drop - 1), left = bits & (2 * half - 1);
+        bits = drop == 64 ? 0 : bits >> drop;
+        bits += left > half || (left == half && (bits & 1));
+    }
+    double value = ldexp((double)bits, place + f.base + (drop > 0 ? drop : 0));
     if (value >= ldexp(1.0, overflow[dtype] - 1) * 2) value = INFINITY;
     return negative ? -value : value;
 }

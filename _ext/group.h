@@ -130,9 +130,11 @@ PRELU_FN void T(merge)(X *to, const X *out, const int first, const int end) {
     for (int l = 0; l < LANES; l++) to[l] = (l >= first) & (l < end) ? out[l] : to[l];
 }
 
+/* Non-temporal stores go to where a line begins; 16 bits are half a line, which takes longer so. */
 PRELU_FN void T(put)(X *p, const REAL *v, const int put) {
-    if (put >= STREAM) JOIN2(stream, X)(p, v, put);
-    else JOIN2(store, X)(p, v);
+    for (int i = 0; i < LANES && put >= STREAM; i += STREAMED / (int)sizeof *p)
+        stream_some(p + i, v + i, put);
+    if (put < STREAM) T(store)(p, v);
 }
 
 /* One group: its outputs if `put`, and the sums over some of its lanes if the job has some. */
@@ -140,10 +142,10 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
                                const int along, const int put, const REAL edge, const int first,
                                const int end, T(sums) *s, const int job) {
     REAL xv[LANES], gv[LANES], uv[LANES], wv[LANES], outv[LANES], of_xv[LANES];
-    JOIN2(load, X)(o.x, xv);
-    if (put || IS_SUMS(job) || HAS_OF_X(job)) JOIN2(load, X)(job == FORWARD ? o.x : o.g, gv);
-    if (job == EXACT) JOIN2(load, X)(o.u, uv);
-    if (job == EXACT || job == DOUBLE || IS_EACH(job)) JOIN2(load, X)(o.w, wv);
+    T(load)(o.x, xv);
+    if (put || IS_SUMS(job) || HAS_OF_X(job)) T(load)(job == FORWARD ? o.x : o.g, gv);
+    if (job == EXACT) T(load)(o.u, uv);
+    if (job == EXACT || job == DOUBLE || IS_EACH(job)) T(load)(o.w, wv);
     if (put && !SECOND(job)) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)

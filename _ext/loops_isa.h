@@ -134,40 +134,6 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
     for (int i = 0; i < LANES; i++) u[i] = float_to_bf16(v[i]);
     upper_16(p, u);
 }
-PRELU_FN void load_f32(const f32 *p, float *v) {
-    PRELU_VECTOR
-    for (int i = 0; i < LANES; i++) v[i] = p[i];
-}
-PRELU_FN void store_f32(f32 *p, const float *v) {
-    PRELU_VECTOR
-    for (int i = 0; i < LANES; i++) p[i] = v[i];
-}
-PRELU_FN void load_f64(const f64 *p, double *v) {
-    PRELU_VECTOR
-    for (int i = 0; i < LANES; i++) v[i] = p[i];
-}
-PRELU_FN void store_f64(f64 *p, const double *v) {
-    PRELU_VECTOR
-    for (int i = 0; i < LANES; i++) p[i] = v[i];
-}
-
-/* A group by non-temporal stores, to an address where a line begins; 16 bits are half a line, which
- * takes longer so. */
-PRELU_FN void stream_f16(f16 *p, const float *v, const int put) {
-    (void)put;
-    store_f16(p, v);
-}
-PRELU_FN void stream_bf16(bf16 *p, const float *v, const int put) {
-    (void)put;
-    store_bf16(p, v);
-}
-PRELU_FN void stream_f32(f32 *p, const f32 *v, const int put) {
-    for (int i = 0; i < LANES; i += STREAMED / (int)sizeof *p) stream_some(p + i, v + i, put);
-}
-PRELU_FN void stream_f64(f64 *p, const f64 *v, const int put) {
-    for (int i = 0; i < LANES; i += STREAMED / (int)sizeof *p) stream_some(p + i, v + i, put);
-}
-
 /* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
 
 #define PRELU_ALPHA double
@@ -227,9 +193,10 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
 
 #define PRELU_FLOAT 1
 #define PRELU_WIDE 0
+#define REAL float
+#define PRELU_SHORT 1
 #define PRELU_BFLOAT 0
 #define X f16
-#define REAL float
 #include "loops_of_dtype.h"
 #undef X
 #undef PRELU_BFLOAT
@@ -238,7 +205,9 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
 #include "loops_of_dtype.h"
 #undef X
 #undef PRELU_BFLOAT
+#undef PRELU_SHORT
 #define PRELU_BFLOAT 0
+#define PRELU_SHORT 0
 #define X f32
 #include "loops_of_dtype.h"
 #undef X

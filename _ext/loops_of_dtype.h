@@ -2,11 +2,23 @@
  * an entry of the table. */
 #define T(name) JOIN2(name, X)
 #define SCALAR(name) JOIN3(prelu, name, REAL)
-#define SHORT (sizeof(X) == 2)            /* products are exact in float, but for underflow */
+#define SHORT PRELU_SHORT                 /* products are exact in float, but for underflow */
 #define WIDE (sizeof(X) == 8)             /* products have an error */
 /* In the place of the bound a float sum of |term|, which is rounded to float: not in careful sums. */
 #define SIZES(job) (SHORT && SUMMING(job) && (job) != EXACT && (job) != CAREFUL)
 #define LEVELS (SHORT ? 2 : WIDE ? 4 : 3) /* of exact sums: enough for usual numbers */
+
+/* A group to and from the compute type, which only 16 bits are not. */
+#if !PRELU_SHORT
+PRELU_FN void T(load)(const X *p, REAL *v) {
+    PRELU_VECTOR
+    for (int i = 0; i < LANES; i++) v[i] = p[i];
+}
+PRELU_FN void T(store)(X *p, const REAL *v) {
+    PRELU_VECTOR
+    for (int i = 0; i < LANES; i++) p[i] = v[i];
+}
+#endif
 
 #include "group.h"
 

@@ -10,11 +10,6 @@
 #undef PRELU
 #undef real
 
-PRELU_FN void JOIN2(load, X)(const X *p, X *v) { memcpy(v, p, LANES * sizeof *p); }
-PRELU_FN void JOIN2(store, X)(X *p, const X *v) { memcpy(p, v, LANES * sizeof *p); }
-PRELU_FN void JOIN2(stream, X)(X *p, const X *v, const int put) {
-    for (int i = 0; i < LANES; i += STREAMED / (int)sizeof *p) stream_some(p + i, v + i, put);
-}
 static const X JOIN2(edge, X)[2] = {0, 0};
 
 #include "loops_of_dtype.h"
