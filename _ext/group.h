@@ -132,9 +132,9 @@ PRELU_FN void T(merge)(X *to, const X *out, const int first, const int end) {
 
 /* Non-temporal stores go to where a line begins; 16 bits are half a line, which takes longer so. */
 PRELU_FN void T(put)(X *p, const REAL *v, const int put) {
-    for (int i = 0; i < LANES && put >= STREAM; i += STREAMED / (int)sizeof *p)
-        stream_some(p + i, v + i, put);
-    if (put < STREAM) T(store)(p, v);
+    for (int i = 0; i < LANES && put == STREAM; i += STREAMED / (int)sizeof *p)
+        stream_some(p + i, v + i);
+    if (put != STREAM) T(store)(p, v);
 }
 
 /* One group: its outputs if `put`, and the sums over some of its lanes if the job has some. */
@@ -218,10 +218,10 @@ PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REA
 /* How many of n elements lie before the first that no line cuts: of what is streamed, or of x where
  * there are enough to make up for it. */
 PRELU_FN ptrdiff_t T(ahead)(const X *x, const X *out, const int put, ptrdiff_t n) {
-    const uintptr_t first = (uintptr_t)(put >= STREAM ? out : x), group = LANES * sizeof(X);
+    const uintptr_t first = (uintptr_t)(put == STREAM ? out : x), group = LANES * sizeof(X);
     const ptrdiff_t ahead =
         (ptrdiff_t)((-first & ((group < LINE ? group : LINE) - 1)) / sizeof(X));
-    return put < STREAM && n < 64 * LANES ? 0 : ahead;
+    return put != STREAM && n < 64 * LANES ? 0 : ahead;
 }
 
 PRELU_FN int T(any_doubt)(const T(sums) *s, const int job) {

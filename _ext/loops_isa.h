@@ -34,12 +34,10 @@
 #define PRELU_UNROLL
 #endif
 
-/* Whether a group writes `out`, and how: by the non-temporal stores of the compiler, STREAM, or of
- * this file, STREAM_APART. To gcc the former might change any number in memory, and it would store
- * and load every sum around it; so the latter is an instruction that is said to change none. No loop
- * reads again what it has written. With two outputs (the second order) the former was faster in
- * memory; why is not known. */
-enum { NO_OUT, STORE, STREAM, STREAM_APART };
+/* Whether a group writes `out`, and how. STREAM, a non-temporal store, is an instruction that is said
+ * to change no memory, since no loop reads again what it has written: gcc takes the intrinsic for one
+ * that might change any number, and would store and load every sum around it. */
+enum { NO_OUT, STORE, STREAM };
 
 /* ---- groups of LANES stored elements to and from float or double ---- */
 
@@ -62,9 +60,8 @@ PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
     const __m512i u = _mm512_permutexvar_epi16(_mm512_loadu_si512(upper), _mm512_loadu_si512(v));
     _mm256_storeu_si256((__m256i *)p, _mm512_castsi512_si256(u));
 }
-PRELU_FN void stream_some(void *to, const void *from, const int put) {
-    if (put == STREAM) _mm512_stream_si512(to, _mm512_loadu_si512(from));
-    else __asm__ volatile("vmovntdq %1, (%0)" : : "r"(to), "v"(_mm512_loadu_si512(from)));
+PRELU_FN void stream_some(void *to, const void *from) {
+    __asm__ volatile("vmovntdq %1, (%0)" : : "r"(to), "v"(_mm512_loadu_si512(from)));
 }
 #elif defined(PRELU_USE_AVX2)
 enum { STREAMED = 32 };
@@ -87,9 +84,8 @@ PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
     const __m256i b = _mm256_srli_epi32(_mm256_loadu_si256((const __m256i *)(v + 8)), 16);
     _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8));
 }
-PRELU_FN void stream_some(void *to, const void *from, const int put) {
-    if (put == STREAM) _mm256_stream_si256(to, _mm256_loadu_si256(from));
-    else __asm__ volatile("vmovntdq %1, (%0)" : : "r"(to), "x"(_mm256_loadu_si256(from)));
+PRELU_FN void stream_some(void *to, const void *from) {
+    __asm__ volatile("vmovntdq %1, (%0)" : : "r"(to), "x"(_mm256_loadu_si256(from)));
 }
 #else
 PRELU_FN void load_f16(const f16 *p, float *v) {
@@ -110,14 +106,12 @@ PRELU_FN void upper_16(uint16_t *p, const uint32_t *v) {
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
 enum { STREAMED = 16 };
-PRELU_FN void stream_some(void *to, const void *from, const int put) {
-    (void)put;
+PRELU_FN void stream_some(void *to, const void *from) {
     _mm_stream_si128(to, _mm_loadu_si128(from));
 }
 #else
 enum { STREAMED = 64 };
-PRELU_FN void stream_some(void *to, const void *from, const int put) {
-    (void)put;
+PRELU_FN void stream_some(void *to, const void *from) {
     memcpy(to, from, STREAMED);
 }
 #endif

@@ -30,33 +30,30 @@ PRELU_FN void T(store)(X *p, const REAL *v) {
 
 #define ENTRY(name) static void T(name)(const prelu_tile *t)
 #define LOOP(shape, put, job) T(shape##_loop)(t, put, job)
-#define WRITE(shape, put, job) \
-    (t->stream && !SHORT ? LOOP(shape, put, job) : LOOP(shape, STORE, job))
-#define SUM(shape, job) (t->at[TILE_OUT] ? WRITE(shape, STREAM_APART, job) : LOOP(shape, NO_OUT, job))
+#define WRITE(shape, job) \
+    (t->stream && !SHORT ? LOOP(shape, STREAM, job) : LOOP(shape, STORE, job))
+#define SUM(shape, job) (t->at[TILE_OUT] ? WRITE(shape, job) : LOOP(shape, NO_OUT, job))
 #define ENTRY_SCALE(shape)                                                                      \
     ENTRY(shape##_scale) {                                                                      \
         if (SHORT && t->at[TILE_G] == t->at[TILE_X]) LOOP(shape, STORE, FORWARD);               \
-        else WRITE(shape, STREAM, SCALE);                                                       \
+        else WRITE(shape, SCALE);                                                       \
     }
 ENTRY_SCALE(segments)
 ENTRY_SCALE(lanes)
-ENTRY(segments_each_scale) { WRITE(segments, STREAM, EACH_SCALE); }
+ENTRY(segments_each_scale) { WRITE(segments, EACH_SCALE); }
 #if PRELU_FLOAT
 #define ENTRIES(shape)                                                                          \
     ENTRY(shape##_sums) { SUM(shape, SUMS); }                                                   \
     ENTRY(shape##_exact) { LOOP(shape, NO_OUT, EXACT); }                                        \
-    ENTRY(shape##_jvp) { if (WRITE(shape, STREAM, JVP)) LOOP(shape, STORE, SLOW); }             \
-    ENTRY(shape##_double) { if (WRITE(shape, STREAM, DOUBLE)) LOOP(shape, STORE, SLOW); }
+    ENTRY(shape##_jvp) { if (WRITE(shape, JVP)) LOOP(shape, STORE, SLOW); }             \
+    ENTRY(shape##_double) { if (WRITE(shape, DOUBLE)) LOOP(shape, STORE, SLOW); }
 ENTRIES(segments)
 ENTRIES(lanes)
 #if PRELU_WIDE || PRELU_BFLOAT
 ENTRY(segments_careful) { SUM(segments, CAREFUL); }
 ENTRY(lanes_careful) { SUM(lanes, CAREFUL); }
 #endif
-ENTRY(segments_each) {
-    if (t->at[TILE_OUT]) WRITE(segments, STREAM, EACH);
-    else LOOP(segments, NO_OUT, EACH);
-}
+ENTRY(segments_each) { SUM(segments, EACH); }
 #undef ENTRIES
 #endif
 

@@ -79,7 +79,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
     T(start)(&s, t, job);
     for (ptrdiff_t start = 0, r = 0; start < t->n; start += length) {
         const ptrdiff_t stop = start + length;
-        const ptrdiff_t lower = put >= STREAM ? 0 : start, upper = put >= STREAM ? t->n : stop;
+        const ptrdiff_t lower = put == STREAM ? 0 : start, upper = put == STREAM ? t->n : stop;
         const X *const x = (const X *)t->at[TILE_X] + lower;
         const ptrdiff_t origin =
             lower + T(ahead)(x, put ? (X *)t->at[TILE_OUT] + lower : x, put, upper - lower);
@@ -93,7 +93,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
                              job);
             } else {
                 ptrdiff_t at = i < origin ? lower : i - (i - origin) % LANES, end = at + LANES;
-                const int whole = put >= STREAM && i >= origin && end <= upper;
+                const int whole = put == STREAM && i >= origin && end <= upper;
                 if (i < origin) end = origin;
                 else if (!whole) end = upper, at = end - LANES;
                 if (end < stop) m = end - i;

@@ -85,11 +85,13 @@ static void output(work *w, int operand, char *const *at, const ptrdiff_t *n, vo
     copy_block(from, at[operand], w->stride[operand], n, item_size[x_dtype], 1);
 }
 
-/* Can what a tile writes be written by non-temporal stores? To the call's own memory; lines of two
- * outputs, and of several rows, must begin together. */
+/* Can what a tile writes be written by non-temporal stores? To the call's own memory that is not read,
+ * too; lines of two outputs, and of several rows, must begin together. */
 static int streams(const work *w, const prelu_tile *t, char *const *at) {
     const void *out = t->at[TILE_OUT], *of_x = t->at[TILE_OF_X];
     if (!w->call->stream || !out || out != at[VIEW_OUT] || of_x != at[w->of_tile[TILE_OF_X]]) return 0;
+    for (int k = 0; k < TILE_OUT; k++)
+        if (t->at[k] == out || t->at[k] == of_x) return 0;
     if (of_x && ((uintptr_t)out ^ (uintptr_t)of_x) % LINE) return 0;
     return t->rows == 1 || t->row[TILE_OUT] * item_size[w->dtype] % LINE == 0;
 }
