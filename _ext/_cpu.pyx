@@ -57,7 +57,7 @@ cdef extern from "call.h" nogil:
         int x_dtype
         int alpha_dtype
         int at_one
-        double scale
+        int larger
         int stream
         int in_place
         int partial
@@ -325,7 +325,7 @@ cdef int run(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
-    call.scale = 1
+    call.larger = 0
     # a group of 16 bits is but half a line, and gains nothing from whole lines
     call.stream = size >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
     call.threads = 1

@@ -4,8 +4,8 @@
  * (a) A quick sum is a number with a bound: the sum of |partial sum|, for each addition errs by at
  *     most half a unit in the last place of its result. With random signs that is sharper by sqrt(n)
  *     than n times the sum of |term|. Where a term is a float64 product `low` gathers what additions
- *     and products lost. A careful one's bound is what was lost by additions to `low`: 0 means that
- *     the sum is exact.
+ *     and products lost. A careful one's bound is what was lost, of float64 by additions to `low`:
+ *     0 means that the sum is exact.
  * (b) An exact sum is PARTS doubles whose sum it is: what an addition to one loses is added to the
  *     next. What the last one loses makes it NaN, so such a sum knows whether it is exact; so do
  *     infinities and NaN among the terms.
@@ -40,11 +40,11 @@ static inline void exact_sum_add(double *const *part, ptrdiff_t i, double term, 
     part[levels - 1][i] = term == 0 ? part[levels - 1][i] : NAN;
 }
 
-/* The error of p = u * w, NaN if that underflows. */
+/* The error of p = u * w, NaN if that underflows; which takes a processor long, so it is not computed. */
 static inline double product_error(int identity, double u, double w, double p) {
-    const int zero = identity | (u == 0) | (w == 0);
-    const double error = fma(u, w, -p), known = fabs(p) >= 0x1p-900 ? error : NAN;
-    return zero ? 0.0 : known;
+    const int zero = identity | (u == 0) | (w == 0), known = fabs(p) >= 0x1p-900;
+    const double error = fma(known ? u : 0.0, w, known ? -p : 0.0);
+    return zero ? 0.0 : known ? error : NAN;
 }
 
 /* A quick sum += another one; a careful one also notes what that loses. */

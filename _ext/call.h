@@ -10,7 +10,7 @@ static const ptrdiff_t item_size[PRELU_DTYPES] = {2, 2, 4, 8, 4, 8, 4, 8};
 typedef struct {
     prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */
     int x_dtype, alpha_dtype, at_one;
-    double scale;    /* of the factors of exact sums */
+    int larger;      /* the exponent by which factors of exact sums are larger */
     int stream;      /* non-temporal stores */
     int in_place;    /* dx is written over x or dy, which then cannot be read a second time */
     int partial;     /* VIEW_DALPHA gets exact states, carried: an int64 each limb of an alpha */
@@ -22,7 +22,7 @@ static inline void prelu_call_copy(prelu_call *to, const prelu_call *from) {
     to->x_dtype = from->x_dtype;
     to->alpha_dtype = from->alpha_dtype;
     to->at_one = from->at_one;
-    to->scale = from->scale;
+    to->larger = from->larger;
     to->stream = from->stream;
     to->in_place = from->in_place;
     to->partial = from->partial;

@@ -71,12 +71,14 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
         PRELU_VECTOR
         for (ptrdiff_t i = 0; i < n; i++)
             quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
-                          WIDE && job == CAREFUL);
+                          job == CAREFUL);
         return;
     }
-    for (ptrdiff_t i = 0; i < n && WIDE; i++)
-        quick_sum_add(to, 0, s[i], b[i], l[i], job == CAREFUL);
-    if (WIDE) return;
+    if (WIDE || job == CAREFUL) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            quick_sum_add(to, 0, s[i], b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
+        return;
+    }
     double sum = 0, bound = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         sum += s[i];
@@ -90,6 +92,7 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
 PRELU_FN void T(round_group)(const double *high, const double *bound, const double *low,
                              double unit, double tiny, X *below, X *above, double *doubt) {
     double ends[2][LANES];
+    int inexact = 0;
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
         const double slack = (fabs(low[l]) + (WIDE ? 0.0 : fabs(high[l]))) * 0x1p-51;
@@ -99,9 +102,11 @@ PRELU_FN void T(round_group)(const double *high, const double *bound, const doub
         ends[0][l] = error == 0 ? exact : high[l] + (low[l] - (error + slack));
         ends[1][l] = error == 0 ? exact : high[l] + (low[l] + (error + slack));
         doubt[l] = bound[l] <= DBL_MAX ? doubt[l] : 1;
+        inexact |= !(error == 0);
     }
     T(narrow_group)(ends[0], below);
-    T(narrow_group)(ends[1], above);
+    if (inexact) T(narrow_group)(ends[1], above);
+    else memcpy(above, below, LANES * sizeof(X));
 }
 
 static int T(round)(const prelu_sums *sums, ptrdiff_t n, double unit, double tiny, void *below_,

@@ -23,16 +23,21 @@
 #define PRELU(name) prelu_##name##_double
 #include "prelu_scalar.h"
 
-enum { CAREFUL_MOST = 4096 }; /* terms of an alpha; sums of more are ties less often than careful ones cost */
+/* Terms of an alpha, of 16 bits and of float64; sums of more are ties less often than careful ones cost. */
+enum { CAREFUL_SHORT = 64, CAREFUL_WIDE = 4096 };
+
+/* The exponent of larger factors; what sums are below where products underflow. */
+enum { LARGER = 600 };
+#define TINY 0x1p-850
 
 typedef struct {
     double part[PARTS][ALPHAS_MOST];
 } sums_room;
 
-static prelu_sums sums_in(sums_room *room, ptrdiff_t n) {
+static prelu_sums sums_in(sums_room *room, ptrdiff_t n, int parts) {
     prelu_sums sums;
     for (int k = 0; k < PARTS; k++) {
-        memset(room->part[k], 0, (size_t)n * sizeof(double));
+        if (k < parts) memset(room->part[k], 0, (size_t)n * sizeof(double));
         sums.part[k] = room->part[k];
     }
     return sums;
@@ -132,40 +137,40 @@ static double add_parts(const double *part, double *low, double *rest) {
     return high;
 }
 
-/* Four doubles times 2^exponent as a double that narrow() rounds once to a dtype. */
-static double round_parts(const double *part, int exponent, int dtype) {
+/* Four doubles, of larger factors or not, as a double that narrow() rounds once to a dtype. */
+static double round_parts(const double *part, int larger, int dtype) {
+    const double shrink = larger ? ldexp(1.0, -LARGER) : 1.0;
     double low, rest, high = add_parts(part, &low, &rest);
-    if (exponent && fabs(ldexp(high, exponent)) < DBL_MIN) { /* a multiple of the smallest number */
-        const double unit = ldexp(1.0, -1074 - exponent), ruler = copysign(unit * 0x1p52, high);
+    if (larger && fabs(high * shrink * shrink) < DBL_MIN) { /* a multiple of the smallest number */
+        const double unit = ldexp(1.0, 2 * LARGER - 1074), ruler = copysign(unit * 0x1p52, high);
         double rounded = (high + ruler) - ruler;
         const double left = high - rounded;
         if (2 * fabs(left) == unit && low != 0 && (low > 0) == (left > 0)) rounded += 2 * left;
-        return ldexp(copysign(rounded, high), exponent);
+        return copysign(rounded, high) * shrink * shrink;
     }
-    if (dtype != PRELU_F64) return ldexp(to_odd(high, low), exponent);
+    if (dtype != PRELU_F64) return to_odd(high, low) * shrink * shrink;
     const double twice = low * 2, other = high + twice;
     if (low != 0 && rest != 0 && (low > 0) == (rest > 0) && twice == other - high)
         high = other; /* a tie that what is left decides */
-    return ldexp(high + 0.0, exponent);
+    return high * shrink * shrink + 0.0;
 }
 
 static int is_exact(const double *part) {
     return fabs(part[0] + part[1] + part[2] + part[3]) <= DBL_MAX;
 }
 
-/* The number of one alpha's exact sum times 2^exponent, as a double that narrow() rounds once; with call->partial its
+/* The number of one alpha's exact sum, as a double that narrow() rounds once; with call->partial its
  * state. */
-static double finish_exact(const prelu_call *call, ptrdiff_t index, const double *part,
-                           int exponent) {
+static double finish_exact(const prelu_call *call, ptrdiff_t index, const double *part) {
     const exact_format f = exact_formats[call->x_dtype];
     const int exact = is_exact(part);
-    if (exact && !call->partial) return round_parts(part, exponent, call->alpha_dtype);
+    if (exact && !call->partial) return round_parts(part, call->larger, call->alpha_dtype);
     int64_t state[PRELU_LIMBS_MOST + 1];
     memset(state, 0, (size_t)(exact_limbs(f) + 1) * sizeof *state);
     prelu_call one;
     prelu_call_copy(&one, call);
     narrow_to_alpha(&one.view, index);
-    for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], exponent);
+    for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], -2 * call->larger);
     if (!exact) add_terms(&one, one.view.data, 0, state);
     if (!call->partial) return exact_round(state, f, call->alpha_dtype);
     exact_carry(state, f);
@@ -173,16 +178,15 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
     return 0;
 }
 
-/* Sums these n alphas exactly, or with `doubts` NULL all n, to `rounded`. Where products underflow,
- * float64 factors are tried larger. */
+/* Sums these n alphas exactly, or with `doubts` NULL all n, to `rounded`. float64 factors whose products
+ * underflow, or do so no more, are tried once more, larger or as they are. */
 static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n,
-                        sums_room *room, char *rounded) {
-    enum { LARGER = 600, CHUNK = 256 }; /* the factors' exponents; alphas */
+                        sums_room *room, char *rounded, int tries) {
+    enum { CHUNK = 256 }; /* alphas */
     double value[CHUNK], items[CHUNK];
-    const ptrdiff_t alphas = view_alphas(&call->view);
+    const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
     const int all = !doubts || n * 16 > alphas;
-    const ptrdiff_t item = item_size[call->alpha_dtype];
-    const prelu_sums sums = sums_in(room, all ? alphas : 1);
+    const prelu_sums sums = sums_in(room, all ? alphas : 1, PARTS);
     ptrdiff_t lost[ALPHAS_MOST], left = 0;
     prelu_call sums_only;
     prelu_call_copy(&sums_only, call);
@@ -200,13 +204,9 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
         }
         const double part[PARTS] = {sums.part[0][at], sums.part[1][at], sums.part[2][at],
                                     sums.part[3][at]};
-        if (all && call->scale == 1 && prelu_is_wide(call) && !is_exact(part)) {
-            lost[left++] = index;
-            value[i % CHUNK] = 0.0;
-        } else {
-            const int exponent = call->scale == 1 ? 0 : -2 * LARGER;
-            value[i % CHUNK] = finish_exact(call, index, part, exponent);
-        }
+        value[i % CHUNK] = 0.0;
+        if (all && tries > 1 && prelu_is_wide(call) && !is_exact(part)) lost[left++] = index;
+        else value[i % CHUNK] = finish_exact(call, index, part);
         if (call->partial || (i % CHUNK < CHUNK - 1 && i < n - 1)) continue;
         const ptrdiff_t first = i / CHUNK * CHUNK;
         prelu_loops_of(call->alpha_dtype)->narrow(value, items, i + 1 - first);
@@ -216,8 +216,8 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
     }
     if (!left) return;
     view_copy(&sums_only.view, &call->view);
-    sums_only.scale = ldexp(1.0, LARGER);
-    sum_exactly(&sums_only, lost, left, room, rounded);
+    sums_only.larger = call->larger ? 0 : LARGER;
+    sum_exactly(&sums_only, lost, left, room, rounded, tries - 1);
 }
 
 /* ---- (a) quick sums ---- */
@@ -240,7 +240,7 @@ static void round_sums(const prelu_call *call, sums_room *room, const prelu_sums
      * `tiny` is for products that underflow. */
     const double half = DBL_EPSILON / 2, pairs = 8 * terms * half * half;
     const double wide = 8.0 * (ADDS_MOST + 2 * LANES) * half * half;
-    const double unit = careful && prelu_is_wide(call) ? 1 + 0x1p-20
+    const double unit = careful                       ? 1 + 0x1p-20
                         : prelu_is_wide(call)          ? pairs + wide
                                                        : pairs + half * (1 + 0x1p-20);
     const double tiny = careful                       ? 0.0
@@ -259,7 +259,15 @@ static void round_sums(const prelu_call *call, sums_room *room, const prelu_sums
             if (differ(below, above, i, item) || !(from.part[BOUND][i] <= DBL_MAX))
                 doubts[doubtful++] = first + i;
     }
-    if (doubtful) sum_exactly(call, doubts, doubtful, room, rounded);
+    if (doubtful) {
+        prelu_call again;
+        prelu_call_copy(&again, call);
+        ptrdiff_t k = 0; /* that is not zero */
+        while (k < doubtful - 1 && sums->part[SUM][doubts[k]] == 0) k++;
+        const double size = fabs(sums->part[SUM][doubts[k]]);
+        if (prelu_is_wide(call) && size > 0 && size < TINY) again.larger = LARGER;
+        sum_exactly(&again, doubts, doubtful, room, rounded, 2);
+    }
     put_dalpha(call, alphas, rounded);
 }
 
@@ -274,15 +282,15 @@ static void backward_block(const prelu_call *call) {
     const ptrdiff_t alphas = view_alphas(&call->view);
     sums_room room; /* a walk has some hundred KiB more */
     if (call->partial) {
-        sum_exactly(call, NULL, alphas, &room, NULL);
+        sum_exactly(call, NULL, alphas, &room, NULL, 2);
     } else {
-        const prelu_sums sums = sums_in(&room, alphas);
+        const prelu_sums sums = sums_in(&room, alphas, LOW + 1);
         prelu_call quick;
         prelu_call_copy(&quick, call);
         if (call->in_place) quick.view.data[VIEW_OUT] = NULL;
-        const int careful = (prelu_is_wide(call) || call->x_dtype == PRELU_BF16) &&
-                            !call->view.data[VIEW_DY] &&
-                            view_size(&call->view) < CAREFUL_MOST * alphas;
+        const int lanes = call->x_dtype <= PRELU_BF16 && view_varies(&call->view, call->view.axes - 1);
+        const ptrdiff_t most = prelu_is_wide(call) ? CAREFUL_WIDE : lanes ? CAREFUL_SHORT : 0;
+        const int careful = !call->view.data[VIEW_DY] && view_size(&call->view) < most * alphas;
         prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : careful ? CAREFUL : SUMS,
                               &sums);
         round_sums(call, &room, &sums, careful);

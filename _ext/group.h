@@ -106,18 +106,17 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
         for (int l = 0; l < LANES; l++) {
             const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
             const double p = SCALAR(term)(identity, u[l], w[l]), sum = s->part[SUM][l] + p;
-            if (WIDE && job != CAREFUL) {
-                const double error = identity ? 0.0 : fma(u[l], w[l], -p);
-                s->part[LOW][l] += two_sum_error(s->part[SUM][l], p, sum) + error;
-            }
+            const double lost = two_sum_error(s->part[SUM][l], p, sum);
+            if (WIDE && job != CAREFUL)
+                s->part[LOW][l] += lost + (identity ? 0.0 : fma(u[l], w[l], -p));
             if (WIDE && job == CAREFUL) {
-                const double a = two_sum_error(s->part[SUM][l], p, sum), low = s->part[LOW][l] + a;
+                const double low = s->part[LOW][l] + lost;
                 const double b = product_error(identity, u[l], w[l], p), both = low + b;
-                s->part[BOUND][l] += fabs(two_sum_error(s->part[LOW][l], a, low)) +
+                s->part[BOUND][l] += fabs(two_sum_error(s->part[LOW][l], lost, low)) +
                                      fabs(two_sum_error(low, b, both));
                 s->part[LOW][l] = both;
             } else {
-                s->part[BOUND][l] += fabs(sum);
+                s->part[BOUND][l] += fabs(job == CAREFUL ? lost : sum);
             }
             s->part[SUM][l] = sum;
         }

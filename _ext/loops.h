@@ -29,8 +29,7 @@
 enum {
     SCALE,  /* out = identity ? g : alpha * g */
     SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
-    CAREFUL, /* the same where ties, or zeros, are likely: float64 sums that know what they lost;
-              * bfloat16 products that do not underflow */
+    CAREFUL, /* the same, and what the sums lost: where ties and zeros are likely, float64 and bfloat16 */
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */

@@ -49,7 +49,7 @@ ENTRY(segments_each_scale) { WRITE(segments, EACH_SCALE); }
     ENTRY(shape##_double) { if (WRITE(shape, DOUBLE)) LOOP(shape, STORE, SLOW); }
 ENTRIES(segments)
 ENTRIES(lanes)
-#if PRELU_WIDE || PRELU_BFLOAT
+#if PRELU_WIDE || PRELU_SHORT
 ENTRY(segments_careful) { SUM(segments, CAREFUL); }
 ENTRY(lanes_careful) { SUM(lanes, CAREFUL); }
 #endif

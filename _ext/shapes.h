@@ -33,15 +33,16 @@ PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
     PRELU_VECTOR
     for (int l = 0; l < half && job != EXACT; l++) {
         const double a = part[SUM][l], b = part[SUM][l + half], both = a + b;
+        const double lost = two_sum_error(a, b, both);
         part[BOUND][l] += part[BOUND][l + half];
-        if (WIDE && job != CAREFUL) part[LOW][l] += part[LOW][l + half] + two_sum_error(a, b, both);
         if (WIDE && job == CAREFUL) {
-            const double low = part[LOW][l], c = low + part[LOW][l + half];
-            const double error = two_sum_error(a, b, both), d = c + error;
+            const double low = part[LOW][l], c = low + part[LOW][l + half], d = c + lost;
             part[BOUND][l] += fabs(two_sum_error(low, part[LOW][l + half], c)) +
-                              fabs(two_sum_error(c, error, d));
+                              fabs(two_sum_error(c, lost, d));
             part[LOW][l] = d;
         }
+        if (WIDE && job != CAREFUL) part[LOW][l] += part[LOW][l + half] + lost;
+        if (!WIDE && job == CAREFUL) part[BOUND][l] += fabs(lost);
         part[SUM][l] = both;
     }
 }
@@ -61,8 +62,8 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
     T(fold)(&s, 2, job);
     T(fold)(&s, 1, job);
     if (job != EXACT)
-        quick_sum_add(to, i, s.part[SUM][0], (WIDE && job == CAREFUL ? 1 : 5) * s.part[BOUND][0],
-                      WIDE ? s.part[LOW][0] : 0.0, WIDE && job == CAREFUL);
+        quick_sum_add(to, i, s.part[SUM][0], (job == CAREFUL ? 1 : 5) * s.part[BOUND][0],
+                      WIDE ? s.part[LOW][0] : 0.0, job == CAREFUL);
     for (int k = 0; k < LEVELS && job == EXACT; k++)
         exact_sum_add(to->part, i, s.part[k][0], k, PARTS);
 }

@@ -33,6 +33,7 @@ typedef struct {
     const prelu_call *call;
     const prelu_loops *loops;
     int job, dtype; /* that is computed in */
+    double scale;   /* of the factors of exact sums */
     int segments, each;
     int operands, operand[VIEW_OPERANDS]; /* those of x's shape that the call has */
     int of_tile[TILE_OPERANDS];           /* which operand a tile's is */
@@ -99,7 +100,7 @@ static int streams(const work *w, const prelu_tile *t, char *const *at) {
 /* n elements of each axis of the nest, `first` the first alpha's number in the band. */
 static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, int in_place) {
     const int *of = w->of_tile;
-    prelu_tile t = {.n = block_size(n), .at_one = w->call->at_one, .scale = w->call->scale, .rows = 1};
+    prelu_tile t = {.n = block_size(n), .at_one = w->call->at_one, .scale = w->scale, .rows = 1};
     if (t.n < LANES) t.n = LANES, in_place = GATHERED; /* and filled up with zeros, that add nothing */
     for (int k = 0; k < TILE_OPERANDS; k++) {
         int same = 0;
@@ -289,6 +290,7 @@ static void begin(work *w, const prelu_call *call, int job, const prelu_sums *su
     w->each = job == EACH || job == EACH_SCALE;
     w->dtype = call->alpha_dtype == PRELU_F64 ? PRELU_F64 : call->x_dtype;
     w->loops = prelu_loops_of(w->dtype);
+    w->scale = call->larger ? ldexp(1.0, call->larger) : 1.0;
     w->lanes.sums = sums;
     w->operands = 0;
     for (int o = 0; o < VIEW_OPERANDS; o++)
