@@ -14,6 +14,8 @@
 #include "gather.h"
 #include "parallel.h"
 
+#include <stdlib.h>
+
 #define PRELU_FN static inline
 #define PRELU_GT(a, b) ((a) > (b))
 #define PRELU_MUL(a, b) ((a) * (b))
@@ -30,17 +32,32 @@ enum { CAREFUL_SHORT = 64, CAREFUL_WIDE = 4096 };
 enum { LARGER = 600 };
 #define TINY 0x1p-850
 
-typedef struct {
-    double part[PARTS][ALPHAS_MOST];
-} sums_room;
+enum { ALPHAS_SMALL = 32 }; /* for which the stack has room */
 
-static prelu_sums sums_in(sums_room *room, ptrdiff_t n, int parts) {
+/* For each alpha of a block. */
+typedef struct {
+    double sum[PARTS], dalpha; /* rounded, of alpha's dtype */
+    ptrdiff_t doubt, lost;
+} alpha_room;
+
+typedef struct {
     prelu_sums sums;
-    for (int k = 0; k < PARTS; k++) {
-        if (k < parts) memset(room->part[k], 0, (size_t)n * sizeof(double));
-        sums.part[k] = room->part[k];
-    }
-    return sums;
+    char *dalpha;
+    ptrdiff_t *doubts, *lost;
+} block_room;
+
+static block_room divide(alpha_room *memory, ptrdiff_t n) {
+    double *at = (double *)memory;
+    block_room room;
+    for (int k = 0; k < PARTS; k++, at += n) room.sums.part[k] = at;
+    room.dalpha = (char *)at;
+    room.doubts = (ptrdiff_t *)(at + n);
+    room.lost = room.doubts + n;
+    return room;
+}
+
+static void clear(const prelu_sums *sums, ptrdiff_t n, int parts) {
+    for (int k = 0; k < parts; k++) memset(sums->part[k], 0, (size_t)n * sizeof(double));
 }
 
 /* Narrows a call to the alpha with this index among its alphas. */
@@ -178,16 +195,17 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
     return 0;
 }
 
-/* Sums these n alphas exactly, or with `doubts` NULL all n, to `rounded`. float64 factors whose products
+/* Sums these n alphas exactly, or with `doubts` NULL all n. float64 factors whose products
  * underflow, or do so no more, are tried once more, larger or as they are. */
 static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n,
-                        sums_room *room, char *rounded, int tries) {
+                        const block_room *room, int tries) {
     enum { CHUNK = 256 }; /* alphas */
     double value[CHUNK], items[CHUNK];
     const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
     const int all = !doubts || n * 16 > alphas;
-    const prelu_sums sums = sums_in(room, all ? alphas : 1, PARTS);
-    ptrdiff_t lost[ALPHAS_MOST], left = 0;
+    const prelu_sums sums = room->sums;
+    ptrdiff_t left = 0;
+    clear(&sums, all ? alphas : 1, PARTS);
     prelu_call sums_only;
     prelu_call_copy(&sums_only, call);
     sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
@@ -205,19 +223,19 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
         const double part[PARTS] = {sums.part[0][at], sums.part[1][at], sums.part[2][at],
                                     sums.part[3][at]};
         value[i % CHUNK] = 0.0;
-        if (all && tries > 1 && prelu_is_wide(call) && !is_exact(part)) lost[left++] = index;
+        if (all && tries > 1 && prelu_is_wide(call) && !is_exact(part)) room->lost[left++] = index;
         else value[i % CHUNK] = finish_exact(call, index, part);
         if (call->partial || (i % CHUNK < CHUNK - 1 && i < n - 1)) continue;
         const ptrdiff_t first = i / CHUNK * CHUNK;
         prelu_loops_of(call->alpha_dtype)->narrow(value, items, i + 1 - first);
         for (ptrdiff_t j = first; j <= i; j++)
-            memcpy(rounded + (doubts ? doubts[j] : j) * item,
+            memcpy(room->dalpha + (doubts ? doubts[j] : j) * item,
                    (const char *)items + (j - first) * item, (size_t)item);
     }
     if (!left) return;
     view_copy(&sums_only.view, &call->view);
     sums_only.larger = call->larger ? 0 : LARGER;
-    sum_exactly(&sums_only, lost, left, room, rounded, tries - 1);
+    sum_exactly(&sums_only, room->lost, left, room, tries - 1);
 }
 
 /* ---- (a) quick sums ---- */
@@ -228,8 +246,7 @@ static int differ(const char *a, const char *b, ptrdiff_t i, ptrdiff_t item) {
     return memcmp(a + 8 * i, b + 8 * i, 8) != 0;
 }
 
-static void round_sums(const prelu_call *call, sums_room *room, const prelu_sums *sums,
-                       int careful) {
+static void round_sums(const prelu_call *call, const block_room *room, int careful) {
     enum { CHUNK = 256 };
     const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
     const double terms = (double)(view_size(&call->view) / alphas);
@@ -247,11 +264,11 @@ static void round_sums(const prelu_call *call, sums_room *room, const prelu_sums
                         : prelu_is_wide(call)          ? terms * 0x1p-1073
                         : call->x_dtype == PRELU_BF16 ? terms * 0x1p-149
                                                       : 0.0;
-    char rounded[ALPHAS_MOST * sizeof(double)];
-    ptrdiff_t doubts[ALPHAS_MOST], doubtful = 0;
+    const prelu_sums *sums = &room->sums;
+    ptrdiff_t *doubts = room->doubts, doubtful = 0;
     for (ptrdiff_t first = 0; first < alphas; first += CHUNK) {
         const ptrdiff_t n = alphas - first < CHUNK ? alphas - first : CHUNK;
-        char above[CHUNK * sizeof(double)], *below = rounded + first * item;
+        char above[CHUNK * sizeof(double)], *below = room->dalpha + first * item;
         const prelu_sums from = {{sums->part[SUM] + first, sums->part[BOUND] + first,
                                   sums->part[LOW] + first, NULL}};
         const int sure = loops->round(&from, n, unit, tiny, below, above);
@@ -266,9 +283,9 @@ static void round_sums(const prelu_call *call, sums_room *room, const prelu_sums
         while (k < doubtful - 1 && sums->part[SUM][doubts[k]] == 0) k++;
         const double size = fabs(sums->part[SUM][doubts[k]]);
         if (prelu_is_wide(call) && size > 0 && size < TINY) again.larger = LARGER;
-        sum_exactly(&again, doubts, doubtful, room, rounded, 2);
+        sum_exactly(&again, doubts, doubtful, room, 2);
     }
-    put_dalpha(call, alphas, rounded);
+    put_dalpha(call, alphas, room->dalpha);
 }
 
 /* ---- blocks of alphas ---- */
@@ -278,22 +295,21 @@ static void scale(const prelu_call *call) {
     prelu_walk(call, jvp ? JVP : prelu_is_each(call) ? EACH_SCALE : SCALE, NULL);
 }
 
-static void backward_block(const prelu_call *call) {
+static void backward_block(const prelu_call *call, const block_room *room) {
     const ptrdiff_t alphas = view_alphas(&call->view);
-    sums_room room; /* a walk has some hundred KiB more */
     if (call->partial) {
-        sum_exactly(call, NULL, alphas, &room, NULL, 2);
+        sum_exactly(call, NULL, alphas, room, 2);
     } else {
-        const prelu_sums sums = sums_in(&room, alphas, LOW + 1);
         prelu_call quick;
         prelu_call_copy(&quick, call);
         if (call->in_place) quick.view.data[VIEW_OUT] = NULL;
         const int lanes = call->x_dtype <= PRELU_BF16 && view_varies(&call->view, call->view.axes - 1);
         const ptrdiff_t most = prelu_is_wide(call) ? CAREFUL_WIDE : lanes ? CAREFUL_SHORT : 0;
         const int careful = !call->view.data[VIEW_DY] && view_size(&call->view) < most * alphas;
+        clear(&room->sums, alphas, LOW + 1);
         prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : careful ? CAREFUL : SUMS,
-                              &sums);
-        round_sums(call, &room, &sums, careful);
+                              &room->sums);
+        round_sums(call, room, careful);
     }
     if (!call->view.data[VIEW_OUT] || !(call->partial || call->in_place)) return;
     prelu_call dx;
@@ -306,13 +322,21 @@ static void backward_block(const prelu_call *call) {
 static void backward_blocks(const prelu_call *call, int axis) {
     const prelu_view *v = &call->view;
     const ptrdiff_t alphas = view_alphas(v);
+    ptrdiff_t at_once = ALPHAS_MOST;
     if (alphas <= ALPHAS_MOST) {
-        backward_block(call);
-        return;
+        alpha_room few[ALPHAS_SMALL];
+        alpha_room *many = alphas > ALPHAS_SMALL ? malloc((size_t)alphas * sizeof *many) : NULL;
+        if (many || alphas <= ALPHAS_SMALL) {
+            const block_room room = divide(many ? many : few, alphas);
+            backward_block(call, &room);
+            free(many);
+            return;
+        }
+        at_once = ALPHAS_SMALL; /* there is no memory for more */
     }
     while (!view_varies(v, axis)) axis++;
     const ptrdiff_t of_one = alphas / v->shape[axis];
-    const ptrdiff_t most = of_one < ALPHAS_MOST ? ALPHAS_MOST / of_one : 1;
+    const ptrdiff_t most = of_one < at_once ? at_once / of_one : 1;
     prelu_call part;
     prelu_call_copy(&part, call);
     for (ptrdiff_t first = 0; first < v->shape[axis]; first += most) {

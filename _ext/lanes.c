@@ -12,10 +12,9 @@ static const void *lay_out(lanes_state *s, int which, char *from, int alpha_dtyp
     const ptrdiff_t n[BLOCK_AXES] = {1, s->band[1], s->segments ? 1 : s->band[2],
                                      s->segments ? 1 : s->band[3]};
     const ptrdiff_t *stride = s->stride[which];
-    char raw[LANES_MOST * sizeof(double)];
     if (contiguous_from(n, stride, (ptrdiff_t)item) > 0) {
-        copy_block(raw, from, stride, n, (ptrdiff_t)item, 0);
-        from = raw;
+        copy_block((char *)s->raw, from, stride, n, (ptrdiff_t)item, 0);
+        from = (char *)s->raw;
     }
     if (dtype == PRELU_F64) convert->widen_double(from, to, s->pattern);
     else convert->widen(from, to, s->pattern);
@@ -30,7 +29,7 @@ static const void *lay_out(lanes_state *s, int which, char *from, int alpha_dtyp
 static void clear(lanes_state *s) {
     const int parts = s->job == EXACT ? PARTS : s->item == 8 ? 3 : 2;
     for (int k = 0; k < parts; k++)
-        memset(s->part[k], 0, (size_t)(s->period + LANES) * sizeof(double));
+        memset(s->lanes.part[k], 0, (size_t)(s->period + LANES) * sizeof(double));
     s->adds = 0;
 }
 
@@ -60,7 +59,6 @@ void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int
         alpha_dot ? lay_out(s, 1, alpha_dot, call->alpha_dtype, dtype, s->alphas[1]) : NULL;
     s->adds = 0;
     if (segments || !s->sums) return;
-    for (int k = 0; k < PARTS; k++) s->lanes.part[k] = s->part[k];
     clear(s);
 }
 

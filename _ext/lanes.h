@@ -5,16 +5,15 @@
 #include "call.h"
 #include "gather.h"
 
-enum {
-    LANES_MOST = 4096, /* of a band: their sums stay in the second cache */
-    LANES_USUAL = 256,  /* to which a narrow pattern is repeated */
-    LANES_ROOM = LANES_MOST + LANES
-};
+enum { LANES_USUAL = 256 }; /* to which a narrow pattern is repeated */
 
 typedef struct {
     const prelu_sums *sums;                              /* of the call's alphas */
     ptrdiff_t stride[2][BLOCK_AXES];                     /* of alpha and alpha_dot, bytes */
     ptrdiff_t index_stride[BLOCK_AXES];                  /* among the sums */
+    /* room for the lanes of a band, and LANES more, but at least 2 * LANES_USUAL */
+    double *alphas[2], *raw;
+    prelu_sums lanes;
 
     const prelu_loops *loops;
     int job, segments;
@@ -22,9 +21,6 @@ typedef struct {
     ptrdiff_t band[BLOCK_AXES], pattern, period, index;  /* of its first alpha */
     ptrdiff_t adds;                                      /* to a lane, since it was cleared */
     const void *alpha, *alpha_dot;
-    prelu_sums lanes;
-    /* not a multiple of 4096 bytes apart, or a load waits for another array's store */
-    _Alignas(LINE) double alphas[2][LANES_ROOM], part[PARTS][LANES_ROOM];
 } lanes_state;
 
 /* Lays out the alphas of a band, that begins `at` in the nest. */

@@ -18,8 +18,14 @@
 #include "float_mode.h"
 #include "lanes.h"
 
+#include <stdlib.h>
+
 enum {
     TILE = 1024,         /* elements that are gathered at once */
+    LANES_MOST = 4096,   /* of a band: their sums stay in the second cache */
+    SMALL = 4096,        /* elements of a call for which the stack has room: */
+    TILE_SMALL = 256,
+    LANES_SMALL = LANES_USUAL,
     ROWS = 4,            /* of a wide pattern that are walked at once */
     SEGMENT_LEAST = 128, /* shorter ones are lanes, if rows repeat them so often: */
     REPEATS_LEAST = 8,
@@ -42,7 +48,8 @@ typedef struct {
     int varying;
     ptrdiff_t index_stride[VIEW_MAX_AXES]; /* among the sums */
     lanes_state lanes;
-    _Alignas(LINE) char buffer[VIEW_OPERANDS][TILE * sizeof(double)], raw[TILE * sizeof(double)];
+    ptrdiff_t tile, lanes_most;
+    char *buffer[VIEW_OPERANDS], *raw;
 } work;
 
 typedef char *addresses[VIEW_OPERANDS];
@@ -153,7 +160,7 @@ static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     if (in_place && !w->segments)
         in_place = axis == 0 || (axis == 1 && (pattern >= PATTERN_IN_PLACE || pattern % LANES == 0 ||
                                                n[0] == 1));
-    ptrdiff_t left = in_place ? most : TILE;
+    ptrdiff_t left = in_place ? most : w->tile;
     for (int k = BLOCK_AXES - 1; k >= 0; k--) {
         extent[k] = in_place && k < axis ? 1 : n[k] < left ? n[k] : left;
         left = extent[k] == n[k] ? left / extent[k] : 1;
@@ -206,11 +213,11 @@ static void walk_bands(work *w, char *const *from, ptrdiff_t index) {
     const ptrdiff_t *n = w->n, item = item_size[w->call->x_dtype];
     ptrdiff_t most[BLOCK_AXES] = {n[0], n[1], n[2], n[3]};
     if (w->segments) {
-        if (!w->each && most[1] > LANES_MOST) most[1] = LANES_MOST;
+        if (!w->each && most[1] > w->lanes_most) most[1] = w->lanes_most;
     } else {
         /* where it cannot be used in place a band is one tile's */
         const int in_place = w->dtype == w->call->x_dtype && all_contiguous_from(w, n) <= 1;
-        ptrdiff_t left = in_place && w->job != JVP && w->job != DOUBLE ? LANES_MOST : TILE;
+        ptrdiff_t left = in_place && w->job != JVP && w->job != DOUBLE ? w->lanes_most : w->tile;
         for (int k = BLOCK_AXES - 1; k > 0; k--) {
             most[k] = n[k] < left ? n[k] : left;
             left /= most[k];
@@ -331,10 +338,37 @@ static void begin(work *w, const prelu_call *call, int job, const prelu_sums *su
     w->segments = w->each || count == 1 || run >= SEGMENT_LEAST || (run >= LANES && repeats < REPEATS_LEAST);
 }
 
+/* ---- room ---- */
+
+enum { LANE_ARRAYS = PARTS + 3, TILE_ARRAYS = VIEW_OPERANDS + 1 };
+
+/* Doubles. Arrays of lanes are not a multiple of 4096 bytes apart, or a load waits for another array's
+ * store. */
+#define LANES_ROOM(most) ((most) < 2 * LANES_USUAL ? 2 * LANES_USUAL + LANES : (most) + LANES)
+#define ROOM(lanes, tile) (LANE_ARRAYS * LANES_ROOM(lanes) + TILE_ARRAYS * (tile))
+
+static void divide(work *w, double *room, ptrdiff_t lanes, ptrdiff_t tile) {
+    lanes_state *l = &w->lanes;
+    double **const arrays[LANE_ARRAYS] = {l->alphas, l->alphas + 1, &l->raw, l->lanes.part,
+                                          l->lanes.part + 1, l->lanes.part + 2, l->lanes.part + 3};
+    w->lanes_most = lanes;
+    w->tile = tile;
+    for (int k = 0; k < LANE_ARRAYS; k++, room += LANES_ROOM(lanes)) *arrays[k] = room;
+    for (int k = 0; k < VIEW_OPERANDS; k++, room += tile) w->buffer[k] = (char *)room;
+    w->raw = (char *)room;
+}
+
 void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
+    _Alignas(LINE) double small[ROOM(LANES_SMALL, TILE_SMALL)];
     work w;
+    /* without memory a large call is walked in narrow bands */
+    char *const large = view_size(&call->view) > SMALL
+                            ? malloc(ROOM(LANES_MOST, TILE) * sizeof(double) + LINE) : NULL;
+    if (large) divide(&w, (double *)(large + (-(uintptr_t)large & (LINE - 1))), LANES_MOST, TILE);
+    else divide(&w, small, LANES_SMALL, TILE_SMALL);
     begin(&w, call, job, sums);
     walk_varying(&w, 0, call->view.data, 0);
+    free(large);
 #if PRELU_SSE2
     if (call->stream) _mm_sfence();
 #endif
