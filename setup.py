@@ -58,8 +58,9 @@ class BuildWithFlags(build_ext):
         return True
 
 
-sources = ["_cpu.pyx", "dalpha.c", "parallel.c", "threads.c", "walk.c", "lanes.c", "gather.c"]
-sources += ["dispatch.c", "loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
+sources = ["_cpu.pyx", "dalpha.c", "settle.c", "parallel.c", "threads.c", "walk.c", "tile.c"]
+sources += ["lanes.c", "gather.c", "dispatch.c"]
+sources += ["loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
 cpu = Extension(
     "prelu_array._cpu",
     [f"_ext/{name}" for name in sources],

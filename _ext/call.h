@@ -37,8 +37,6 @@ const prelu_loops *prelu_loops_of(int dtype);
 
 /* ---- walk.c ---- */
 
-enum { ALPHAS_MOST = 4096 }; /* that a call with sums may have: all their sums are at hand */
-
 /* Are sums float64 products', with their errors? */
 static inline int prelu_is_wide(const prelu_call *call) {
     return call->x_dtype == PRELU_F64 || call->alpha_dtype == PRELU_F64;

@@ -16,7 +16,7 @@
  *     same way.
  */
 #include "float_mode.h"
-#include "lanes.h"
+#include "tile.h"
 
 #include <stdlib.h>
 
@@ -35,109 +35,10 @@ enum {
     PATTERN_IN_PLACE = 256 /* lanes; narrower patterns with gaps after them are gathered */
 };
 
-typedef struct {
-    const prelu_call *call;
-    const prelu_loops *loops;
-    int job, dtype; /* that is computed in */
-    double scale;   /* of the factors of exact sums */
-    int segments, each;
-    int operands, operand[VIEW_OPERANDS]; /* those of x's shape that the call has */
-    int of_tile[TILE_OPERANDS];           /* which operand a tile's is */
-    ptrdiff_t n[BLOCK_AXES], stride[VIEW_OPERANDS][BLOCK_AXES];
-    int outer, axis[VIEW_MAX_AXES]; /* axes around the nest, the `varying` ones first */
-    int varying;
-    ptrdiff_t index_stride[VIEW_MAX_AXES]; /* among the sums */
-    lanes_state lanes;
-    ptrdiff_t tile, lanes_most;
-    char *buffer[VIEW_OPERANDS], *raw;
-} work;
-
-typedef char *addresses[VIEW_OPERANDS];
-
-/* A tile is used by way of buffers; in place; in place, several rows with strides between them. */
-enum { GATHERED, IN_PLACE, IN_PLACE_ROWS };
-
-/* ---- one tile ---- */
-
-static void *input(work *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
-    const int x_dtype = w->call->x_dtype;
-    const ptrdiff_t item = item_size[x_dtype];
-    char *to = w->buffer[operand];
-    if (in_place) return at[operand];
-    if (block_size(n) < LANES) memset(to, 0, LANES * sizeof(double));
-    if (block_size(n) >= LANES && contiguous_from(n, w->stride[operand], item) == 0) {
-        if (w->dtype == x_dtype) return at[operand];
-        prelu_loops_of(x_dtype)->widen_double(at[operand], (double *)to, block_size(n));
-        return to;
-    }
-    copy_block(w->dtype == x_dtype ? to : w->raw, at[operand], w->stride[operand], n, item, 0);
-    if (w->dtype != x_dtype)
-        prelu_loops_of(x_dtype)->widen_double(w->raw, (double *)to, block_size(n));
-    return to;
-}
-
-static void *target(work *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
-    if (!at[operand]) return NULL;
-    const int direct = w->dtype == w->call->x_dtype && block_size(n) >= LANES &&
-                       contiguous_from(n, w->stride[operand], item_size[w->dtype]) == 0;
-    return in_place || direct ? at[operand] : w->buffer[operand];
-}
-
-static void output(work *w, int operand, char *const *at, const ptrdiff_t *n, void *from) {
-    const int x_dtype = w->call->x_dtype;
-    if (!from || from == at[operand]) return;
-    if (w->dtype != x_dtype) {
-        prelu_loops_of(x_dtype)->narrow(from, w->raw, block_size(n));
-        from = w->raw;
-    }
-    copy_block(from, at[operand], w->stride[operand], n, item_size[x_dtype], 1);
-}
-
-/* Can what a tile writes be written by non-temporal stores? To the call's own memory that is not read,
- * too; lines of two outputs, and of several rows, must begin together. */
-static int streams(const work *w, const prelu_tile *t, char *const *at) {
-    const void *out = t->at[TILE_OUT], *of_x = t->at[TILE_OF_X];
-    if (!w->call->stream || !out || out != at[VIEW_OUT] || of_x != at[w->of_tile[TILE_OF_X]]) return 0;
-    for (int k = 0; k < TILE_OUT; k++)
-        if (t->at[k] == out || t->at[k] == of_x) return 0;
-    if (of_x && ((uintptr_t)out ^ (uintptr_t)of_x) % LINE) return 0;
-    return t->rows == 1 || t->row[TILE_OUT] * item_size[w->dtype] % LINE == 0;
-}
-
-/* n elements of each axis of the nest, `first` the first alpha's number in the band. */
-static void tile(work *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first, int in_place) {
-    const int *of = w->of_tile;
-    prelu_tile t = {.n = block_size(n), .at_one = w->call->at_one, .scale = w->scale, .rows = 1};
-    if (t.n < LANES) t.n = LANES, in_place = GATHERED; /* and filled up with zeros, that add nothing */
-    for (int k = 0; k < TILE_OPERANDS; k++) {
-        int same = 0;
-        while (of[same] != of[k]) same++;
-        if (same < k) t.at[k] = t.at[same];
-        else if (k < TILE_OUT) t.at[k] = input(w, of[k], at, n, in_place);
-        else t.at[k] = target(w, of[k], at, n, in_place);
-    }
-    if (in_place == IN_PLACE_ROWS) {
-        for (int k = 0; k < TILE_OPERANDS; k++)
-            if (t.at[k]) t.row[k] = w->stride[of[k]][0] / item_size[w->dtype];
-        t.rows = n[0];
-        t.n = n[1] * n[2] * n[3];
-    }
-    t.stream = streams(w, &t, at);
-    if (w->segments) {
-        if (!w->each) lanes_of_segments(&w->lanes, &t, first);
-        t.alphas = n[1];
-        t.length = n[1] == 1 || w->each ? t.n : n[2] * n[3];
-        w->loops->segments[w->job](&t);
-    } else {
-        lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
-    }
-    for (int k = TILE_OUT; k < TILE_OPERANDS; k++) output(w, of[k], at, n, t.at[k]);
-}
-
 /* ---- a band: all rows of some alphas ---- */
 
 /* The outermost axis of a block from which on all operands are contiguous. */
-static int all_contiguous_from(const work *w, const ptrdiff_t *n) {
+static int all_contiguous_from(const walk_state *w, const ptrdiff_t *n) {
     int axis = 0;
     for (int i = 0; i < w->operands; i++) {
         const int own = contiguous_from(n, w->stride[w->operand[i]], item_size[w->call->x_dtype]);
@@ -147,7 +48,7 @@ static int all_contiguous_from(const work *w, const ptrdiff_t *n) {
 }
 
 /* How much of a band is a tile, and whether that can be used in place. */
-static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
+static int tile_extent(const walk_state *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     const int second = w->job == JVP || w->job == DOUBLE; /* that look twice at what is in doubt */
     const ptrdiff_t most = second ? 4 * TILE : PTRDIFF_MAX, pattern = n[1] * n[2] * n[3];
     int axis = all_contiguous_from(w, n);
@@ -170,7 +71,7 @@ static int tile_extent(const work *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     return IN_PLACE_ROWS;
 }
 
-static void step(const work *w, char **to, char *const *from, const ptrdiff_t *by) {
+static void step(const walk_state *w, char **to, char *const *from, const ptrdiff_t *by) {
     memcpy(to, from, sizeof(addresses));
     for (int i = 0; i < w->operands; i++) {
         const int o = w->operand[i];
@@ -178,7 +79,7 @@ static void step(const work *w, char **to, char *const *from, const ptrdiff_t *b
     }
 }
 
-static void walk_tiles(work *w, char *const *from, const ptrdiff_t *n) {
+static void walk_tiles(walk_state *w, char *const *from, const ptrdiff_t *n) {
     ptrdiff_t extent[BLOCK_AXES], i[BLOCK_AXES], m[BLOCK_AXES];
     const int in_place = tile_extent(w, n, extent);
     addresses at;
@@ -187,29 +88,34 @@ static void walk_tiles(work *w, char *const *from, const ptrdiff_t *n) {
         if (m[k] = n[k] - i[k] < extent[k] ? n[k] - i[k] : extent[k], 1)
     EACH_PART(0) EACH_PART(1) EACH_PART(2) EACH_PART(3) {
         step(w, at, from, i);
-        tile(w, at, m, i[1], in_place);
+        prelu_run_tile(w, at, m, i[1], in_place);
     }
 #undef EACH_PART
 }
 
-/* The outer axes along which alpha stays the same. */
-static void walk_shared(work *w, int k, char *const *from, const ptrdiff_t *n) {
-    if (k == w->outer) {
-        walk_tiles(w, from, n);
+static void walk_bands(walk_state *w, char *const *from, ptrdiff_t index);
+
+/* The outer axes from number k on: without a band those along which alpha varies, then the others. */
+static void walk_outer(walk_state *w, int k, char *const *from, ptrdiff_t index,
+                       const ptrdiff_t *band) {
+    if (k == (band ? w->outer : w->varying)) {
+        if (band) walk_tiles(w, from, band);
+        else walk_bands(w, from, index);
         return;
     }
     const prelu_view *v = &w->call->view;
+    const int axis = w->axis[k];
     addresses at;
     memcpy(at, from, sizeof at);
-    for (ptrdiff_t i = 0; i < v->shape[w->axis[k]]; i++) {
-        walk_shared(w, k + 1, at, n);
-        for (int j = 0; j < w->operands; j++)
-            at[w->operand[j]] += v->stride[w->operand[j]][w->axis[k]];
+    for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
+        walk_outer(w, k + 1, at, index + i * w->index_stride[axis], band);
+        for (int o = 0; o < VIEW_OPERANDS; o++)
+            if (at[o]) at[o] += v->stride[o][axis];
     }
 }
 
 /* The pattern in bands. */
-static void walk_bands(work *w, char *const *from, ptrdiff_t index) {
+static void walk_bands(walk_state *w, char *const *from, ptrdiff_t index) {
     const ptrdiff_t *n = w->n, item = item_size[w->call->x_dtype];
     ptrdiff_t most[BLOCK_AXES] = {n[0], n[1], n[2], n[3]};
     if (w->segments) {
@@ -242,32 +148,15 @@ static void walk_bands(work *w, char *const *from, ptrdiff_t index) {
                 if (!w->each)
                     lanes_begin(&w->lanes, w->call, w->job, w->dtype, w->segments, band, at,
                                 from[VIEW_ALPHA], from[VIEW_ALPHA_DOT], of_sums);
-                walk_shared(w, w->varying, band_at, band);
+                walk_outer(w, w->varying, band_at, 0, band);
                 if (!w->each) lanes_end(&w->lanes);
             }
-}
-
-/* The outer axes along which alpha varies. */
-static void walk_varying(work *w, int k, char *const *from, ptrdiff_t index) {
-    if (k == w->varying) {
-        walk_bands(w, from, index);
-        return;
-    }
-    const prelu_view *v = &w->call->view;
-    const int axis = w->axis[k];
-    addresses at;
-    memcpy(at, from, sizeof at);
-    for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
-        walk_varying(w, k + 1, at, index + i * w->index_stride[axis]);
-        for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (at[o]) at[o] += v->stride[o][axis];
-    }
 }
 
 /* ---- the nest ---- */
 
 /* Which axes of the view are the nest's; -1 for none, an axis of length 1. Returns the next one. */
-static int choose_nest(work *w, int *nest) {
+static int choose_nest(walk_state *w, int *nest) {
     const prelu_view *v = &w->call->view;
     int k = v->axes - 1, at = BLOCK_AXES - 1;
     for (int i = 0; i < BLOCK_AXES; i++) nest[i] = -1;
@@ -290,7 +179,7 @@ static int choose_nest(work *w, int *nest) {
     return k;
 }
 
-static void begin(work *w, const prelu_call *call, int job, const prelu_sums *sums) {
+static void begin(walk_state *w, const prelu_call *call, int job, const prelu_sums *sums) {
     const prelu_view *v = &call->view;
     w->call = call;
     w->job = job;
@@ -347,7 +236,7 @@ enum { LANE_ARRAYS = PARTS + 3, TILE_ARRAYS = VIEW_OPERANDS + 1 };
 #define LANES_ROOM(most) ((most) < 2 * LANES_USUAL ? 2 * LANES_USUAL + LANES : (most) + LANES)
 #define ROOM(lanes, tile) (LANE_ARRAYS * LANES_ROOM(lanes) + TILE_ARRAYS * (tile))
 
-static void divide(work *w, double *room, ptrdiff_t lanes, ptrdiff_t tile) {
+static void divide(walk_state *w, double *room, ptrdiff_t lanes, ptrdiff_t tile) {
     lanes_state *l = &w->lanes;
     double **const arrays[LANE_ARRAYS] = {l->alphas, l->alphas + 1, &l->raw, l->lanes.part,
                                           l->lanes.part + 1, l->lanes.part + 2, l->lanes.part + 3};
@@ -360,14 +249,14 @@ static void divide(work *w, double *room, ptrdiff_t lanes, ptrdiff_t tile) {
 
 void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
     _Alignas(LINE) double small[ROOM(LANES_SMALL, TILE_SMALL)];
-    work w;
+    walk_state w;
     /* without memory a large call is walked in narrow bands */
     char *const large = view_size(&call->view) > SMALL
                             ? malloc(ROOM(LANES_MOST, TILE) * sizeof(double) + LINE) : NULL;
     if (large) divide(&w, (double *)(large + (-(uintptr_t)large & (LINE - 1))), LANES_MOST, TILE);
     else divide(&w, small, LANES_SMALL, TILE_SMALL);
     begin(&w, call, job, sums);
-    walk_varying(&w, 0, call->view.data, 0);
+    walk_outer(&w, 0, call->view.data, 0, NULL);
     free(large);
 #if PRELU_SSE2
     if (call->stream) _mm_sfence();

@@ -1,0 +1,20 @@
+/* dalpha of a block of alphas: quick sums rounded, and summed again where that is in doubt. */
+#ifndef PRELU_SETTLE_H
+#define PRELU_SETTLE_H
+
+#include "call.h"
+
+/* For each alpha of a block: its sums, dalpha rounded, and two numbers of alphas. */
+typedef struct {
+    prelu_sums sums;
+    char *dalpha;
+    ptrdiff_t *doubts, *lost;
+} block_room;
+
+/* Writes dalpha of a block, whose quick sums are there. */
+void prelu_settle(const prelu_call *call, const block_room *room, int careful);
+
+/* Writes the exact states of a block. */
+void prelu_settle_states(const prelu_call *call, const block_room *room);
+
+#endif

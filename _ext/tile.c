@@ -1,0 +1,76 @@
+#include "tile.h"
+
+static void *input(walk_state *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
+    const int x_dtype = w->call->x_dtype;
+    const ptrdiff_t item = item_size[x_dtype];
+    char *to = w->buffer[operand];
+    if (in_place) return at[operand];
+    if (block_size(n) < LANES) memset(to, 0, LANES * sizeof(double));
+    if (block_size(n) >= LANES && contiguous_from(n, w->stride[operand], item) == 0) {
+        if (w->dtype == x_dtype) return at[operand];
+        prelu_loops_of(x_dtype)->widen_double(at[operand], (double *)to, block_size(n));
+        return to;
+    }
+    copy_block(w->dtype == x_dtype ? to : w->raw, at[operand], w->stride[operand], n, item, 0);
+    if (w->dtype != x_dtype)
+        prelu_loops_of(x_dtype)->widen_double(w->raw, (double *)to, block_size(n));
+    return to;
+}
+
+static void *target(walk_state *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
+    if (!at[operand]) return NULL;
+    const int direct = w->dtype == w->call->x_dtype && block_size(n) >= LANES &&
+                       contiguous_from(n, w->stride[operand], item_size[w->dtype]) == 0;
+    return in_place || direct ? at[operand] : w->buffer[operand];
+}
+
+static void output(walk_state *w, int operand, char *const *at, const ptrdiff_t *n, void *from) {
+    const int x_dtype = w->call->x_dtype;
+    if (!from || from == at[operand]) return;
+    if (w->dtype != x_dtype) {
+        prelu_loops_of(x_dtype)->narrow(from, w->raw, block_size(n));
+        from = w->raw;
+    }
+    copy_block(from, at[operand], w->stride[operand], n, item_size[x_dtype], 1);
+}
+
+/* Can what a tile writes be written by non-temporal stores? To the call's own memory that is not read,
+ * too; lines of two outputs, and of several rows, must begin together. */
+static int streams(const walk_state *w, const prelu_tile *t, char *const *at) {
+    const void *out = t->at[TILE_OUT], *of_x = t->at[TILE_OF_X];
+    if (!w->call->stream || !out || out != at[VIEW_OUT] || of_x != at[w->of_tile[TILE_OF_X]]) return 0;
+    for (int k = 0; k < TILE_OUT; k++)
+        if (t->at[k] == out || t->at[k] == of_x) return 0;
+    if (of_x && ((uintptr_t)out ^ (uintptr_t)of_x) % LINE) return 0;
+    return t->rows == 1 || t->row[TILE_OUT] * item_size[w->dtype] % LINE == 0;
+}
+
+void prelu_run_tile(walk_state *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first,
+                    int in_place) {
+    const int *of = w->of_tile;
+    prelu_tile t = {.n = block_size(n), .at_one = w->call->at_one, .scale = w->scale, .rows = 1};
+    if (t.n < LANES) t.n = LANES, in_place = GATHERED; /* and filled up with zeros, that add nothing */
+    for (int k = 0; k < TILE_OPERANDS; k++) {
+        int same = 0;
+        while (of[same] != of[k]) same++;
+        if (same < k) t.at[k] = t.at[same];
+        else if (k < TILE_OUT) t.at[k] = input(w, of[k], at, n, in_place);
+        else t.at[k] = target(w, of[k], at, n, in_place);
+    }
+    if (in_place == IN_PLACE_ROWS) {
+        for (int k = 0; k < TILE_OPERANDS; k++)
+            if (t.at[k]) t.row[k] = w->stride[of[k]][0] / item_size[w->dtype];
+        t.rows = n[0];
+        t.n = n[1] * n[2] * n[3];
+    }
+    t.stream = streams(w, &t, at);
+    if (w->segments) {
+        if (!w->each) lanes_of_segments(&w->lanes, &t, first);
+        t.alphas = n[1];
+        t.length = n[1] == 1 || w->each ? t.n : n[2] * n[3];
+        w->loops->segments[w->job](&t);
+    } else {
+        lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
+    }
+    for (int k = TILE_OUT; k < TILE_OPERANDS; k++) output(w, of[k], at, n, t.at[k]);
+}
