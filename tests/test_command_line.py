@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array import __main__, prelu, prelu_backward
+from prelu_array import __main__, _self_check, prelu, prelu_backward
 from prelu_array.testing import reference_prelu
 
 
@@ -50,12 +50,12 @@ def test_options_without_a_file(folder, capsys, options):
 
 
 def test_check_goes_on_if_cupy_cannot_be_imported(capsys, monkeypatch):
-    monkeypatch.setattr(__main__.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(_self_check.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setitem(sys.modules, "cupy", None)  # import raises
     for module in [name for name in sys.modules if name.startswith("prelu_array._gpu")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.delattr(prelu_array, "_gpu", raising=False)
-    monkeypatch.setattr(__main__, "_dtypes", lambda: [np.dtype("float32")])
+    monkeypatch.setattr(_self_check, "_dtypes", lambda: [np.dtype("float32")])
     assert __main__.main([]) == 0
     assert "cupy: not usable: import of cupy halted" in capsys.readouterr().out
 
@@ -66,8 +66,8 @@ def test_check_reports_a_difference(capsys, monkeypatch):
         y[0] = np.nextafter(y[0], y[0].dtype.type(1))
         return y
 
-    monkeypatch.setattr(__main__, "prelu", wrong)
-    monkeypatch.setattr(__main__, "_dtypes", lambda: [np.dtype("float32")])
+    monkeypatch.setattr(_self_check, "prelu", wrong)
+    monkeypatch.setattr(_self_check, "_dtypes", lambda: [np.dtype("float32")])
     assert __main__.main([]) == 1
     assert "elements differ: please report this." in capsys.readouterr().out
 
