@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import __version__, prelu, prelu_backward
+from ._npy import is_one_file, load, save_all
 from ._self_check import self_check
 
 _HELP = """\
@@ -20,8 +22,9 @@ over scikit-learn's digits) and on hard inputs, with every backend and instructi
 usable here, compare each bit with the exact reference and print a table. The exit status is 1 if
 anything differs.
 
-With a file: y = x if x > 0 else alpha * x, from one .npy file to another. A file that is written
-is overwritten; without -o the result is printed.
+With a file: y = x if x > 0 else alpha * x, from one .npy file to another. A file is written whole
+or not at all, over what was there; without -o the result is printed. /dev/stdin, /dev/stdout and
+pipes are files, too.
 
   python -m prelu_array
   python -m prelu_array x.npy --alpha 0.25 -o y.npy
@@ -41,15 +44,21 @@ _CLOSED_PIPE = 141  # what a shell reports of a program that SIGPIPE ended: no v
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that its encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             return _run(sys.argv[1:] if argv is None else argv)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # what is left in the buffer must not raise again at the exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CLOSED_PIPE
+        status = _CLOSED_PIPE
+    except OSError as error:  # a full disk behind it
+        print(f"prelu_array: {error}", file=sys.stderr)
+        status = 2
+    # what is left in the buffer must not raise again at the exit
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _run(argv: list[str]) -> int:
@@ -92,26 +101,15 @@ def _run(argv: list[str]) -> int:
         return self_check()
     if arguments.dy is None and (arguments.dalpha or arguments.at_zero != "alpha"):
         parser.error("--dalpha and --at-zero are for the gradients: give --dy, too")
-    if arguments.out is not None and arguments.out == arguments.dalpha:
+    if arguments.out and arguments.dalpha and is_one_file(arguments.out, arguments.dalpha):
         parser.error("dx and dalpha need a file each: --out and --dalpha are the same")
     try:
         return _apply(arguments)
-    except (OSError, TypeError, ValueError) as error:
-        print(f"prelu_array: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        raise
+    except (OSError, TypeError, ValueError, MemoryError) as error:
+        print(f"prelu_array: {str(error) or 'out of memory'}", file=sys.stderr)
         return 2
-
-
-def _load(path: str) -> Any:
-    from .testing._files import with_bfloat16
-
-    with open(path, "rb") as file:
-        if file.read(6) != b"\x93NUMPY":
-            raise ValueError(f"{path} is not a .npy file")
-        file.seek(0)
-        try:
-            return with_bfloat16(np.load(file, allow_pickle=False))
-        except Exception as error:  # cut short, of Python objects, of a shape that no memory holds
-            raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def _number_or_file(text: str) -> Any:
@@ -122,7 +120,7 @@ def _number_or_file(text: str) -> Any:
             pass
     if not Path(text).exists() and not text.endswith(".npy"):
         raise ValueError(f"--alpha must be a number or a .npy file, got {text!r}")
-    return _load(text)
+    return load(text)
 
 
 def _axis(text: str | None) -> Any:
@@ -136,23 +134,22 @@ def _axis(text: str | None) -> Any:
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    x, alpha = _load(arguments.x), _number_or_file(arguments.alpha)
+    x, alpha = load(arguments.x), _number_or_file(arguments.alpha)
     axis = _axis(arguments.axis)
     results: dict[str, tuple[str | None, Any]]
     if arguments.dy is None:
         results = {"y": (arguments.out, prelu(x, alpha, axis=axis))}
     else:
         dx, dalpha = prelu_backward(
-            _load(arguments.dy), x, alpha, axis=axis, at_zero=arguments.at_zero
+            load(arguments.dy), x, alpha, axis=axis, at_zero=arguments.at_zero
         )
         results = {"dx": (arguments.out, dx), "dalpha": (arguments.dalpha, dalpha)}
+    save_all({path: array for path, array in results.values() if path is not None})
     for name, (path, array) in results.items():
         if path is None:
             with np.printoptions(threshold=20):
                 print(f"{name} = {array!r}")
-        else:
-            with open(path, "wb") as file:  # np.save would add .npy to the name
-                np.save(file, array)
+        elif os.path.isfile(path):  # a pipe may be where this is printed, too
             print(f"{name}: {array.dtype} {array.shape} -> {path}")
     return 0
 
