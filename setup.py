@@ -10,9 +10,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 MSVC = ["/O2", "/std:c11", "/fp:precise"]
-# They undo what CFLAGS and LDFLAGS may ask for, for they come last: compilers and linkers are called
-# with the environment's flags first. Linked with fast math, gcc and clang add code that switches
-# subnormals off for the whole process.
+# They undo what CFLAGS and LDFLAGS may ask for, for they come last: compilers and linkers are
+# called with the environment's flags first. Linked with fast math, gcc and clang add code that
+# switches subnormals off for the whole process.
 STRICT = [
     "-O3",
     "-fno-fast-math",

@@ -463,6 +463,8 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
     check_like(dy_, "dy", x_, "x")
     alpha_ = as_alpha(alpha, x_)
     place_alpha(x_, alpha_, axis, where)
+    if alpha_.ndim == VIEW_MAX_AXES:
+        raise _arguments.too_many_axes_for_a_state(alpha_.ndim)
     shape = (*np.shape(alpha_), prelu_state_limbs(dtype_code(x_)))
     if out is not None:
         dx_out, state_out = _arguments.outputs(out, ("dx", "state"), need_dx=need_dx)

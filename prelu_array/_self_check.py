@@ -1,4 +1,4 @@
-"""What ``python -m prelu_array`` does without a file: is every bit of this installation right?"""
+"""What ``python -m prelu_array`` does without a file: it checks this installation."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _speeds(dtype: Any, real: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _check_hard(usable: dict[str, Callable[[Any], Any]]) -> int:
-    """Count the wrong elements of hard inputs, on each instruction set and backend, and print it."""
+    """Count the wrong elements of hard inputs, on each instruction set and backend."""
     from .testing import cases, reference_prelu, reference_prelu_backward
 
     best = _cpu.instruction_set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 
-from ._arguments import short
+from ._foreign import short
 
 _MOST = 256  # THREADS_MOST of threads.h
 
@@ -18,7 +18,7 @@ def _default() -> int:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         count = os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if limit.isdecimal() and int(limit) > 0:
         count = min(count, int(limit))
     return min(count, _MOST)

@@ -2,10 +2,11 @@
 
     python tests/hostile_builds.py [compiler ...]
 
-Each flag of fast math is given to each compiler (gcc and clang, where they are) by the environment,
-and by a wrapper that puts it after all others, for compiling and linking or for linking alone. A
-build is right if it is refused with a cure, if `python -m prelu_array` finds every bit right, or if
-that names the flag's trace. Takes a minute for each build; the exit status is 1 if one is wrong.
+Each flag of fast math is given to each compiler (gcc and clang, where they are) by the
+environment, and by a wrapper that puts it after all others, for compiling and linking or for
+linking alone. A build is right if it is refused with a cure, if `python -m prelu_array` finds
+every bit right, or if that names the flag's trace. Takes a minute for each build; the exit status
+is 1 if one is wrong.
 """
 
 import os

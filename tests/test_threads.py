@@ -395,7 +395,11 @@ atexit.register(call)
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("1", 1), ("1,2", 1), ("9999", None), ("x", None), ("0", None)]
+    ("value", "expected"),
+    [
+        *[(value, 1) for value in ("1", " 1", "1 ", "1,2", "1 ,2", "\t1 , 4")],
+        *[(value, None) for value in ("9999", "x", "0", "", " ", "-1", "1.5")],
+    ],
 )
 def test_default_number_of_threads(value, expected):
     """The CPUs of the process, or less if OMP_NUM_THREADS says so."""
