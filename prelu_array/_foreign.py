@@ -15,7 +15,8 @@ def kind_of(value: Any) -> str:
 
 
 def _module(kind: type) -> str:
-    return kind.__module__ if isinstance(kind.__module__, str) else ""  # ctypes arrays have None
+    module: object = kind.__module__
+    return module if isinstance(module, str) else ""  # ctypes arrays have None
 
 
 def short(value: Any) -> str:
