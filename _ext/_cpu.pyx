@@ -72,14 +72,21 @@ cdef extern from "dalpha.h" nogil:
     int prelu_state_limbs(int)
     void prelu_round_state(const cnp.int64_t *, int, int, void *)
 
-prelu_select_instruction_set(NULL)
+cdef extern from "threads.h" nogil:
+    void prelu_threads_init()
+    int prelu_threads_worth(Py_ssize_t)
+    void prelu_set_thread_bytes(Py_ssize_t)
+    int prelu_take_threads(int, int)
+    void prelu_give_threads(int)
 
-# From here on the GIL is released, stores are non-temporal, threads are used. In
-# bytes of one operand; docs/architecture.md has the measurements.
+prelu_select_instruction_set(NULL)
+prelu_threads_init()
+
+# From here on the GIL is released, stores are non-temporal. In bytes of one operand;
+# docs/architecture.md has the measurements.
 cdef enum:
     RELEASE_FROM = 1 << 18
     STREAM_FROM = 1 << 24
-    THREADS_FROM = 1 << 22
 
 
 def instruction_set():
@@ -90,6 +97,16 @@ def instruction_set():
 def select_instruction_set(name):
     """Use the loops of another instruction set; False if it cannot run here. For tests."""
     return bool(prelu_select_instruction_set(name.encode()))
+
+
+def threads_worth(Py_ssize_t nbytes):
+    """How many threads a call on an x of so many bytes uses if it may."""
+    return prelu_threads_worth(nbytes)
+
+
+def set_thread_bytes(Py_ssize_t nbytes):
+    """How many bytes of x are worth a thread. For tests."""
+    prelu_set_thread_bytes(nbytes)
 
 
 # ---- arguments ----
@@ -347,6 +364,7 @@ cdef int run(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
              void (*what)(const prelu_call *) noexcept nogil) except -1:
     """Completes a call and runs it."""
     cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
+    cdef int allowed, worth = prelu_threads_worth(size)
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
@@ -354,14 +372,17 @@ cdef int run(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
     # a group of 16 bits is but half a line, and gains nothing from whole lines
     call.stream = size >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
     call.threads = 1
-    if size >= 2 * THREADS_FROM:
-        call.threads = min(<Py_ssize_t>_threads.get_num_threads(), size // THREADS_FROM)
+    if worth > 1:
+        allowed = _threads.get_num_threads()
+        call.threads = prelu_take_threads(min(worth, allowed), allowed)
     view_canonical(&call.view)
     if size >= RELEASE_FROM:
         with nogil:
             what(call)
     else:
         what(call)
+    if worth > 1:
+        prelu_give_threads(call.threads)
     return 0
 
 

@@ -51,6 +51,7 @@ def self_check() -> int:
         "\ndiffer: elements of y, or of dx and dalpha, with other bits than the exact result's\n"
         f"GB/s: x is repeated {_COPIES} times, to {real['x'].size * _COPIES:,} elements\n"
         "of a copy: of the speed of NumPy's copy (forward) or addition (backward)\n"
+        "threads: that such a call may take\n"
         "How fast large arrays are: bench/cpu.py of the repository\n"
     )
     wrong += _check_hard(usable)
@@ -114,7 +115,7 @@ def _rows(head: Iterable[Any], *rows: Iterable[Any]) -> None:
         print("  ".join(str(cell).rjust(width) for cell, width in zip(row, _WIDTHS, strict=False)))
 
 
-_WIDTHS = (8, 9, 9, 9, 7, 10, 7, 9)
+_WIDTHS = (8, 9, 9, 9, 7, 10, 7, 9, 7)
 
 
 def _host(array: Any) -> Any:
@@ -137,7 +138,19 @@ def _check_activations(real: dict[str, Any], usable: dict[str, Callable[[Any], A
     from .testing._judge import ulp_distance
     from .testing._numbers import native
 
-    _rows(("backend", "op", "dtype", "elements", "differ", "worst ULP", "GB/s", "of a copy"))
+    _rows(
+        (
+            "backend",
+            "op",
+            "dtype",
+            "elements",
+            "differ",
+            "worst ULP",
+            "GB/s",
+            "of a copy",
+            "threads",
+        )
+    )
     wrong = 0
     for dtype in _dtypes():
         x, dy, alpha = (real[name].astype(dtype) for name in ("x", "dy", "alpha"))
@@ -147,7 +160,7 @@ def _check_activations(real: dict[str, Any], usable: dict[str, Callable[[Any], A
             ours = [asarray(a) for a in (x, dy, alpha)]
             y = prelu(ours[0], ours[2], axis=1)
             pair = prelu_backward(ours[1], ours[0], ours[2], axis=1)
-            speeds = _speeds(dtype, real) if backend == "numpy" else [("", ""), ("", "")]
+            speeds = _speeds(dtype, real) if backend == "numpy" else [("", "", "")] * 2
             for op, got, want, speed in (
                 ("forward", [y], [expected_y], speeds[0]),
                 ("backward", pair, expected, speeds[1]),
@@ -180,8 +193,8 @@ def medians(repeats: int, *calls: Callable[[], Any]) -> list[float]:
     return [statistics.median(own) for own in times]
 
 
-def _speeds(dtype: Any, real: dict[str, Any]) -> list[tuple[str, str]]:
-    """GB/s, and as a share of NumPy's copy (forward) or addition (backward) of the same bytes."""
+def _speeds(dtype: Any, real: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """GB/s, as a share of NumPy's copy (forward) or addition (backward) of the same bytes, threads."""
     x, dy = (np.concatenate([real[name].astype(dtype)] * _COPIES) for name in ("x", "dy"))
     alpha = real["alpha"].astype(dtype)
     y, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(alpha)
@@ -194,8 +207,9 @@ def _speeds(dtype: Any, real: dict[str, Any]) -> list[tuple[str, str]]:
         lambda: np.add(words[0], words[1], out=words[2]),
         lambda: prelu_backward(dy, x, alpha, axis=1, out=(dx, dalpha)),
     )
+    threads = min(get_num_threads(), _cpu.threads_worth(x.nbytes))
     return [
-        (f"{streams * x.nbytes / own / 1e9:.1f}", f"{roof / own:.2f}")
+        (f"{streams * x.nbytes / own / 1e9:.1f}", f"{roof / own:.2f}", threads)
         for streams, roof, own in ((2, times[0], times[1]), (3, times[2], times[3]))
     ]
 

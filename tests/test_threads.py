@@ -14,7 +14,7 @@ import pytest
 from arrays import DTYPES, alphas, assert_same_bits, check_backward, check_forward, name, numbers
 
 import prelu_array
-from prelu_array import prelu, prelu_backward
+from prelu_array import _cpus, prelu, prelu_backward
 from prelu_array.testing import reference_prelu, reference_prelu_backward
 
 COUNTS = (1, 2, 3, 5)
@@ -402,20 +402,16 @@ atexit.register(call)
     ],
 )
 def test_default_number_of_threads(value, expected):
-    """The CPUs of the process, or less if OMP_NUM_THREADS says so."""
+    """The cores of the process, or less if OMP_NUM_THREADS says so."""
     code = f"""
 import os
 os.environ["OMP_NUM_THREADS"] = {value!r}
 import prelu_array
 print(prelu_array.get_num_threads())
 """
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
     done = run_python(code)
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout) == (expected or cpus)
+    assert int(done.stdout) == (expected or _cpus.usable())
 
 
 def test_number_of_threads_is_kept(threads):
