@@ -194,7 +194,7 @@ def medians(repeats: int, *calls: Callable[[], Any]) -> list[float]:
 
 
 def _speeds(dtype: Any, real: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """GB/s, as a share of NumPy's copy (forward) or addition (backward) of the same bytes, threads."""
+    """GB/s, as a share of NumPy's copy (forward) or addition (backward), and threads."""
     x, dy = (np.concatenate([real[name].astype(dtype)] * _COPIES) for name in ("x", "dy"))
     alpha = real["alpha"].astype(dtype)
     y, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(alpha)

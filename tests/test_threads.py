@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import interrupts
 import numpy as np
 import pytest
 from arrays import DTYPES, alphas, assert_same_bits, check_backward, check_forward, name, numbers
@@ -304,26 +305,39 @@ import os, threading, numpy as np
 from prelu_array import prelu_backward, set_num_threads
 set_num_threads(3)
 x = np.full(8 << 20, -2, np.float32)
-stop = threading.Event()
+stop, wrong = threading.Event(), []
 def work():
     while not stop.is_set():
-        assert prelu_backward(x, x, 0.5)[1] == 32 << 20
-worker = threading.Thread(target=work)
-worker.start()
-for _ in range(4):
+        if prelu_backward(x, x, 0.5)[1] != 32 << 20:
+            wrong.append(1)
+workers = [threading.Thread(target=work, daemon={daemon}) for _ in range(8)]
+for worker in workers:
+    worker.start()
+for _ in range({forks}):
     child = os.fork()
     if child == 0:
         os._exit(0 if prelu_backward(x, x, 0.5)[1] == 32 << 20 else 1)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-stop.set()
-worker.join()
+assert not wrong
+if not {daemon}:
+    stop.set()
+    for worker in workers:
+        worker.join()
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_fork_in_the_middle_of_a_call():
-    done = run_python(FORKED_IN_A_CALL)
+def test_fork_in_the_middle_of_calls():
+    done = run_python(FORKED_IN_A_CALL.format(forks=4, daemon=False))
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n" * 4, "")
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.02, 0.1])
+def test_exit_in_the_middle_of_calls(seconds):
+    """The process ends while other threads are in a call, in C."""
+    code = FORKED_IN_A_CALL.format(forks=0, daemon=True)
+    done = run_python(f"{code}\nimport time\ntime.sleep({seconds})\nprint('ends')")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
 
 
 SIGNALLED = """
@@ -366,6 +380,11 @@ def test_a_signal_handler_during_a_call(raises):
     for k in range(10):
         done = run_python(SIGNALLED.format(raises=raises, interval=0.0001 * (k + 1)))
         assert (done.returncode, done.stdout, done.stderr) == (0, "True True\n", ""), k
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_interrupts_in_the_middle_of_a_first_call():
+    assert {what for _, _, what in interrupts.outcomes(9, seed=1)} == {"whole"}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
