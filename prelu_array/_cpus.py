@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ def usable() -> int:
         allowed = frozenset(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         return min(os.cpu_count() or 1, MOST)
-    return max(1, min(_cores(allowed), _quota(), MOST))
+    return max(1, min(_cores(allowed), _quota(int(time.monotonic())), MOST))
 
 
 @lru_cache(maxsize=16)
@@ -36,8 +37,9 @@ def _cores(cpus: frozenset[int]) -> int:
     return len(cores)
 
 
-def _quota() -> int:
-    """Return how many CPUs' time the cgroups grant, rounded up."""
+@lru_cache(maxsize=1)
+def _quota(second: int) -> int:
+    """Return how many CPUs' time the cgroups grant, rounded up; read once in a second."""
     least = float(MOST)
     for paths in _limits():
         try:

@@ -34,7 +34,7 @@ def machine(tmp_path, monkeypatch):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         return prelu_array.get_num_threads
 
-    caches = (_cpus._cores, _cpus._limits)
+    caches = (_cpus._cores, _cpus._limits, _cpus._quota)
     for cache in caches:
         cache.cache_clear()
     yield make
@@ -93,10 +93,14 @@ def test_quota(machine, own, files, expected):
     assert machine(range(8), own=own, files=files)() == expected
 
 
-def test_quota_at_the_time_of_the_call(machine, tmp_path):
+def test_quota_at_the_time_of_the_call(machine, tmp_path, monkeypatch):
+    """But for the second in which it was read."""
     count = machine(range(8), files={"cpu.max": "200000 100000\n"})
+    monkeypatch.setattr(_cpus.time, "monotonic", lambda: 100.2)
     assert count() == 2
     (tmp_path / "cgroup" / "cpu.max").write_text("500000 100000\n")
+    assert count() == 2
+    monkeypatch.setattr(_cpus.time, "monotonic", lambda: 101.1)
     assert count() == 5
 
 
