@@ -1,6 +1,6 @@
 /* Design:
  * (a) Pieces are taken from a counter, so one that is late holds up nobody else. The caller works from
- *     the first moment: it starts one thread, and each thread that finds pieces left starts two
+ *     the first moment: it starts two threads, and each thread that finds pieces left starts two
  *     more, so starting many takes as long as starting a few one after the other.
  * (b) The caller waits for pieces, not for threads: on a busy machine a thread may begin a long time
  *     after the work was done. It finds nothing left, and ends. What it looks at is freed by the
@@ -186,7 +186,7 @@ void prelu_parallel(int threads, int pieces, void (*task)(void *context, int pie
     w->pieces = pieces;
     w->task = task;
     w->context = context;
-    start(w, 1);
+    start(w, 2);
     take_pieces(w, 0);
     door_lock(&w->all_done);
     while (add(&w->done, 0) < pieces) door_wait(&w->all_done);

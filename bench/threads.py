@@ -39,12 +39,15 @@ class Work:
         self.out = np.ones_like(self.x)
 
     def copy(self):
+        """NumPy's copy of the same bytes."""
         np.copyto(self.out, self.x)
 
     def forward(self):
+        """Compute y."""
         prelu(self.x, self.alpha, axis=1, out=self.out)
 
     def backward(self):
+        """Compute dx and dalpha."""
         prelu_backward(self.dy, self.x, self.alpha, axis=1, out=(self.out, self.dalpha))
 
 
