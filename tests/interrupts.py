@@ -36,6 +36,8 @@ class Finalizer:
         enter()
 
 def handler(number, frame):
+    if not armed:
+        return
     if mode == "raises":
         raise KeyboardInterrupt
     if mode == "enters":
@@ -45,16 +47,15 @@ def handler(number, frame):
         gc.collect()
 
 signal.signal(signal.SIGALRM, handler)
-out = x.copy()
+out, armed = x.copy(), [True]
 try:
     signal.setitimer(signal.ITIMER_REAL, seconds)
     prelu(out, 0.5, out=out)
     for _ in range(10_000):
         pass
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    armed.clear()
 except KeyboardInterrupt:
-    pass
-signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    armed.clear()
 whole = (out == -1).all() or (mode == "raises" and (out == -2).all())
 print("whole" if whole and all(entered) and prelu_backward(x, x, 0.5)[1] == 32 << 20 else "half")
 """
