@@ -1,5 +1,6 @@
 """The compiled module; everything else about the package stands in pyproject.toml."""
 
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -7,12 +8,30 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError
 
 MSVC = ["/O2", "/std:c11", "/fp:precise"]
+# They undo what CFLAGS and LDFLAGS may ask for, for they come last: compilers and linkers are
+# called with the environment's flags first. Linked with fast math, gcc and clang add code that
+# switches subnormals off for the whole process.
+STRICT = [
+    "-O3",
+    "-fno-fast-math",
+    "-fno-unsafe-math-optimizations",
+    "-fno-finite-math-only",
+    "-fsigned-zeros",
+    "-fno-associative-math",
+    "-fno-reciprocal-math",
+]
+STRICT_WHERE_KNOWN = [
+    "-mno-daz-ftz",
+    "-fno-single-precision-constant",
+    "-fno-approx-func",
+    "-fhonor-nans",
+    "-fhonor-infinities",
+    "-fdenormal-fp-math=ieee",
+]
 GCC_AND_CLANG = [
     "-std=gnu11",
-    "-O3",
     # Without it gcc vectorises no select: the lane that is not taken might raise a flag.
     "-fno-trapping-math",
     # fma and ldexp need not set errno.
@@ -37,11 +56,13 @@ class BuildWithFlags(build_ext):
     def build_extensions(self):
         """Build, with one set of flags for all extensions."""
         if self.compiler.compiler_type == "msvc":
-            flags = MSVC
+            compile_flags, link_flags = MSVC, []
         else:
-            flags = GCC_AND_CLANG + [flag for flag in GCC if self.knows(flag)]
+            link_flags = STRICT + [flag for flag in STRICT_WHERE_KNOWN if self.knows(flag)]
+            compile_flags = link_flags + GCC_AND_CLANG + [flag for flag in GCC if self.knows(flag)]
         for extension in self.extensions:
-            extension.extra_compile_args = flags
+            extension.extra_compile_args = compile_flags
+            extension.extra_link_args = link_flags
         super().build_extensions()
 
     def knows(self, flag):
@@ -49,13 +70,8 @@ class BuildWithFlags(build_ext):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "empty.c")
             source.write_text("int nothing;\n")
-            try:
-                self.compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=["-Werror", flag]
-                )
-            except CompileError:
-                return False
-        return True
+            command = [*self.compiler.compiler_so, "-Werror", flag, "-c", str(source)]
+            return subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
 
 
 sources = ["_cpu.pyx", "dalpha.c", "settle.c", "parallel.c", "threads.c", "walk.c", "tile.c"]

@@ -72,14 +72,21 @@ cdef extern from "dalpha.h" nogil:
     int prelu_state_limbs(int)
     void prelu_round_state(const cnp.int64_t *, int, int, void *)
 
-prelu_select_instruction_set(NULL)
+cdef extern from "threads.h" nogil:
+    void prelu_threads_init()
+    int prelu_threads_worth(Py_ssize_t)
+    void prelu_set_thread_bytes(Py_ssize_t)
+    int prelu_take_threads(int, int)
+    void prelu_give_threads(int)
 
-# From here on the GIL is released, stores are non-temporal, threads are used. In
-# bytes of one operand; docs/architecture.md has the measurements.
+prelu_select_instruction_set(NULL)
+prelu_threads_init()
+
+# From here on the GIL is released, stores are non-temporal. In bytes of one operand;
+# docs/architecture.md has the measurements.
 cdef enum:
     RELEASE_FROM = 1 << 18
     STREAM_FROM = 1 << 24
-    THREADS_FROM = 1 << 22
 
 
 def instruction_set():
@@ -90,6 +97,16 @@ def instruction_set():
 def select_instruction_set(name):
     """Use the loops of another instruction set; False if it cannot run here. For tests."""
     return bool(prelu_select_instruction_set(name.encode()))
+
+
+def threads_worth(Py_ssize_t nbytes):
+    """How many threads a call on an x of so many bytes uses if it may."""
+    return prelu_threads_worth(nbytes)
+
+
+def set_thread_bytes(Py_ssize_t nbytes):
+    """How many bytes of x are worth a thread. For tests."""
+    prelu_set_thread_bytes(nbytes)
 
 
 # ---- arguments ----
@@ -281,6 +298,10 @@ cdef cnp.ndarray apart_from(cnp.ndarray source, object written, bint in_step):
     return source.copy(order="K")
 
 
+cdef cnp.ndarray apart_from_all(cnp.ndarray source, object a, object b, object c):
+    return apart_from(apart_from(apart_from(source, a, False), b, False), c, False)
+
+
 cdef bint is_in_step(cnp.ndarray x, cnp.ndarray alpha, const int *where) noexcept:
     """Whether alpha's axes are x's, in x's order."""
     cdef int k
@@ -307,13 +328,34 @@ cdef object writable(object out):
                                                    subok=False)
 
 
-cdef object handed_back(object result, object out):
-    """What the caller gets: `out`, if there is one, with the result in it."""
-    if out is None:
-        return result
-    if out is not result:
-        out[...] = result
-    return out
+# Nothing can fail once a byte of `out` is written: what a call returns is made before it runs, and a
+# result that was computed beside its `out` is put there without any memory.
+
+cdef void put_elements(char *to, const char *source, int axis, cnp.ndarray out,
+                       cnp.ndarray result, bint swapped) noexcept:
+    cdef Py_ssize_t i, item = cnp.PyArray_ITEMSIZE(out)
+    if axis == out.ndim:
+        for i in range(item):
+            to[i] = source[item - 1 - i if swapped else i]
+        return
+    for i in range(out.shape[axis]):
+        put_elements(to + i * out.strides[axis], source + i * result.strides[axis], axis + 1, out,
+                     result, swapped)
+
+
+cdef void put_back(object result, object out) noexcept:
+    """Writes a result to its `out`, if that is another array."""
+    if out is None or out is result:
+        return
+    cdef cnp.ndarray to = <cnp.ndarray>out
+    cdef cnp.ndarray source = <cnp.ndarray>result
+    put_elements(<char *>cnp.PyArray_DATA(to), <const char *>cnp.PyArray_DATA(source), 0, to,
+                 source, not cnp.PyArray_ISNOTSWAPPED(to))
+
+
+cdef object given(object result, object out):
+    """What the caller gets."""
+    return result if out is None else out
 
 
 # ---- calls ----
@@ -322,6 +364,7 @@ cdef int run(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
              void (*what)(const prelu_call *) noexcept nogil) except -1:
     """Completes a call and runs it."""
     cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
+    cdef int allowed, worth = prelu_threads_worth(size)
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
@@ -329,14 +372,17 @@ cdef int run(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
     # a group of 16 bits is but half a line, and gains nothing from whole lines
     call.stream = size >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
     call.threads = 1
-    if size >= 2 * THREADS_FROM:
-        call.threads = min(<Py_ssize_t>_threads.get_num_threads(), size // THREADS_FROM)
+    if worth > 1:
+        allowed = _threads.get_num_threads()
+        call.threads = prelu_take_threads(min(worth, allowed), allowed)
     view_canonical(&call.view)
     if size >= RELEASE_FROM:
         with nogil:
             what(call)
     else:
         what(call)
+    if worth > 1:
+        prelu_give_threads(call.threads)
     return 0
 
 
@@ -362,7 +408,8 @@ def forward(object x, object alpha, object axis, object out):
         add_operand(&call.view, VIEW_OUT, y)
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         run(&call, x_, alpha_, False, prelu_scale)
-    return handed_back(y, out)
+        put_back(y, out)
+    return given(y, out)
 
 
 def backward(object dy, object x, object alpha, object axis, bint at_one, bint need_dx,
@@ -402,6 +449,7 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
         dx = new_like(x_)
     if need_dalpha and dalpha is None:
         dalpha = new_like(alpha_)
+    given_back = given(dx, dx_out), given(dalpha, dalpha_out)
 
     if cnp.PyArray_SIZE(x_) == 0:
         if need_dalpha:
@@ -417,8 +465,9 @@ def backward(object dy, object x, object alpha, object axis, bint at_one, bint n
             add_alpha(&call.view, VIEW_DALPHA, dalpha, where)
         call.in_place = in_place
         run(&call, x_, alpha_, at_one, prelu_backward if need_dalpha else prelu_scale)
-
-    return handed_back(dx, dx_out), handed_back(dalpha, dalpha_out)
+    put_back(dx, dx_out)
+    put_back(dalpha, dalpha_out)
+    return given_back
 
 
 def backward_partial(object dy, object x, object alpha, object axis, bint at_one, bint need_dx,
@@ -435,6 +484,8 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
     check_like(dy_, "dy", x_, "x")
     alpha_ = as_alpha(alpha, x_)
     place_alpha(x_, alpha_, axis, where)
+    if alpha_.ndim == VIEW_MAX_AXES:
+        raise _arguments.too_many_axes_for_a_state(alpha_.ndim)
     shape = (*np.shape(alpha_), prelu_state_limbs(dtype_code(x_)))
     if out is not None:
         dx_out, state_out = _arguments.outputs(out, ("dx", "state"), need_dx=need_dx)
@@ -454,6 +505,7 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
         dx = new_like(x_)
     if state is None:
         state = np.empty(shape, np.int64)
+    given_back = given(dx, dx_out), given(state, state_out)
     if cnp.PyArray_SIZE(x_) == 0:
         state[...] = 0
     else:
@@ -466,7 +518,9 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
             add_operand(&call.view, VIEW_OUT, dx)
         call.partial = True
         run(&call, x_, alpha_, at_one, prelu_backward)
-    return handed_back(dx, dx_out), handed_back(state, state_out)
+    put_back(dx, dx_out)
+    put_back(state, state_out)
+    return given_back
 
 
 def round_partial(object state, object dtype):
@@ -510,8 +564,10 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
         check_out(out, "out", x_, "x")
         y_dot = writable(out)
         # a sum of two products that is in doubt is computed again after y_dot was written
-        x_, x_dot_, alpha_, alpha_dot_ = [
-            apart_from(a, y_dot, False) for a in (x_, x_dot_, alpha_, alpha_dot_)]
+        x_ = apart_from(x_, y_dot, False)
+        x_dot_ = apart_from(x_dot_, y_dot, False)
+        alpha_ = apart_from(alpha_, y_dot, False)
+        alpha_dot_ = apart_from(alpha_dot_, y_dot, False)
     if cnp.PyArray_SIZE(x_):
         start_view(&call.view, x_)
         add_operand(&call.view, VIEW_X, x_)
@@ -520,7 +576,8 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
         add_alpha(&call.view, VIEW_ALPHA, alpha_, where)
         add_alpha(&call.view, VIEW_ALPHA_DOT, alpha_dot_, where)
         run(&call, x_, alpha_, at_one, prelu_scale)
-    return handed_back(y_dot, out)
+        put_back(y_dot, out)
+    return given(y_dot, out)
 
 
 def double_backward(object ddx, object ddalpha, object dy, object x, object alpha, object axis,
@@ -554,12 +611,16 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
         check_apart(outs[0], 0, outs[1], 1)
         check_apart(outs[0], 0, outs[2], 2)
         check_apart(outs[1], 1, outs[2], 2)
-        for written in (of_dy, of_x, of_alpha):  # what is in doubt is computed again after that
-            ddx_, dy_, x_, alpha_, ddalpha_ = [
-                apart_from(a, written, False) for a in (ddx_, dy_, x_, alpha_, ddalpha_)]
+        # what is in doubt is computed again after they are written
+        ddx_ = apart_from_all(ddx_, of_dy, of_x, of_alpha)
+        dy_ = apart_from_all(dy_, of_dy, of_x, of_alpha)
+        x_ = apart_from_all(x_, of_dy, of_x, of_alpha)
+        alpha_ = apart_from_all(alpha_, of_dy, of_x, of_alpha)
+        ddalpha_ = apart_from_all(ddalpha_, of_dy, of_x, of_alpha)
     of_dy = new_like(x_) if of_dy is None else of_dy
     of_x = new_like(x_) if of_x is None else of_x
     of_alpha = new_like(alpha_) if of_alpha is None else of_alpha
+    given_back = given(of_dy, outs[0]), given(of_x, outs[1]), given(of_alpha, outs[2])
     if cnp.PyArray_SIZE(x_) == 0:
         of_alpha[...] = 0
     else:
@@ -573,4 +634,7 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
         add_alpha(&call.view, VIEW_ALPHA_DOT, ddalpha_, where)
         add_alpha(&call.view, VIEW_DALPHA, of_alpha, where)
         run(&call, x_, alpha_, at_one, prelu_backward)
-    return handed_back(of_dy, outs[0]), handed_back(of_x, outs[1]), handed_back(of_alpha, outs[2])
+    put_back(of_dy, outs[0])
+    put_back(of_x, outs[1])
+    put_back(of_alpha, outs[2])
+    return given_back

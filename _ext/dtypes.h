@@ -12,6 +12,8 @@
 #ifndef PRELU_DTYPES_H
 #define PRELU_DTYPES_H
 
+#include "strict_math.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

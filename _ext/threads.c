@@ -1,86 +1,195 @@
-/* Design: pieces are taken from a counter, so one that is late holds up nobody else, and a thread that
- * comes late finds nothing left. No lock is taken. Signals go to the threads there were before.
+/* Design:
+ * (a) Pieces are taken from a counter, so one that is late holds up nobody else. The caller works from
+ *     the first moment: it starts two threads, and each thread that finds pieces left starts two
+ *     more, so starting many takes as long as starting a few one after the other.
+ * (b) The caller waits for pieces, not for threads: on a busy machine a thread may begin a long time
+ *     after the work was done. It finds nothing left, and ends. What it looks at is freed by the
+ *     last one that holds it.
+ * (c) Signals go to the threads there were before.
  */
 #include "threads.h"
 
 #include "float_mode.h"
 
+#include <stdlib.h>
+
 #ifdef _WIN32
 #include <windows.h>
-typedef HANDLE thread_handle;
-#define THREAD_FUNCTION static DWORD WINAPI
-#define THREAD_RESULT 0
 typedef volatile LONG counter;
-static int take(counter *next) { return (int)InterlockedIncrement(next) - 1; }
+static int add(counter *c, int n) { return (int)InterlockedExchangeAdd(c, n); } /* what was there */
+typedef struct {
+    SRWLOCK lock;
+    CONDITION_VARIABLE changed;
+} door;
+static int door_init(door *d) {
+    InitializeSRWLock(&d->lock);
+    InitializeConditionVariable(&d->changed);
+    return 1;
+}
+static void door_free(door *d) { (void)d; }
+static void door_lock(door *d) { AcquireSRWLockExclusive(&d->lock); }
+static void door_unlock(door *d) { ReleaseSRWLockExclusive(&d->lock); }
+static void door_wait(door *d) { SleepConditionVariableSRW(&d->changed, &d->lock, INFINITE, 0); }
+static void door_open(door *d) { WakeAllConditionVariable(&d->changed); }
 #else
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-typedef pthread_t thread_handle;
-#define THREAD_FUNCTION static void *
-#define THREAD_RESULT NULL
 typedef atomic_int counter;
-static int take(counter *next) { return atomic_fetch_add(next, 1); }
+static int add(counter *c, int n) { return atomic_fetch_add(c, n); }
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+} door;
+static int door_init(door *d) {
+    if (pthread_mutex_init(&d->lock, NULL) != 0) return 0;
+    if (pthread_cond_init(&d->changed, NULL) == 0) return 1;
+    pthread_mutex_destroy(&d->lock);
+    return 0;
+}
+static void door_free(door *d) {
+    pthread_cond_destroy(&d->changed);
+    pthread_mutex_destroy(&d->lock);
+}
+static void door_lock(door *d) { pthread_mutex_lock(&d->lock); }
+static void door_unlock(door *d) { pthread_mutex_unlock(&d->lock); }
+static void door_wait(door *d) { pthread_cond_wait(&d->changed, &d->lock); }
+static void door_open(door *d) { pthread_cond_broadcast(&d->changed); }
 #endif
 
+/* ---- how many ---- */
+
+/* A start takes 5 us here, where the machine is busy or virtual 50, and 4 MiB some 400 us. A second
+ * thread halves what is left of them; further ones share the memory, so each gets twice as much. */
+static ptrdiff_t each_from = 1 << 23; /* bytes of one operand */
+
+void prelu_set_thread_bytes(ptrdiff_t bytes) { each_from = bytes; }
+
+int prelu_threads_worth(ptrdiff_t bytes) {
+    const ptrdiff_t many = bytes / each_from;
+    if (bytes < each_from) return 1;
+    return many < 2 ? 2 : many < THREADS_MOST ? (int)many : THREADS_MOST;
+}
+
+static counter in_use, alive; /* reserved by calls; started, and not yet ended */
+
+int prelu_take_threads(int wanted, int allowed) {
+    const int left = allowed - add(&in_use, wanted);
+    const int taken = left < 1 ? 1 : left < wanted ? left : wanted;
+    add(&in_use, taken - wanted);
+    return taken;
+}
+
+void prelu_give_threads(int taken) { add(&in_use, -taken); }
+
+static void forget(void) { in_use = alive = 0; } /* after a fork, which takes one thread along */
+
+void prelu_threads_init(void) {
+#ifdef _WIN32
+    (void)forget;
+#else
+    pthread_atfork(NULL, NULL, forget);
+#endif
+}
+
+/* ---- the pieces ---- */
+
 typedef struct {
-    counter next, workers;
+    counter next, done, workers, to_start, holders;
     int pieces;
     void (*task)(void *, int, int);
     void *context;
+    door all_done;
 } work;
 
-static void take_pieces(work *w, int worker) {
-    for (int piece; (piece = take(&w->next)) < w->pieces;) w->task(w->context, piece, worker);
+static void release(work *w) {
+    if (add(&w->holders, -1) > 1) return;
+    door_free(&w->all_done);
+    free(w);
 }
 
-THREAD_FUNCTION run(void *argument) {
-    work *w = argument;
+static void take_pieces(work *w, int worker) {
+    for (int piece; (piece = add(&w->next, 1)) < w->pieces;) {
+        w->task(w->context, piece, worker);
+        if (add(&w->done, 1) + 1 < w->pieces) continue;
+        door_lock(&w->all_done);
+        door_open(&w->all_done);
+        door_unlock(&w->all_done);
+    }
+}
+
+static void start(work *w, int n);
+
+static void run(work *w) {
     const fp_state before = fp_enter();
-    take_pieces(w, take(&w->workers));
+    start(w, 2);
+    take_pieces(w, add(&w->workers, 1));
     fp_leave(before);
-    return THREAD_RESULT;
+    release(w);
+    add(&alive, -1);
 }
 
 #ifdef _WIN32
-static int start(thread_handle *thread, work *w) {
-    *thread = CreateThread(NULL, 0, run, w, 0, NULL);
-    return *thread != NULL;
+static DWORD WINAPI enter(void *w) {
+    run(w);
+    return 0;
 }
-static void join(thread_handle thread) {
-    WaitForSingleObject(thread, INFINITE);
-    CloseHandle(thread);
-}
-static int start_all(thread_handle *thread, int n, work *w) {
-    int started = 0;
-    while (started < n && start(thread + started, w)) started++;
-    return started;
+static int start_one(work *w) {
+    const HANDLE thread = CreateThread(NULL, 0, enter, w, 0, NULL);
+    return thread && CloseHandle(thread);
 }
 #else
-static void join(thread_handle thread) { pthread_join(thread, NULL); }
-static int start_all(thread_handle *thread, int n, work *w) {
+static void *enter(void *w) {
+    run(w);
+    return NULL;
+}
+static int start_one(work *w) {
     enum { STACK = 1 << 22 }; /* some systems' default is less than a walk takes */
-    sigset_t all, before;
+    pthread_t thread;
     pthread_attr_t attributes;
-    int started = 0;
+    sigset_t all, before;
     if (pthread_attr_init(&attributes) != 0) return 0;
     pthread_attr_setstacksize(&attributes, STACK);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started < n && pthread_create(thread + started, &attributes, run, w) == 0) started++;
+    const int started = pthread_create(&thread, &attributes, enter, w) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return started;
 }
 #endif
 
+/* Starts n of the threads that are still to be started, if there is work left for them. */
+static void start(work *w, int n) {
+    while (n-- > 0 && add(&w->next, 0) < w->pieces && add(&w->to_start, -1) > 0) {
+        add(&w->holders, 1);
+        if (add(&alive, 1) < THREADS_MOST && start_one(w)) continue;
+        add(&alive, -1); /* not now: those there are do it */
+        add(&w->holders, -1);
+        return;
+    }
+}
+
 void prelu_parallel(int threads, int pieces, void (*task)(void *context, int piece, int worker),
                     void *context) {
-    thread_handle thread[THREADS_MOST];
-    work w = {.next = 0, .workers = 1, .pieces = pieces, .task = task, .context = context};
-    if (threads > pieces) threads = pieces;
-    if (threads > THREADS_MOST) threads = THREADS_MOST;
-    const int started = start_all(thread, threads - 1, &w);
-    take_pieces(&w, 0);
-    for (int i = 0; i < started; i++) join(thread[i]);
+    work *w = threads > 1 && pieces > 1 ? malloc(sizeof *w) : NULL;
+    if (!w || !door_init(&w->all_done)) {
+        free(w);
+        for (int piece = 0; piece < pieces; piece++) task(context, piece, 0);
+        return;
+    }
+    const int most = threads < pieces ? threads : pieces;
+    w->next = w->done = 0;
+    w->workers = w->holders = 1;
+    w->to_start = most - 1;
+    w->pieces = pieces;
+    w->task = task;
+    w->context = context;
+    start(w, 2);
+    take_pieces(w, 0);
+    door_lock(&w->all_done);
+    while (add(&w->done, 0) < pieces) door_wait(&w->all_done);
+    door_unlock(&w->all_done);
+    release(w);
 }

@@ -29,7 +29,7 @@ import numpy as np
 
 import prelu_array
 from prelu_array import _cpu, prelu, prelu_backward, prelu_double_backward, prelu_jvp
-from prelu_array.__main__ import medians
+from prelu_array._self_check import medians
 
 LAYOUTS = ("shared", "NCHW", "NCHW 14x14", "NHWC 64", "NHWC 3", "per element")
 DTYPES = ("float32", "float64", "float16", "bfloat16")

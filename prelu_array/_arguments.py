@@ -8,11 +8,14 @@ from __future__ import annotations
 import array
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
+
+from ._foreign import kind_of, refuse, short
+from ._places import has_one_place_for_each
 
 Shape = tuple[int, ...]
 
@@ -36,10 +39,18 @@ def check_dtype(dtype: Any, name: str, is_array: bool = True, integers: bool = F
         return
     if is_bfloat16(dtype) or (integers and is_integer(dtype)):
         return
-    convert = f"{name}.astype(numpy.float32)" if is_array else f"numpy.asarray({name}, 'float32')"
+    enough = "float32" if dtype.itemsize <= 2 else "float64"  # for all its digits, nearly always
+    convert = (
+        f"{name}.astype(numpy.{enough})" if is_array else f"numpy.asarray({name}, '{enough}')"
+    )
     cure = f"; convert it, for example with {convert}"
     if dtype.kind == "c":
         cure = f"; use numpy.real({name}) if that is meant"
+    elif dtype.type is np.void and dtype.itemsize == 2 and not dtype.names:
+        cure = (
+            "; if it is bfloat16, which NumPy's files do not know, "
+            f"use {name}.view(ml_dtypes.bfloat16)"
+        )
     elif dtype.kind in "SUMm" or dtype.type is np.void:  # no numbers
         cure = ""
     elif is_integer(dtype) and is_array and "alpha" not in name:
@@ -64,18 +75,19 @@ def is_native(a: np.ndarray) -> bool:
 def as_array(value: Any, name: str, integers: bool = False) -> np.ndarray:
     """Return a NumPy array the loops can read: native byte order, aligned, one of the dtypes.
 
-    Integers are taken only where a dtype was chosen: in a list they may be meant as floats.
+    Python's own integers are numbers, and become float64 as floats do.
     """
     if type(value) in (np.ndarray, np.memmap):
         a = np.asarray(value)
     elif isinstance(value, np.generic | float | int | complex | list | tuple | memoryview):
         a = _regular(value, name)
+        if a.dtype.kind in "iuO" and _is_of_python_numbers(value):
+            a = _float64(value, name)
     elif isinstance(value, array.array):
         a = np.asarray(value)
     else:
         refuse(value, name)
-    chosen = not isinstance(value, list | tuple | int | complex)
-    check_dtype(a.dtype, name, isinstance(value, np.ndarray), integers and chosen)
+    check_dtype(a.dtype, name, isinstance(value, np.ndarray), integers)
     return a if is_native(a) else a.astype(native(a.dtype), order="K")
 
 
@@ -86,6 +98,19 @@ def _regular(value: Any, name: str) -> np.ndarray:
         return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a regular array, got {short(value)}") from error
+
+
+def _is_of_python_numbers(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_of_python_numbers, value))
+    return type(value) in (int, float)
+
+
+def _float64(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value, np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} must fit float64, got {short(value)}") from None
 
 
 def _check_items(value: Sequence[Any], name: str, depth: int = 64) -> None:
@@ -100,91 +125,6 @@ def _check_items(value: Sequence[Any], name: str, depth: int = 64) -> None:
                 _check_items(item, f"{name}[{k}]", depth - 1)
         elif hasattr(type(item), "__array__") or hasattr(type(item), "__dlpack__"):
             refuse(item, f"{name}[{k}]")
-
-
-def kind_of(value: Any) -> str:
-    """Return the name of a value's type, in full unless it is Python's own."""
-    kind = type(value)
-    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-
-
-def short(value: Any) -> str:
-    """Return what a value looks like, in a line."""
-    if isinstance(value, int) and value.bit_length() > 256:  # repr() refuses very many digits
-        return f"an integer of {value.bit_length()} bits"
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # a repr may raise anything: a list's does for such an integer in it
-        return kind_of(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-_KINDS = "a number, a list or an array of NumPy, CuPy or Dask"
-
-
-def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
-    """Raise the TypeError for an array of a kind that this backend does not take."""
-    cure = _cure(value, name)
-    if kinds == _KINDS and type(value).__module__.partition(".")[0] in ("cupy", "dask"):
-        kinds = "of the same library as the other arrays"
-    got = f"{kind_of(value)}; {cure}" if cure else kind_of(value)
-    raise TypeError(f"{name} must be {kinds}, got {got}")
-
-
-def _cure(value: Any, name: str) -> str:
-    """Say how to make an array of it, if it can be one; nothing is imported, nothing is run."""
-    kind = type(value)
-    library = kind.__module__.partition(".")[0]
-    if library == "cupy":
-        return "use cupy.asnumpy or cupy.asarray"
-    if library == "dask":
-        return f"use dask.array.asarray, or {name}.compute()"
-    if isinstance(value, np.ma.MaskedArray):
-        return f"its mask would be lost: use {name}.filled(numpy.nan)"
-    if isinstance(value, np.ndarray):
-        return f"if its plain elements are meant, use numpy.asarray({name})"
-    if library == "torch":
-        return _tensor_cure(value, name)
-    if library in ("jax", "autograd"):  # a traced value; JAX's own arrays are jaxlib's
-        return f"it is being traced: use prelu of examples/frameworks/{library}_prelu.py"
-    if library == "xarray":
-        array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
-        return f"use xarray.apply_ufunc as in docs/arrays.md, or use {array}.to_numpy()"
-    if library == "pandas" and hasattr(kind, "__array__"):
-        dtypes = getattr(value, "dtypes", getattr(value, "dtype", None))
-        plain = all(isinstance(dtype, np.dtype) for dtype in np.ravel(np.asarray(dtypes, object)))
-        return f"use {name}.to_numpy({'' if plain else 'float, na_value=numpy.nan'})"
-    for method in ("toarray", "todense"):  # SciPy's sparse arrays, and others
-        if hasattr(kind, method):
-            return f"use {name}.{method}()"
-    if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
-        return f"use numpy.asarray({name})"
-    if hasattr(kind, "__cuda_array_interface__"):
-        return f"use cupy.asarray({name})"
-    if hasattr(kind, "__dlpack__"):
-        return f"use numpy.from_dlpack({name})"
-    if isinstance(value, Iterator):
-        return f"use list({name})"
-    if isinstance(value, str):
-        return f"use numpy.load({name}) if it names a .npy file"
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return f"use numpy.asarray({name})"
-    return ""
-
-
-def _tensor_cure(value: Any, name: str) -> str:
-    dense = str(getattr(value, "layout", "torch.strided")) == "torch.strided"
-    array = name if dense else f"{name}.to_dense()"
-    if str(getattr(value, "dtype", None)) == "torch.bfloat16":
-        array = f"{array}.view(torch.int16).numpy(force=True).view(ml_dtypes.bfloat16)"
-    else:
-        array = f"{array}.numpy(force=True)"
-    if getattr(value, "requires_grad", False):
-        return (
-            "its gradient would be lost: use prelu of examples/frameworks/torch_prelu.py, "
-            f"or use {array}"
-        )
-    return f"use {array}"
 
 
 # The least number that rounds to infinity.
@@ -312,6 +252,14 @@ def not_a_state(shape: Shape, limbs: Sequence[int]) -> ValueError:
     return ValueError(f"state must have {lengths} limbs along its last axis, got shape {shape}")
 
 
+def too_many_axes_for_a_state(ndim: int) -> ValueError:
+    """Return the error for an alpha beside whose axes NumPy has none for the limbs."""
+    return ValueError(
+        f"alpha must have less than {ndim} axes, for its state has one more, got {ndim}; "
+        "join some with reshape, in x, dy and alpha"
+    )
+
+
 def as_dtype(dtype: Any) -> Any:
     """Return a dtype argument as one of the four dtypes, in native byte order."""
     try:
@@ -369,14 +317,7 @@ def check_out(out: Any, name: str, shape: Sequence[int], dtype: Any, like: str) 
         raise TypeError(f"{name} must have {like}'s dtype {dtype.name}, got {out.dtype.name}")
     if not out.flags.writeable:
         raise ValueError(f"{name} must be writable, got a read-only array")
-    extent = out.itemsize
-    apart = True
-    for stride, n in sorted(
-        (abs(s), n) for n, s in zip(out.shape, out.strides, strict=True) if n > 1
-    ):
-        apart &= stride >= extent
-        extent += stride * (n - 1)
-    if not apart and out.size:
+    if not has_one_place_for_each(out):
         raise ValueError(
             f"{name} must have one place for each element, got strides {out.strides} "
             f"for shape {out.shape}"

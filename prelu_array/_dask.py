@@ -17,6 +17,7 @@ import dask.array as da
 import numpy as np
 
 from . import _api, _arguments, _cpu
+from ._foreign import kind_of
 
 # So many states are added by one task. A state is 8 to 1096 bytes per alpha.
 SPLIT_EVERY = 8
@@ -44,7 +45,7 @@ def _check_array(a: Any, name: str, x: Any = None, integers: bool = False) -> No
     """Raise unless `a` is a Dask array of NumPy or CuPy blocks, of the same library as x's."""
     if not isinstance(a, da.Array):
         raise TypeError(
-            f"{name} must be a Dask array as x is, got {_arguments.kind_of(a)}; "
+            f"{name} must be a Dask array as x is, got {kind_of(a)}; "
             f"use dask.array.from_array({name}, chunks=x.chunks)"
         )
     _check_blocks(a._meta, name, a if x is None else x, integers)
@@ -56,7 +57,7 @@ def _check_blocks(block: Any, name: str, x: Any, integers: bool = False) -> None
         return
     if type(block) is not type(x._meta):
         raise TypeError(
-            f"{name} must have CuPy blocks as x has, got {_arguments.kind_of(block)}; "
+            f"{name} must have CuPy blocks as x has, got {kind_of(block)}; "
             f"use dask.array.asarray({name}).map_blocks(cupy.asarray)"
         )
     _arguments.check_dtype(block.dtype, name, integers=integers)

@@ -5,23 +5,12 @@ from __future__ import annotations
 import operator
 import os
 
-from ._arguments import short
+from . import _cpus
+from ._foreign import short
 
 _MOST = 256  # THREADS_MOST of threads.h
 
-_count: int | None = None
-
-
-def _default() -> int:
-    """The CPUs this process may use, capped by OMP_NUM_THREADS, which Dask sets in its workers."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        count = os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if limit.isdecimal() and int(limit) > 0:
-        count = min(count, int(limit))
-    return min(count, _MOST)
+_count: int | None = None  # as it was set
 
 
 def get_num_threads() -> int:
@@ -30,22 +19,27 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        By default the CPUs this process may use, or ``OMP_NUM_THREADS`` if that is less.
+        What was set, else the cores this process may use at the time: by its affinity and its
+        cgroup's CPU quota, ``OMP_NUM_THREADS`` if that is less, and 32 at most.
 
     See Also
     --------
     set_num_threads
     """
-    global _count
-    if _count is None:
-        _count = _default()
-    return _count
+    if _count is not None:
+        return _count
+    count = _cpus.usable()
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if limit.isdecimal() and int(limit) > 0:  # Dask sets it in its workers
+        count = min(count, int(limit))
+    return count
 
 
 def set_num_threads(n: int) -> None:
     """Set how many threads a call on a large CPU array may use.
 
-    Results never depend on it. Arrays of less than some megabytes always use one thread.
+    Results never depend on it. Arrays of less than 8 MiB use one thread, larger ones two, or one
+    for each 8 MiB. Calls from several threads at once share them.
 
     Parameters
     ----------

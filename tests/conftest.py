@@ -115,7 +115,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def threads():
-    """`set_num_threads`, undone afterwards."""
+    """`set_num_threads`, undone afterwards; smaller arrays than usual are worth threads."""
     before = get_num_threads()
+    _cpu.set_thread_bytes(4 << 20)
     yield set_num_threads
+    _cpu.set_thread_bytes(8 << 20)
     set_num_threads(before)

@@ -1,6 +1,8 @@
 """``python -m prelu_array``."""
 
+import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import prelu_array
-from prelu_array import __main__, prelu, prelu_backward
+from prelu_array import __main__, _self_check, prelu, prelu_backward
 from prelu_array.testing import reference_prelu
 
 
@@ -32,8 +34,40 @@ def test_check_finds_no_difference(capsys):
     assert __main__.main([]) == 0
     printed = capsys.readouterr().out
     assert "Every bit is right." in printed
-    for word in ("forward", "backward", "float16", "float32", "float64", "cupy"):
+    for word in ("forward", "backward", "float16", "float32", "float64", "cupy", "baseline"):
         assert word in printed
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "subnormals", "a sum that cancels"])
+def test_check_sees_what_fast_math_breaks(capsys, monkeypatch, wrong):
+    """On one instruction set alone."""
+
+    def broken(dy, x, alpha, **options):
+        dx, dalpha = prelu_backward(dy, x, alpha, **options)
+        if prelu_array._cpu.instruction_set() != "baseline":
+            return dx, dalpha
+        if wrong == "NaN":
+            return np.nan_to_num(dx, nan=0), dalpha
+        if wrong == "subnormals":
+            return np.where(abs(dx) < np.finfo(dx.dtype).tiny, dx.dtype.type(0), dx), dalpha
+        terms = np.where(x > 0, 0, x * dy).sum(axis=(0, *range(2, x.ndim)))
+        return dx, dalpha if dalpha.shape != terms.shape else terms
+
+    monkeypatch.setattr(_self_check, "prelu_backward", broken)
+    monkeypatch.setattr(_self_check, "_dtypes", lambda: [np.dtype("float64")])
+    with np.errstate(all="ignore"):
+        assert __main__.main([]) == 1
+    printed = capsys.readouterr().out
+    assert "elements differ: please report this." in printed
+    assert re.search(r"baseline +[1-9]", printed)
+    assert not re.search(r"avx\d+ +[1-9]", printed)
+
+
+def test_check_sees_a_module_that_changes_the_mode(capsys, monkeypatch):
+    monkeypatch.setattr(_self_check, "_dtypes", lambda: [np.dtype("float32")])
+    monkeypatch.setattr(_self_check, "_MODE", "\nprint(1)")
+    assert __main__.main([]) == 1
+    assert "it was linked with fast math" in capsys.readouterr().out
 
 
 def test_check_names_what_it_leaves_out(capsys, monkeypatch):
@@ -50,12 +84,12 @@ def test_options_without_a_file(folder, capsys, options):
 
 
 def test_check_goes_on_if_cupy_cannot_be_imported(capsys, monkeypatch):
-    monkeypatch.setattr(__main__.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(_self_check.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setitem(sys.modules, "cupy", None)  # import raises
     for module in [name for name in sys.modules if name.startswith("prelu_array._gpu")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.delattr(prelu_array, "_gpu", raising=False)
-    monkeypatch.setattr(__main__, "_dtypes", lambda: [np.dtype("float32")])
+    monkeypatch.setattr(_self_check, "_dtypes", lambda: [np.dtype("float32")])
     assert __main__.main([]) == 0
     assert "cupy: not usable: import of cupy halted" in capsys.readouterr().out
 
@@ -66,8 +100,8 @@ def test_check_reports_a_difference(capsys, monkeypatch):
         y[0] = np.nextafter(y[0], y[0].dtype.type(1))
         return y
 
-    monkeypatch.setattr(__main__, "prelu", wrong)
-    monkeypatch.setattr(__main__, "_dtypes", lambda: [np.dtype("float32")])
+    monkeypatch.setattr(_self_check, "prelu", wrong)
+    monkeypatch.setattr(_self_check, "_dtypes", lambda: [np.dtype("float32")])
     assert __main__.main([]) == 1
     assert "elements differ: please report this." in capsys.readouterr().out
 
@@ -118,10 +152,101 @@ def test_gradient_options_need_dy(folder, capsys):
     assert "give --dy, too" in capsys.readouterr().err
 
 
-def test_dx_and_dalpha_need_a_file_each(folder, capsys):
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+@pytest.mark.parametrize("other", ["d.npy", "./d.npy", "sub/../d.npy", "{}/d.npy", "soft", "hard"])
+def test_dx_and_dalpha_need_a_file_each(folder, capsys, other, there):
+    (folder / "sub").mkdir()
+    if there or other == "hard":
+        (folder / "d.npy").write_bytes(b"as it was")
+    if other in ("soft", "hard"):
+        link = os.symlink if other == "soft" else os.link
+        try:
+            link("d.npy", other)
+        except OSError:
+            pytest.skip(f"no {other} links here")
+    outputs = ["-o", "d.npy", "--dalpha", other.format(folder)]
     with pytest.raises(SystemExit):
-        __main__.main(["x.npy", "--dy", "x.npy", "-o", "d.npy", "--dalpha", "d.npy"])
+        __main__.main(["x.npy", "--dy", "x.npy", *outputs])
     assert "a file each" in capsys.readouterr().err
+    assert not (folder / "d.npy").exists() or (folder / "d.npy").read_bytes() == b"as it was"
+
+
+def test_files_are_written_whole_or_not_at_all(folder, capsys, monkeypatch):
+    (folder / "dx.npy").write_bytes(b"as it was")
+    before = sorted(os.listdir())
+    gradients = ["x.npy", "--dy", "x.npy", "-o", "dx.npy", "--dalpha"]
+    for wrong in ("missing/dalpha.npy", ".", "x.npy/dalpha.npy"):
+        assert __main__.main([*gradients, wrong]) == 2
+        assert wrong in capsys.readouterr().err
+
+    def full(writer, array, **options):
+        writer.write(b"the first bytes")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    assert __main__.main([*gradients, "dalpha.npy"]) == 2
+    assert "No space left on device: 'dx.npy'" in capsys.readouterr().err
+    assert (folder / "dx.npy").read_bytes() == b"as it was"
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes and links are Unix's")
+def test_a_file_that_is_written_over_keeps_its_mode_and_its_links(folder):
+    (folder / "y.npy").write_bytes(b"")
+    (folder / "y.npy").chmod(0o640)
+    os.symlink("y.npy", "link")
+    assert __main__.main(["x.npy", "-o", "link"]) == 0
+    assert os.path.islink("link")
+    assert (folder / "y.npy").stat().st_mode & 0o777 == 0o640
+    assert np.load("y.npy").shape == (3, 4)
+    assert __main__.main(["x.npy", "-o", "x.npy"]) == 0
+    assert np.array_equal(np.load("x.npy"), np.load("y.npy"))
+
+
+def run(*arguments, **options):
+    root = str(Path(prelu_array.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": root} | options.pop("env", {})
+    command = [sys.executable, "-m", "prelu_array", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, **options)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_any_encoding_of_the_output(folder, encoding):
+    names = "dx\N{SNOWMAN}.npy", "dalpha\N{GREEK SMALL LETTER ALPHA}.npy"
+    arguments = "x.npy", "--dy", "x.npy", "-o", names[0], "--dalpha", names[1]
+    done = run(*arguments, env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert names[0] in done.stdout.decode("utf-8" if encoding == "utf-8" else "unicode_escape")
+    assert all((folder / name).exists() for name in names)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="this system has no /dev/stdin")
+def test_standard_input_and_output(folder):
+    x = (folder / "x.npy").read_bytes()
+    right = reference_prelu(np.load("x.npy"), 0.25)
+    done = run("/dev/stdin", "-o", "/dev/stdout", input=x)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert np.load(io.BytesIO(done.stdout)).tobytes() == right.tobytes()
+    assert done.stdout.endswith(right.tobytes())
+    with open("x.npy", "rb") as file:
+        done = run("/dev/stdin", "-o", "y.npy", stdin=file)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert np.load("y.npy").tobytes() == right.tobytes()
+    done = run("/dev/stdin", "-o", "y.npy", input=x[:-3])
+    assert (done.returncode, b"/dev/stdin cannot be read: " in done.stderr) == (2, True)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_standard_output_that_is_full(folder):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "prelu_array", "x.npy"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(Path(prelu_array.__file__).parents[1])},
+        )
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"No space left on device" in done.stderr
 
 
 def test_vectors_and_check_are_there(folder, capsys):

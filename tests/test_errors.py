@@ -48,7 +48,8 @@ def raises(error, pattern, function, *args, **options):
 @pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
 def test_dtype(argument, dtype):
     wrong = np.empty(X.shape if argument != "alpha" else ALPHA.shape, dtype)
-    cure = rf"; convert it, for example with {argument}\.astype\(numpy\.float32\)"
+    enough = "float32" if wrong.dtype.itemsize <= 2 else "float64"
+    cure = rf"; convert it, for example with {argument}\.astype\(numpy\.{enough}\)"
     if wrong.dtype.kind == "c":
         cure = rf"; use numpy\.real\({argument}\) if that is meant"
     elif wrong.dtype.kind in "UMV":  # nothing to convert
@@ -75,7 +76,7 @@ def test_gradients_of_integers(argument, dtype):
     reason = "convert it" if argument == "alpha" else "an integer has no derivative: convert it"
     pattern = (
         rf"^{argument} must be {FLOATS}, got {dtype}; {reason}, for example with "
-        rf"{argument}\.astype\(numpy\.float32\)$"
+        rf"{argument}\.astype\(numpy\.float64\)$"
     )
     values = {"dy": X, "x": X, "alpha": X, argument: wrong}
     raises(TypeError, pattern, prelu_backward, *values.values())
@@ -115,13 +116,46 @@ def test_other_dtypes_of_ml_dtypes(dtype):
 
 
 @pytest.mark.parametrize(
-    ("value", "name"), [(3, "int64"), (True, "bool"), (1j, "complex128"), ([1, 2], "int64")]
+    ("value", "name"), [(True, "bool"), (1j, "complex128"), ([True, False], "bool")]
 )
 def test_python_values_as_x(value, name):
-    if name == "int64":
-        name = np.asarray(1).dtype.name
     cure = r"; use numpy\.real" if name == "complex128" else r"; .*numpy\.asarray\(x, 'float32'\)"
-    raises(TypeError, f"^x must be {FLOATS}, got {name}{cure}", prelu, value, 0.5)
+    raises(TypeError, f"^x must be {OF_FORWARD}, got {name}{cure}", prelu, value, 0.5)
+    raises(TypeError, f"^x must be {FLOATS}, got {name}{cure}", prelu_jvp, value, 0.5, value, 0.5)
+
+
+@pytest.mark.parametrize(
+    "value", [[np.int16(1)], [np.int16(1), 2], (np.ones(2, np.int16), [1, 2])]
+)
+def test_numpy_integers_in_a_list(value):
+    """They have a dtype, which a list does not hide."""
+    raises(TypeError, f"^alpha must be {FLOATS}, got int", prelu, X, value)
+
+
+@pytest.mark.parametrize("value", [10**400, [1, -(10**400)]])
+def test_integers_that_no_float_holds(value):
+    got = "an integer of 1329 bits" if value == 10**400 else r"(list|\[1, -100000)"
+    raises(ValueError, f"^x must fit float64, got {got}", prelu, value, 0.5)
+
+
+def test_bfloat16_as_numpy_loads_it():
+    for argument, values in (("x", (X, ALPHA)), ("alpha", (ALPHA, X))):
+        raw = values[0].astype(ml_dtypes.bfloat16).view("V2")
+        cure = rf"use {argument}\.view\(ml_dtypes\.bfloat16\)$"
+        args = (raw, 0.5) if argument == "x" else (X, raw)
+        raises(
+            TypeError,
+            f"^{argument} must be .*, got void16; if it is bfloat16, .*{cure}",
+            prelu,
+            *args,
+        )
+
+
+def test_too_many_axes_for_a_state():
+    x = np.ones((1,) * 64)
+    alpha = np.ones((1,) * 64)
+    pattern = "^alpha must have less than 64 axes, for its state has one more, got 64; join some"
+    raises(ValueError, pattern, prelu_backward_partial, x, x, alpha)
 
 
 @pytest.mark.parametrize(("value", "name"), [(True, "bool"), (0.5j, "complex128")])
@@ -443,7 +477,7 @@ def test_messages_of_long_values_are_short():
 
 def test_error_is_raised_once_and_without_a_chain_of_causes():
     """A user reads one line; the ragged list alone has NumPy's own message behind it."""
-    for wrong in (lambda: prelu(X, np.ones(2)), lambda: prelu(X, 1e39), lambda: prelu(3, 0.5)):
+    for wrong in (lambda: prelu(X, np.ones(2)), lambda: prelu(X, 1e39), lambda: prelu(True, 0.5)):
         with pytest.raises((TypeError, ValueError)) as caught:
             wrong()
         assert caught.value.__cause__ is None

@@ -3,6 +3,7 @@
 The cures are run: the code in the message, on the array that was refused.
 """
 
+import multiprocessing
 import re
 import sys
 from collections import UserList
@@ -56,6 +57,7 @@ KINDS = {
     "sequence": (lambda a: UserList(a.tolist()), "collections.UserList"),
     "array interface": (ArrayInterface, "ArrayInterface"),
     "array API": (lambda a: library("array_api_strict").asarray(a), "array_api_strict"),
+    "ctypes": (np.ctypeslib.as_ctypes, "c_float_Array"),
     "sparse": (lambda a: library("sparse").COO(a), "sparse."),
     "SciPy sparse": (lambda a: library("scipy.sparse").csr_array(a), "scipy.sparse"),
     "SciPy sparse matrix": (lambda a: library("scipy.sparse").csc_matrix(a), "scipy.sparse"),
@@ -203,6 +205,46 @@ def test_pandas_keeps_the_dtype(kind, dtype):
     value = getattr(library("pandas"), kind)(X[0].astype(dtype))
     y = prelu(cured(refused(prelu, value, 0.5), "x", value), 0.5)
     assert_same_bits(y, reference_prelu(X[0].astype(dtype), 0.5))
+
+
+def shared(a):
+    memory = multiprocessing.Array("f", a.size)
+    memory.get_obj()[:] = a.tolist()
+    return memory
+
+
+def stranger(module, name, **members):
+    """An object of a class of another library, which need not be installed."""
+    return type(name, (), {"__module__": module, **members})()
+
+
+def holding(a, holder):
+    """What holds an array and gives it as other libraries do."""
+    if holder == "LazyFrame":
+        frame = stranger("polars.dataframe.frame", "DataFrame", to_numpy=lambda self: a)
+        return stranger("polars.lazyframe.frame", "LazyFrame", collect=lambda self: frame)
+    if holder == "tinygrad":
+        return stranger("tinygrad.tensor", "Tensor", numpy=lambda self: a)
+    if holder == "MXNet":
+        return stranger("mxnet.ndarray", "NDArray", asnumpy=lambda self: a)
+    if holder == "OpenVINO":
+        return stranger("openvino._pyopenvino", "Tensor", data=property(lambda self: a))
+    return multiprocessing.RawArray("f", a.tolist()) if holder == "RawArray" else shared(a)
+
+
+@pytest.mark.parametrize(
+    "holder", ["LazyFrame", "tinygrad", "MXNet", "OpenVINO", "multiprocessing.Array", "RawArray"]
+)
+def test_what_has_a_way_of_its_own(holder):
+    value = holding(X[0], holder)
+    assert_same_bits(np.asarray(cured(refused(prelu, value, 0.5), "x", value)), X[0])
+    assert_same_bits(np.asarray(cured(refused(prelu, X, value), "alpha", value)), X[0])
+
+
+@pytest.mark.parametrize("value", [b"1234", bytearray(4), "1.5", 3 + 0j, object()], ids=repr)
+def test_no_cure_for_what_is_no_array(value):
+    message = refused(prelu, X, value)
+    assert "asarray" not in message
 
 
 def test_not_an_array_in_a_list():

@@ -148,6 +148,18 @@ def test_weight_decay_on_alpha():
     assert 0 < alpha < 0.002
 
 
+def test_a_python_float_as_alpha_of_float16():
+    """It takes x's dtype, so a step that is less than half a unit of float16 is lost."""
+    x, dy = np.full(4, -0.25, np.float16), np.ones(4, np.float16)
+    for alpha, learns in ((0.5, False), (np.array(0.5, np.float32), True)):
+        start = alpha
+        for _ in range(1000):
+            _, dalpha = prelu_backward(dy, x, alpha)
+            assert dalpha == -1
+            alpha = alpha - 1e-4 * dalpha
+        assert (alpha > start) == learns
+
+
 def test_dy_and_x_swapped():
     dy = np.array([1.0, -2.0, 3.0, -4.0, 5.0, -6.0, 7.0])
     right = prelu_backward(dy=dy, x=X, alpha=0.25)

@@ -26,6 +26,7 @@ from prelu_array import (
     prelu_double_backward,
     prelu_jvp,
 )
+from prelu_array._places import has_one_place_for_each
 from prelu_array.testing import (
     reference_prelu,
     reference_prelu_backward,
@@ -479,3 +480,61 @@ def test_out_whose_places_overlap():
     steps = np.lib.stride_tricks.as_strided(np.zeros(12), (4, 3), (8, 8), writeable=True)
     with pytest.raises(ValueError, match=r"out must have one place for each element, got strides"):
         prelu(np.ones((4, 3)), 0.5, out=steps)
+
+
+def crossed(shape, strides, dtype=np.float32):
+    """An array of these strides, in elements, in memory of its own, and that memory."""
+    reach = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
+    memory = np.full(reach, 7, dtype)
+    itemsize = memory.itemsize
+    steps = [s * itemsize for s in strides]
+    return np.lib.stride_tricks.as_strided(memory, shape, steps), memory
+
+
+CROSSED = [
+    ((3, 2), (2, 3)),
+    ((2, 3), (3, 2)),
+    ((7, 5), (5, 7)),
+    ((3, 2, 4), (8, 12, 1)),
+    ((2, 2, 2), (3, 5, 9)),
+    ((40, 39), (39, 40)),
+    ((4, 1, 3), (3, 100, 4)),
+]
+
+
+@pytest.mark.parametrize(("shape", "strides"), CROSSED)
+def test_out_whose_strides_cross(shape, strides):
+    """Each element has a place of its own, though no axis steps over another."""
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, *shape)).astype(np.float32)
+    alpha = rng.standard_normal(shape[1:2]).astype(np.float32)
+    out, memory = crossed(shape, strides)
+    places = np.unique(
+        np.asarray(out.__array_interface__["strides"]) @ np.indices(shape).reshape(len(shape), -1)
+    )
+    assert places.size == x.size
+    assert prelu(x, alpha, axis=1, out=out) is out
+    assert_same_bits(out, reference_prelu(x, alpha, axis=1))
+    assert (memory == 7).sum() == memory.size - x.size
+    out, memory = crossed(shape, strides)
+    dalpha = prelu_backward(dy, x, alpha, axis=1, out=(out, None))[1]
+    right = reference_prelu_backward(dy, x, alpha, axis=1)
+    assert_same_bits(out, right[0])
+    assert_same_bits(dalpha, right[1])
+    assert (memory == 7).sum() == memory.size - x.size
+
+
+def test_out_has_one_place_for_each_element():
+    """The rule itself, for all small shapes and strides, against a count of the places."""
+    for shape in itertools.product((1, 2, 3), repeat=3):
+        for strides in itertools.product((0, 1, 2, 3, 5, -4, 7), repeat=3):
+            steps = np.abs(strides) @ np.indices(shape).reshape(3, -1)
+            expected = np.unique(steps).size == steps.size
+            a = np.lib.stride_tricks.as_strided(np.zeros(64), shape, [abs(s) * 8 for s in strides])
+            got = has_one_place_for_each(a)
+            assert got == expected, (shape, strides)
+    # not of whole elements: 8 bytes each, 6 or 12 apart
+    bytes_ = np.zeros(64, np.uint8).data
+    assert not has_one_place_for_each(np.ndarray((2,), np.float64, bytes_, 0, (6,)))
+    assert has_one_place_for_each(np.ndarray((2, 2), np.float64, bytes_, 0, (12, 25)))
+    assert not has_one_place_for_each(np.ndarray((2, 2), np.float64, bytes_, 0, (12, 18)))

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 
+import interrupts
 import numpy as np
 import pytest
 from arrays import DTYPES, alphas, assert_same_bits, check_backward, check_forward, name, numbers
 
 import prelu_array
-from prelu_array import prelu, prelu_backward
+from prelu_array import _cpus, prelu, prelu_backward
 from prelu_array.testing import reference_prelu, reference_prelu_backward
 
 COUNTS = (1, 2, 3, 5)
@@ -304,26 +305,39 @@ import os, threading, numpy as np
 from prelu_array import prelu_backward, set_num_threads
 set_num_threads(3)
 x = np.full(8 << 20, -2, np.float32)
-stop = threading.Event()
+stop, wrong = threading.Event(), []
 def work():
     while not stop.is_set():
-        assert prelu_backward(x, x, 0.5)[1] == 32 << 20
-worker = threading.Thread(target=work)
-worker.start()
-for _ in range(4):
+        if prelu_backward(x, x, 0.5)[1] != 32 << 20:
+            wrong.append(1)
+workers = [threading.Thread(target=work, daemon={daemon}) for _ in range(8)]
+for worker in workers:
+    worker.start()
+for _ in range({forks}):
     child = os.fork()
     if child == 0:
         os._exit(0 if prelu_backward(x, x, 0.5)[1] == 32 << 20 else 1)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-stop.set()
-worker.join()
+assert not wrong
+if not {daemon}:
+    stop.set()
+    for worker in workers:
+        worker.join()
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_fork_in_the_middle_of_a_call():
-    done = run_python(FORKED_IN_A_CALL)
+def test_fork_in_the_middle_of_calls():
+    done = run_python(FORKED_IN_A_CALL.format(forks=4, daemon=False))
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n" * 4, "")
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.02, 0.1])
+def test_exit_in_the_middle_of_calls(seconds):
+    """The process ends while other threads are in a call, in C."""
+    code = FORKED_IN_A_CALL.format(forks=0, daemon=True)
+    done = run_python(f"{code}\nimport time\ntime.sleep({seconds})\nprint('ends')")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
 
 
 SIGNALLED = """
@@ -368,6 +382,11 @@ def test_a_signal_handler_during_a_call(raises):
         assert (done.returncode, done.stdout, done.stderr) == (0, "True True\n", ""), k
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_interrupts_in_the_middle_of_a_first_call():
+    assert {what for _, _, what in interrupts.outcomes(9, seed=1)} == {"whole"}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("before", [True, False], ids=["at once", "after a call"])
 def test_fork(before):
@@ -395,23 +414,23 @@ atexit.register(call)
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("1", 1), ("1,2", 1), ("9999", None), ("x", None), ("0", None)]
+    ("value", "expected"),
+    [
+        *[(value, 1) for value in ("1", " 1", "1 ", "1,2", "1 ,2", "\t1 , 4")],
+        *[(value, None) for value in ("9999", "x", "0", "", " ", "-1", "1.5")],
+    ],
 )
 def test_default_number_of_threads(value, expected):
-    """The CPUs of the process, or less if OMP_NUM_THREADS says so."""
+    """The cores of the process, or less if OMP_NUM_THREADS says so."""
     code = f"""
 import os
 os.environ["OMP_NUM_THREADS"] = {value!r}
 import prelu_array
 print(prelu_array.get_num_threads())
 """
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
     done = run_python(code)
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout) == (expected or cpus)
+    assert int(done.stdout) == (expected or _cpus.usable())
 
 
 def test_number_of_threads_is_kept(threads):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _arguments
 from .._cpu import fit_alpha
+from .._foreign import kind_of
 from . import plan as _plan
 from .known import rounded
 from .memory import keep, share_memory
@@ -32,7 +33,7 @@ class Alpha(NamedTuple):
 def refuse(value: Any, name: str) -> NoReturn:
     """Raise the TypeError for what is no CuPy array."""
     raise TypeError(
-        f"{name} must be a CuPy array as x is, got {_arguments.kind_of(value)}; "
+        f"{name} must be a CuPy array as x is, got {kind_of(value)}; "
         f"nothing is copied to the device unasked: use cupy.asarray({name})"
     )
 

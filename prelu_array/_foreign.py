@@ -1,0 +1,109 @@
+"""Values that are refused: what they are called, and how to make an array of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's type, in full unless it is Python's own."""
+    kind = type(value)
+    return f"{_module(kind)}.{kind.__qualname__}".removeprefix("builtins.").removeprefix(".")
+
+
+def _module(kind: type) -> str:
+    module: object = kind.__module__
+    return module if isinstance(module, str) else ""  # ctypes arrays have None
+
+
+def short(value: Any) -> str:
+    """Return what a value looks like, in a line."""
+    if isinstance(value, int) and value.bit_length() > 256:  # repr() refuses very many digits
+        return f"an integer of {value.bit_length()} bits"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a repr may raise anything: a list's does for such an integer in it
+        return kind_of(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_KINDS = "a number, a list or an array of NumPy, CuPy or Dask"
+
+
+def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
+    """Raise the TypeError for an array of a kind that this backend does not take."""
+    cure = _cure(value, name)
+    if kinds == _KINDS and _module(type(value)).partition(".")[0] in ("cupy", "dask"):
+        kinds = "of the same library as the other arrays"
+    got = f"{kind_of(value)}; {cure}" if cure else kind_of(value)
+    raise TypeError(f"{name} must be {kinds}, got {got}")
+
+
+def _cure(value: Any, name: str) -> str:
+    """Say how to make an array of it, if it can be one; nothing is imported, nothing is run."""
+    kind = type(value)
+    library = _module(kind).partition(".")[0]
+    if library == "cupy":
+        return "use cupy.asnumpy or cupy.asarray"
+    if library == "dask":
+        return f"use dask.array.asarray, or {name}.compute()"
+    if isinstance(value, np.ma.MaskedArray):
+        return f"its mask would be lost: use {name}.filled(numpy.nan)"
+    if isinstance(value, np.ndarray):
+        return f"if its plain elements are meant, use numpy.asarray({name})"
+    if library == "torch":
+        return _tensor_cure(value, name)
+    if library in ("jax", "autograd"):  # a traced value; JAX's own arrays are jaxlib's
+        return f"it is being traced: use prelu of examples/frameworks/{library}_prelu.py"
+    if library == "xarray":
+        array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
+        return f"use xarray.apply_ufunc as in docs/arrays.md, or use {array}.to_numpy()"
+    if library == "pandas" and hasattr(kind, "__array__"):
+        dtypes = getattr(value, "dtypes", getattr(value, "dtype", None))
+        plain = all(isinstance(dtype, np.dtype) for dtype in np.ravel(np.asarray(dtypes, object)))
+        return f"use {name}.to_numpy({'' if plain else 'float, na_value=numpy.nan'})"
+    if library == "polars" and kind.__name__ == "LazyFrame":
+        return f"use {name}.collect().to_numpy()"
+    if library == "openvino" and hasattr(kind, "data"):
+        return f"use {name}.data"
+    if library == "multiprocessing" and hasattr(kind, "get_obj"):
+        return f"use numpy.asarray({name}.get_obj())"
+    for method in ("toarray", "todense"):  # SciPy's sparse arrays, and others
+        if hasattr(kind, method):
+            return f"use {name}.{method}()"
+    if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
+        return f"use numpy.asarray({name})"
+    if hasattr(kind, "__cuda_array_interface__"):
+        return f"use cupy.asarray({name})"
+    if hasattr(kind, "__dlpack__"):
+        return f"use numpy.from_dlpack({name})"
+    for method in ("numpy", "asnumpy", "to_numpy"):
+        if hasattr(kind, method):
+            return f"use {name}.{method}()"
+    if isinstance(value, Iterator):
+        return f"use list({name})"
+    if isinstance(value, str):
+        return f"use numpy.load({name}) if it names a .npy file"
+    try:
+        numbers = memoryview(value).format not in ("B", "b", "c")
+    except TypeError:  # it does not show its memory
+        numbers = isinstance(value, Sequence)
+    return f"use numpy.asarray({name})" if numbers else ""
+
+
+def _tensor_cure(value: Any, name: str) -> str:
+    dense = str(getattr(value, "layout", "torch.strided")) == "torch.strided"
+    array = name if dense else f"{name}.to_dense()"
+    if str(getattr(value, "dtype", None)) == "torch.bfloat16":
+        array = f"{array}.view(torch.int16).numpy(force=True).view(ml_dtypes.bfloat16)"
+    else:
+        array = f"{array}.numpy(force=True)"
+    if getattr(value, "requires_grad", False):
+        return (
+            "its gradient would be lost: use prelu of examples/frameworks/torch_prelu.py, "
+            f"or use {array}"
+        )
+    return f"use {array}"
