@@ -51,7 +51,6 @@ print(got == right, len(got) > 0)
 """
 
 
-@pytest.mark.xfail(strict=True, reason="a walk takes more stack than that")
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_thread_of_256_kib(threads):
     large = [((5, 1 << 19), (5,), 0)] if threads > 1 else []
