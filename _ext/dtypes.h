@@ -27,6 +27,12 @@ enum {
 
 #define LANES 16
 
+#if defined(__GNUC__)
+#define PRELU_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define PRELU_PREFETCH(p) (void)(p)
+#endif
+
 typedef uint16_t f16;
 typedef uint16_t bf16;
 typedef float f32;

@@ -4,7 +4,7 @@
  */
 #include "gather.h"
 
-#include <stdint.h>
+#include "dtypes.h"
 
 #define ITEMS(type)                                                                            \
     static void copy_##type(char *to, ptrdiff_t to_stride, const char *from,                   \
@@ -52,6 +52,7 @@ void copy_block(char *contiguous, char *strided, const ptrdiff_t *stride, const 
     const int last = axis < BLOCK_AXES ? axis : BLOCK_AXES - 1;
     const ptrdiff_t step = axis < BLOCK_AXES ? item : stride[last];
     ptrdiff_t row = 1, outer[3] = {1, 1, 1};
+    enum { AHEAD = 2048 }; /* bytes that are asked for */
     for (int k = 0; k < BLOCK_AXES; k++)
         if (k < last) outer[k] = n[k];
         else row *= n[k];
@@ -59,6 +60,7 @@ void copy_block(char *contiguous, char *strided, const ptrdiff_t *stride, const 
         for (ptrdiff_t j = 0; j < outer[1]; j++)
             for (ptrdiff_t k = 0; k < outer[2]; k++, contiguous += row * item) {
                 char *at = strided + i * stride[0] + j * stride[1] + k * stride[2];
+                if (step <= 2 * item) PRELU_PREFETCH(at + AHEAD);
                 if (scatter) copy_row(at, step, contiguous, item, row, item);
                 else copy_row(contiguous, item, at, step, row, item);
             }

@@ -34,12 +34,6 @@
 #define PRELU_UNROLL
 #endif
 
-#if defined(__GNUC__)
-#define PRELU_PREFETCH(p) __builtin_prefetch(p)
-#else
-#define PRELU_PREFETCH(p) (void)(p)
-#endif
-
 /* Whether a group writes `out`, and how. STREAM, a non-temporal store, is an instruction that is said
  * to change no memory, since no loop reads again what it has written: gcc takes the intrinsic for one
  * that might change any number, and would store and load every sum around it. */
