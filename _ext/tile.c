@@ -34,7 +34,10 @@ static void output(walk_state *w, int operand, char *const *at, const ptrdiff_t 
     copy_block(from, at[operand], w->stride[operand], n, item_size[x_dtype], 1);
 }
 
-enum { STREAM_LEAST = 4096 }; /* bytes of a row: its ends are parts of lines, which are stored plainly */
+enum {
+    STREAM_LEAST = 4096,        /* bytes of a row: its ends are parts of lines, which are stored plainly */
+    STREAM_SEGMENT = 2 * LANES /* elements: lines that two segments share are computed twice */
+};
 
 /* Can what a tile writes be written by non-temporal stores? To the call's own memory that is not read,
  * too; lines of two outputs, and of several rows, must begin together. */
@@ -45,6 +48,7 @@ static int streams(const walk_state *w, const prelu_tile *t, char *const *at) {
         if (t->at[k] == out || t->at[k] == of_x) return 0;
     if (of_x && ((uintptr_t)out ^ (uintptr_t)of_x) % LINE) return 0;
     if (t->n * item_size[w->dtype] < STREAM_LEAST) return 0;
+    if (w->segments && t->length < STREAM_SEGMENT) return 0;
     return t->rows == 1 || t->row[TILE_OUT] * item_size[w->dtype] % LINE == 0;
 }
 
