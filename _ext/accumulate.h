@@ -1,11 +1,11 @@
 /* Sums of doubles, with what their roundings lose.
  *
  * Design:
- * (a) A quick sum is a number with a bound: the sum of |partial sum|, for each addition errs by at
- *     most half a unit in the last place of its result. With random signs that is sharper by sqrt(n)
- *     than n times the sum of |term|. Where a term is a float64 product `low` gathers what additions
- *     and products lost. A careful one's bound is what was lost, of float64 by additions to `low`:
- *     0 means that the sum is exact.
+ * (a) A quick sum is a number with a bound: for each addition |its result|, of which that errs by at
+ *     most one in UNITS. With random signs that is sharper by sqrt(n) than n times the sum of |term|.
+ *     Where a term is a float64 product, `low` gathers what additions and products lost, and the
+ *     bound is that of the additions to `low`. A careful sum's is what those additions lost. A bound
+ *     of 0 means that the sum is exact.
  * (b) An exact sum is PARTS doubles whose sum it is: what an addition to one loses is added to the
  *     next. What the last one loses makes it NaN, so such a sum knows whether it is exact; so do
  *     infinities and NaN among the terms.
@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 enum { PARTS = 4, SUM = 0, BOUND = 1, LOW = 2 };
+#define UNITS 0x1p53 /* of a bound in a number of its size */
 
 /* A number for each lane, or each alpha: quick sums use the first three arrays as SUM, BOUND and
  * LOW, exact sums all of them. */
@@ -47,17 +48,27 @@ static inline double product_error(int identity, double u, double w, double p) {
     return zero ? 0.0 : known ? error : NAN;
 }
 
-/* A quick sum += another one; a careful one also notes what that loses. */
+/* low + first + second, and the bound of these two additions; or `careful`, what they lost. */
+typedef struct {
+    double sum, bound;
+} low_sum;
+
+static inline low_sum low_sum_of(double low, double first, double second, const int careful) {
+    const double a = low + first, b = a + second;
+    const double lost = fabs(two_sum_error(low, first, a)) + fabs(two_sum_error(a, second, b));
+    const low_sum both = {b, careful ? lost * UNITS : fabs(a) + fabs(b)};
+    return both;
+}
+
+/* A quick sum += another one. */
 static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, double bound,
                                  double low, const int careful) {
     const double before = to->part[SUM][i], high = before + sum;
-    const double error = two_sum_error(before, sum, high), old = to->part[LOW][i];
-    const double a = old + error, b = a + low;
+    const double lost = two_sum_error(before, sum, high);
+    const low_sum both = low_sum_of(to->part[LOW][i], lost, low, careful);
     to->part[SUM][i] = high;
-    to->part[LOW][i] = b;
-    to->part[BOUND][i] += bound + (careful ? fabs(two_sum_error(old, error, a)) +
-                                              fabs(two_sum_error(a, low, b))
-                                        : 0.0);
+    to->part[LOW][i] = both.sum;
+    to->part[BOUND][i] += bound + both.bound;
 }
 
 #endif

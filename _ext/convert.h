@@ -70,13 +70,11 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
         const prelu_sums sums = {{sum, bound, low, NULL}};
         PRELU_VECTOR
         for (ptrdiff_t i = 0; i < n; i++)
-            quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
-                          job == CAREFUL);
+            quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
         return;
     }
     if (WIDE || job == CAREFUL) {
-        for (ptrdiff_t i = 0; i < n; i++)
-            quick_sum_add(to, 0, s[i], b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
+        for (ptrdiff_t i = 0; i < n; i++) quick_sum_add(to, 0, s[i], b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
         return;
     }
     double sum = 0, bound = 0;
@@ -90,13 +88,13 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
 /* With alphas narrower than double each end must also lie more than a unit of the sum beyond it:
  * else narrow(), where it is a second rounding, could round it to a tie from the wrong side. */
 PRELU_FN void T(round_group)(const double *high, const double *bound, const double *low,
-                             double unit, double tiny, X *below, X *above, double *doubt) {
+                             double tiny, X *below, X *above, double *doubt) {
     double ends[2][LANES];
     int inexact = 0;
     PRELU_VECTOR
     for (int l = 0; l < LANES; l++) {
         const double slack = (fabs(low[l]) + (WIDE ? 0.0 : fabs(high[l]))) * 0x1p-51;
-        const double error = bound[l] * unit + tiny, sum = high[l] + low[l];
+        const double error = bound[l] * ((1 + 0x1p-20) / UNITS) + tiny, sum = high[l] + low[l];
         const double odd = to_odd(sum, two_sum_error(high[l], low[l], sum));
         const double exact = WIDE ? sum : odd;
         ends[0][l] = error == 0 ? exact : high[l] + (low[l] - (error + slack));
@@ -109,20 +107,19 @@ PRELU_FN void T(round_group)(const double *high, const double *bound, const doub
     else memcpy(above, below, LANES * sizeof(X));
 }
 
-static int T(round)(const prelu_sums *sums, ptrdiff_t n, double unit, double tiny, void *below_,
-                    void *above_) {
+static int T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *below_, void *above_) {
     const double *high = sums->part[SUM], *bound = sums->part[BOUND], *low = sums->part[LOW];
     X *below = below_, *above = above_;
     double doubt[LANES] = {0};
     ptrdiff_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        T(round_group)(high + i, bound + i, low + i, unit, tiny, below + i, above + i, doubt);
+        T(round_group)(high + i, bound + i, low + i, tiny, below + i, above + i, doubt);
     if (i < n) {
         double in[3][LANES] = {{0}};
         X both[2][LANES];
         for (int k = 0; k < 3; k++)
             memcpy(in[k], sums->part[k] + i, (size_t)(n - i) * sizeof(double));
-        T(round_group)(in[SUM], in[BOUND], in[LOW], unit, tiny, both[0], both[1], doubt);
+        T(round_group)(in[SUM], in[BOUND], in[LOW], tiny, both[0], both[1], doubt);
         memcpy(below + i, both[0], (size_t)(n - i) * sizeof(X));
         memcpy(above + i, both[1], (size_t)(n - i) * sizeof(X));
     }

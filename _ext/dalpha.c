@@ -11,12 +11,12 @@
 
 #include <stdlib.h>
 
-/* Terms of an alpha, of 16 bits and of float64; sums of more are ties less often than careful ones cost. */
-enum { CAREFUL_SHORT = 64, CAREFUL_WIDE = 4096 };
-
 enum {
     ALPHAS_MOST = 4096, /* of a block */
-    ALPHAS_SMALL = 32   /* for which the stack has room */
+    ALPHAS_SMALL = 32,  /* for which the stack has room */
+    /* terms of an alpha; sums of more are ties or zeros less often than careful ones cost */
+    CAREFUL_SHORT = 64,
+    CAREFUL_WIDE = 4096
 };
 
 /* For each alpha of a block. */
@@ -67,7 +67,7 @@ static void backward_block(const prelu_call *call, const block_room *room) {
 }
 
 /* Cuts the outermost axis along which alpha varies until few enough alphas are left. */
-static void backward_blocks(const prelu_call *call, int axis) {
+static void backward_blocks(const prelu_call *call) {
     const prelu_view *v = &call->view;
     const ptrdiff_t alphas = view_alphas(v);
     ptrdiff_t at_once = ALPHAS_MOST;
@@ -82,22 +82,22 @@ static void backward_blocks(const prelu_call *call, int axis) {
         }
         at_once = ALPHAS_SMALL; /* there is no memory for more */
     }
-    while (!view_varies(v, axis)) axis++;
-    const ptrdiff_t of_one = alphas / v->shape[axis];
+    int axis = 0;
+    while (!view_varies(v, axis) || v->shape[axis] == 1) axis++;
+    const ptrdiff_t length = v->shape[axis], of_one = alphas / length;
     const ptrdiff_t most = of_one < at_once ? at_once / of_one : 1;
     prelu_call part;
     prelu_call_copy(&part, call);
-    for (ptrdiff_t first = 0; first < v->shape[axis]; first += most) {
+    for (ptrdiff_t first = 0; first < length; first += most) {
         view_copy(&part.view, v);
-        view_narrow(&part.view, axis, first,
-                    v->shape[axis] - first < most ? v->shape[axis] - first : most);
-        backward_blocks(&part, axis + 1);
+        view_narrow(&part.view, axis, first, length - first < most ? length - first : most);
+        backward_blocks(&part);
     }
 }
 
 static void backward(const prelu_call *call) {
     if (prelu_is_each(call)) prelu_walk(call, EACH, NULL);
-    else backward_blocks(call, 0);
+    else backward_blocks(call);
 }
 
 /* ---- the calls ---- */

@@ -119,16 +119,15 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
             const int identity = SCALAR(identity)(x[l], edge) | (l < first) | (l >= end);
             const double p = SCALAR(term)(identity, u[l], w[l]), sum = s->part[SUM][l] + p;
             const double lost = two_sum_error(s->part[SUM][l], p, sum);
-            if (WIDE && job != CAREFUL)
-                s->part[LOW][l] += lost + (identity ? 0.0 : fma(u[l], w[l], -p));
-            if (WIDE && job == CAREFUL) {
-                const double low = s->part[LOW][l] + lost;
-                const double b = product_error(identity, u[l], w[l], p), both = low + b;
-                s->part[BOUND][l] += fabs(two_sum_error(s->part[LOW][l], lost, low)) +
-                                     fabs(two_sum_error(low, b, both));
-                s->part[LOW][l] = both;
+            if (WIDE) {
+                const double error = job == CAREFUL ? product_error(identity, u[l], w[l], p)
+                                     : identity     ? 0.0
+                                                    : fma(u[l], w[l], -p);
+                const low_sum low = low_sum_of(s->part[LOW][l], lost, error, job == CAREFUL);
+                s->part[BOUND][l] += low.bound;
+                s->part[LOW][l] = low.sum;
             } else {
-                s->part[BOUND][l] += fabs(job == CAREFUL ? lost : sum);
+                s->part[BOUND][l] += job == CAREFUL ? fabs(lost) * UNITS : fabs(sum);
             }
             s->part[SUM][l] = sum;
         }

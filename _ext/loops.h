@@ -29,7 +29,7 @@
 enum {
     SCALE,  /* out = identity ? g : alpha * g */
     SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
-    CAREFUL, /* the same, and what the sums lost: where ties and zeros are likely, float64 and bfloat16 */
+    CAREFUL, /* the same, and what the sums lost, of float64 and 16 bits: where ties are likely */
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
@@ -76,10 +76,9 @@ typedef struct {
      * 1, to one if it is 0. */
     void (*add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes, ptrdiff_t first,
                 ptrdiff_t n, ptrdiff_t adds, int job);
-    /* Both ends of the intervals of n quick sums, rounded; the error of a sum is at most
-     * |bound| * unit + tiny. Returns whether all are finite and equal. */
-    int (*round)(const prelu_sums *sums, ptrdiff_t n, double unit, double tiny, void *below,
-                 void *above);
+    /* Both ends of the intervals of n quick sums, rounded; `tiny` is what products lost by underflow.
+     * Returns whether all are finite and equal. */
+    int (*round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *below, void *above);
 } prelu_loops;
 
 typedef prelu_loops prelu_loop_table[PRELU_DTYPES];

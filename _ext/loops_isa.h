@@ -176,7 +176,7 @@ enum { FORWARD = JOBS, SLOW };
  * a lane, and those that add up the lanes. */
 enum { GROUPS_MOST = 4 };
 enum { GROUP_ADDS_MOST = ADDS_MOST + 3 };
-PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 + 0x1p-14); }
+PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)adds * (1 + 0x1p-14); }
 
 /* ---- one inclusion per dtype of x ---- */
 
@@ -239,7 +239,7 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)(adds + 5) * (1 +
     {.segments = {[SCALE] = segments_scale_##x, [EACH_SCALE] = segments_each_scale_##x}, \
      .lanes = {lanes_scale_##x}, .widen = widen_##x}
 const prelu_loop_table ISA_TABLE = {
-    [PRELU_F16] = ENTRY(f16, careful),   [PRELU_BF16] = ENTRY(bf16, careful),
+    [PRELU_F16] = ENTRY(f16, careful), [PRELU_BF16] = ENTRY(bf16, careful),
     [PRELU_F32] = ENTRY(f32, sums),   [PRELU_F64] = ENTRY(f64, careful),
     [PRELU_I32] = INTEGER(i32),       [PRELU_I64] = INTEGER(i64),
     [PRELU_U32] = INTEGER(u32),       [PRELU_U64] = INTEGER(u64)};

@@ -214,18 +214,9 @@ static int differ(const char *a, const char *b, ptrdiff_t i, ptrdiff_t item) {
 void prelu_settle(const prelu_call *call, const block_room *room, int careful) {
     enum { CHUNK = 256 };
     const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
-    const double terms = (double)(view_size(&call->view) / alphas);
     const prelu_loops *loops = prelu_loops_of(call->alpha_dtype);
-    /* The error of a sum is at most bound * unit + tiny. A careful sum's bound is what it lost itself.
-     * Else there is one rounding for each addition into a lane, or of lanes, or with float64, where
-     * these are compensated, of what compensates; what sums of lanes lose is in the small part.
-     * `tiny` is for products that underflow. */
-    const double half = DBL_EPSILON / 2, pairs = 8 * terms * half * half;
-    const double wide = 8.0 * (ADDS_MOST + 2 * LANES) * half * half;
-    const double unit = careful                       ? 1 + 0x1p-20
-                        : prelu_is_wide(call)          ? pairs + wide
-                                                       : pairs + half * (1 + 0x1p-20);
-    const double tiny = careful                       ? 0.0
+    const double terms = (double)(view_size(&call->view) / alphas);
+    const double tiny = careful                       ? 0.0 /* what products lose by underflow */
                         : prelu_is_wide(call)          ? terms * 0x1p-1073
                         : call->x_dtype == PRELU_BF16 ? terms * 0x1p-149
                                                       : 0.0;
@@ -236,7 +227,7 @@ void prelu_settle(const prelu_call *call, const block_room *room, int careful) {
         char above[CHUNK * sizeof(double)], *below = room->dalpha + first * item;
         const prelu_sums from = {{sums->part[SUM] + first, sums->part[BOUND] + first,
                                   sums->part[LOW] + first, NULL}};
-        const int sure = loops->round(&from, n, unit, tiny, below, above);
+        const int sure = loops->round(&from, n, tiny, below, above);
         for (ptrdiff_t i = 0; i < n && !sure; i++)
             if (differ(below, above, i, item) || !(from.part[BOUND][i] <= DBL_MAX))
                 doubts[doubtful++] = first + i;

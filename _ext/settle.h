@@ -11,7 +11,7 @@ typedef struct {
     ptrdiff_t *doubts, *lost;
 } block_room;
 
-/* Writes dalpha of a block, whose quick sums are there. */
+/* Writes dalpha of a block, whose quick sums are there, by the job CAREFUL or another. */
 void prelu_settle(const prelu_call *call, const block_room *room, int careful);
 
 /* Writes the exact states of a block. */

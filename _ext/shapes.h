@@ -10,8 +10,7 @@
  */
 /* ---- segments ---- */
 
-/* Adds the upper `half` of 2 * half lanes to the lower one. A partial sum here is at most the sum of
- * the lanes' bounds. */
+/* Adds the upper `half` of 2 * half lanes to the lower one. */
 PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
     double *const part[PARTS] = {s->part[0], s->part[1], s->part[2], s->part[3]};
     for (int k = LEVELS - 1; k >= 0 && job == EXACT; k--) {
@@ -33,16 +32,15 @@ PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
     PRELU_VECTOR
     for (int l = 0; l < half && job != EXACT; l++) {
         const double a = part[SUM][l], b = part[SUM][l + half], both = a + b;
-        const double lost = two_sum_error(a, b, both);
-        part[BOUND][l] += part[BOUND][l + half];
-        if (WIDE && job == CAREFUL) {
-            const double low = part[LOW][l], c = low + part[LOW][l + half], d = c + lost;
-            part[BOUND][l] += fabs(two_sum_error(low, part[LOW][l + half], c)) +
-                              fabs(two_sum_error(c, lost, d));
-            part[LOW][l] = d;
+        const double bound = part[BOUND][l] + part[BOUND][l + half];
+        if (WIDE) {
+            const low_sum low = low_sum_of(part[LOW][l], part[LOW][l + half],
+                                           two_sum_error(a, b, both), job == CAREFUL);
+            part[LOW][l] = low.sum;
+            part[BOUND][l] = bound + low.bound;
+        } else {
+            part[BOUND][l] = bound + fabs(both);
         }
-        if (WIDE && job != CAREFUL) part[LOW][l] += part[LOW][l + half] + lost;
-        if (!WIDE && job == CAREFUL) part[BOUND][l] += fabs(lost);
         part[SUM][l] = both;
     }
 }
@@ -62,8 +60,8 @@ PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff
     T(fold)(&s, 2, job);
     T(fold)(&s, 1, job);
     if (job != EXACT)
-        quick_sum_add(to, i, s.part[SUM][0], (job == CAREFUL ? 1 : 5) * s.part[BOUND][0],
-                      WIDE ? s.part[LOW][0] : 0.0, job == CAREFUL);
+        quick_sum_add(to, i, s.part[SUM][0], s.part[BOUND][0], WIDE ? s.part[LOW][0] : 0.0,
+                      job == CAREFUL);
     for (int k = 0; k < LEVELS && job == EXACT; k++)
         exact_sum_add(to->part, i, s.part[k][0], k, PARTS);
 }

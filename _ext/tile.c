@@ -70,11 +70,11 @@ void prelu_run_tile(walk_state *w, char *const *at, const ptrdiff_t *n, ptrdiff_
         t.rows = n[0];
         t.n = n[1] * n[2] * n[3];
     }
+    t.alphas = n[1];
+    t.length = n[1] == 1 || w->each ? t.n : n[2] * n[3];
     t.stream = streams(w, &t, at);
     if (w->segments) {
         if (!w->each) lanes_of_segments(&w->lanes, &t, first);
-        t.alphas = n[1];
-        t.length = n[1] == 1 || w->each ? t.n : n[2] * n[3];
         w->loops->segments[w->job](&t);
     } else {
         lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
