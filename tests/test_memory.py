@@ -22,6 +22,8 @@ unaligned = lambda a: np.ndarray(a.shape, a.dtype, np.zeros(a.nbytes + 1, "u1").
 def calls(function, dtype, alpha_dtype, shape):
     # of an input and an output each, in every form that takes memory
     x, dy, other = (rng.standard_normal(shape).astype(dtype) for _ in range(3))
+    if shape[0] == 3:  # sums that cancel, and are taken again
+        x[1], dy[1], dy[2] = x[0], -dy[0], 0
     alpha, dot = (rng.standard_normal(shape[1]).astype(alpha_dtype) for _ in range(2))
     limbs = prelu_backward_partial(dy, x, alpha, axis=1)[1]
     inputs = {{
@@ -107,9 +109,10 @@ def library(tmp_path_factory):
     [
         (1, (3, 5), [(d, "float32") for d in ("float16", "bfloat16", "float32", "float64")]),
         (1, (3, 5), [("float32", "float64")]),
+        (1, (3, 5000), [("bfloat16", "bfloat16"), ("float64", "float64")]),
         (3, (2049, 1024), [("float32", "float32")]),
     ],
-    ids=["small", "float64 alpha", "threads"],
+    ids=["small", "float64 alpha", "many alphas", "threads"],
 )
 @pytest.mark.parametrize(
     "function",
