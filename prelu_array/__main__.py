@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             return _run(sys.argv[1:] if argv is None else argv)
         finally:
-            sys.stdout.flush()
+            print(end="", flush=True)
     except BrokenPipeError:
         status = _CLOSED_PIPE
     except OSError as error:  # a full disk behind it
