@@ -328,8 +328,9 @@ cdef object writable(object out):
                                                    subok=False)
 
 
-# Nothing can fail once a byte of `out` is written: what a call returns is made before it runs, and a
-# result that was computed beside its `out` is put there without any memory.
+# Nothing can fail once a byte of `out` is written: what a call returns is made before it runs, and
+# a result that was computed beside its `out` is put there without any memory. No list
+# comprehension is used before either: Cython drops a reference too many where it finds no memory.
 
 cdef void put_elements(char *to, const char *source, int axis, cnp.ndarray out,
                        cnp.ndarray result, bint swapped) noexcept:

@@ -11,7 +11,7 @@
 -funsafe-math-optimizations or /fp:fast out of the compiler's wrapper or configuration file"
 #endif
 
-#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ % 16 != 0
 #error "prelu_array needs float and double computed as such: add -msse2 -mfpmath=sse to CFLAGS"
 #endif
 

@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         try:
             return _run(sys.argv[1:] if argv is None else argv)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BrokenPipeError:
         status = _CLOSED_PIPE
     except OSError as error:  # a full disk behind it

@@ -61,6 +61,8 @@ def save_all(arrays: dict[str, Any]) -> None:
 
 def _save(path: str, array: Any, renames: dict[str, str]) -> None:
     target = os.path.realpath(path)
+    if not os.path.basename(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

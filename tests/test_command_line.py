@@ -175,7 +175,7 @@ def test_files_are_written_whole_or_not_at_all(folder, capsys, monkeypatch):
     (folder / "dx.npy").write_bytes(b"as it was")
     before = sorted(os.listdir())
     gradients = ["x.npy", "--dy", "x.npy", "-o", "dx.npy", "--dalpha"]
-    for wrong in ("missing/dalpha.npy", ".", "x.npy/dalpha.npy"):
+    for wrong in ("missing/dalpha.npy", ".", "x.npy/dalpha.npy", "new/"):
         assert __main__.main([*gradients, wrong]) == 2
         assert wrong in capsys.readouterr().err
 
@@ -234,6 +234,18 @@ def test_standard_input_and_output(folder):
     assert np.load("y.npy").tobytes() == right.tobytes()
     done = run("/dev/stdin", "-o", "y.npy", input=x[:-3])
     assert (done.returncode, b"/dev/stdin cannot be read: " in done.stderr) == (2, True)
+
+
+def test_without_any_standard_output(folder):
+    if os.name == "nt":
+        pytest.skip("takes a Unix shell")
+    root = str(Path(prelu_array.__file__).parents[1])
+    command = f'"{sys.executable}" -m prelu_array x.npy -o y.npy >&-'
+    done = subprocess.run(
+        command, shell=True, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": root}
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert np.load("y.npy").tobytes() == reference_prelu(np.load("x.npy"), 0.25).tobytes()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
