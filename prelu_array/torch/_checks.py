@@ -69,9 +69,9 @@ def alpha_of_number(number: Any, x: Any) -> Any:
     _check_tensor(x, "x", "a tensor")
     if isinstance(number, bool):
         raise TypeError(f"alpha must be a number or a tensor, got {number}")
-    if isinstance(number, torch.SymFloat | torch.SymInt) or torch.compiler.is_compiling():
-        return x.new_full((), number)
     if x.dtype in FLOATS:
+        if torch.compiler.is_compiling():  # it may be a number that is not known yet
+            return torch.ops.prelu_array.number.default(float(number), x)
         number = rounded(number, x.dtype)
     else:
         info = torch.iinfo(x.dtype)

@@ -13,6 +13,7 @@ import torch
 from .. import _arguments
 from .._cpu import fit_alpha
 from . import _cpu
+from ._checks import rounded
 
 library = torch.library.Library("prelu_array", "DEF")
 
@@ -36,6 +37,10 @@ second = _define(
     "Tensor ddx, Tensor ddalpha, Tensor dy, Tensor x, Tensor alpha",
     "",
     "(Tensor, Tensor, Tensor)",
+)
+library.define("number(float value, Tensor x) -> Tensor", tags=torch.Tag.pt2_compliant_tag)
+library.impl(
+    "number", lambda v, x: x.new_full((), rounded(v, x.dtype)), "CompositeExplicitAutograd"
 )
 _OPERATORS = {"prelu": prelu, "backward": backward, "second": second}
 _TENSORS_OF = {"prelu": 2, "backward": 3, "second": 5}  # x and alpha are the last two
@@ -84,6 +89,11 @@ def _fake(name: str) -> Any:
 @_fake("prelu")
 def _new_y(x: Any, alpha: Any, axis: Any, at_one: bool) -> Any:
     return torch.empty_like(x)
+
+
+@_fake("number")
+def _new_number(value: float, x: Any) -> Any:
+    return x.new_empty(())
 
 
 @_fake("backward")
