@@ -20,31 +20,13 @@ from prelu_array.testing import (
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from tensors import array, tensor, with_gradients  # noqa: E402
 from torch import func  # noqa: E402
 
 from prelu_array.torch import prelu  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch warns of
 OPERATORS = torch.ops.prelu_array
-
-
-def tensor(a, **options):
-    if a.dtype == ml_dtypes.bfloat16:
-        t = torch.from_numpy(a.view(np.int16).copy()).view(torch.bfloat16)
-    else:
-        t = torch.from_numpy(a.copy())
-    return t.requires_grad_(**options) if options else t
-
-
-def array(t):
-    t = t.detach()
-    if t.dtype == torch.bfloat16:
-        return t.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return t.numpy()
-
-
-def with_gradients(*arrays):
-    return [tensor(a, requires_grad=True) for a in arrays]
 
 
 @placements

@@ -6,6 +6,7 @@ Each has a kernel for each device, shapes alone for tracing, and a rule for torc
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -18,10 +19,25 @@ from ._checks import rounded
 library = torch.library.Library("prelu_array", "DEF")
 
 
+@cache
+def _on_cuda() -> Any:
+    """Return the kernels for CUDA, which need CuPy."""
+    try:
+        from . import _cuda
+    except ImportError as error:
+        release = (torch.version.cuda or "13").partition(".")[0]
+        raise ImportError(
+            f"tensors on CUDA need CuPy, which compiles and starts the kernels: "
+            f'pip install "cupy-cuda{release}x[ctk]"'
+        ) from error
+    return _cuda
+
+
 def _define(name: str, arguments: str, options: str, results: str) -> Any:
     schema = f"{name}({arguments}, int[]? axis, bool at_one{options}) -> {results}"
     library.define(schema, tags=torch.Tag.pt2_compliant_tag)
     library.impl(name, getattr(_cpu, name), "CPU")
+    library.impl(name, lambda *args: getattr(_on_cuda(), name)(*args), "CUDA")
     return getattr(torch.ops.prelu_array, name).default
 
 
@@ -75,6 +91,8 @@ def run(name: str, *args: Any) -> Any:
         else:
             if t.is_cpu:
                 return getattr(_cpu, name)(*args)
+            if t.is_cuda:
+                return getattr(_on_cuda(), name)(*args)
     with torch._C._AutoDispatchBelowAutograd():
         return _OPERATORS[name](*args)
 
