@@ -131,7 +131,7 @@ def test_autocast_computes_in_what_comes_in():
 @pytest.mark.parametrize("memory", ["contiguous", "channels last", "every second"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_large_outputs(memory, dtype):
-    """They are NumPy's memory, and lie as torch's do."""
+    """They ask for huge pages, and lie as torch's do."""
     x = numbers(8, 64, 96, 96, dtype=dtype)
     if memory == "channels last":
         x = x.to(memory_format=torch.channels_last)

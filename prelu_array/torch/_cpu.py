@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from .._cpu import start
+from .._pages import FROM, ask_for_huge
 from ._checks import NUMBERS
 
 _NO = None
-HUGE_FROM = 1 << 22  # bytes from which on NumPy asks for huge pages
 
 
 def new_like(t: Any) -> Any:
-    """Return what torch.empty_like does; if it is large, in memory from NumPy.
-
-    That comes in huge pages, which the system clears in a fraction of the time.
-    """
-    if t.nbytes < HUGE_FROM:
-        return torch.empty_like(t)
-    memory = torch.from_numpy(np.empty(t.numel(), f"i{t.itemsize}")).view(t.dtype)
-    if t.is_contiguous():
-        return memory.view(t.shape)
-    return memory.as_strided(t.shape, torch.empty_like(t, device="meta").stride())
+    """Return what torch.empty_like does; if it is large, in huge pages."""
+    result = torch.empty_like(t)
+    if result.nbytes >= FROM:
+        ask_for_huge(result.data_ptr(), result.nbytes)
+    return result
 
 
 def prelu(x: Any, alpha: Any, axis: Any, at_one: bool) -> Any:
