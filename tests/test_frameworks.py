@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arrays import PLACEMENTS, alphas, assert_same_bits, drawn, numbers
-from frameworks import at_zeros, compare, pairs, placements, second_order, smooth
+from arrays import alphas, assert_same_bits, drawn
+from frameworks import at_zeros, compare, placements, second_order, smooth
 
 from prelu_array.testing import (
     reference_prelu,
@@ -34,127 +34,6 @@ def recipe(name):
         spec.loader.exec_module(module)
         sys.modules[name] = module
     return sys.modules[name]
-
-
-# ---- JAX ----
-
-
-@pytest.fixture
-def jax():
-    """JAX with float64."""
-    module = pytest.importorskip("jax", reason="jax is not installed")
-    before = module.config.jax_enable_x64
-    module.config.update("jax_enable_x64", True)
-    yield module
-    module.config.update("jax_enable_x64", before)
-
-
-@pytest.fixture
-def jax_prelu(jax):
-    return recipe("jax")
-
-
-@placements
-@pairs
-@at_zeros
-def test_jax_gradients(jax, jax_prelu, placement, dtype, alpha_dtype, at_zero):
-    x, alpha, dy, axis = drawn(placement, dtype, alpha_dtype)
-
-    @jax.jit
-    def both(x, alpha, dy):
-        y, vjp = jax.vjp(lambda x, a: jax_prelu.prelu(x, a, axis, at_zero), x, alpha)
-        return y, *vjp(dy)
-
-    expected = reference_prelu_backward(dy, x, alpha, axis=axis, at_zero=at_zero)
-    compare(both(x, alpha, dy), (reference_prelu(x, alpha, axis=axis), *expected),
-            ("y", "dx", "dalpha"))  # fmt: skip
-
-
-@placements
-@pairs
-def test_jax_second_order(jax, jax_prelu, placement, dtype, alpha_dtype):
-    *arrays, axis = second_order(placement, dtype, alpha_dtype)
-
-    @jax.jit
-    def cotangents(ddx, ddalpha, dy, x, alpha):
-        def backward(dy, x, alpha):
-            return jax.vjp(lambda x, a: jax_prelu.prelu(x, a, axis), x, alpha)[1](dy)
-
-        return jax.vjp(backward, dy, x, alpha)[1]((ddx, ddalpha))
-
-    expected = reference_prelu_double_backward(*arrays, axis=axis)
-    compare(cotangents(*arrays), expected, ("of dy", "of x", "of alpha"))
-
-
-@placements
-@pairs
-@at_zeros
-def test_jax_forward_mode(jax, jax_prelu, placement, dtype, alpha_dtype, at_zero):
-    x_dot, alpha_dot, _, x, alpha, axis = second_order(placement, dtype, alpha_dtype)
-
-    @jax.jit
-    def jvp(*primals):
-        def prelu(x, alpha):
-            return jax_prelu.prelu_forward_mode(x, alpha, axis, at_zero)
-
-        return jax.jvp(prelu, primals, (x_dot, alpha_dot))
-
-    expected = reference_prelu_jvp(x, alpha, x_dot, alpha_dot, axis=axis, at_zero=at_zero)
-    compare(jvp(x, alpha), (reference_prelu(x, alpha, axis=axis), expected), ("y", "y_dot"))
-
-
-@pytest.mark.parametrize("batched", ["x", "alpha", "both"])
-@placements
-def test_jax_vmap(jax, jax_prelu, placement, batched):
-    """Each element of a batch as if it came alone; its own dalpha, too."""
-    shape, alpha_shape, axis = PLACEMENTS[placement]
-    rng = np.random.default_rng(3)
-    x, dy = (numbers(rng, (5, *shape), np.float32) for _ in range(2))
-    alpha = rng.permutation(alphas((5, *alpha_shape), np.float32).ravel())
-    alpha = alpha.reshape(5, *alpha_shape)
-    axes = {"x": (0, None, 0), "alpha": (None, 0, None), "both": (0, 0, 0)}[batched]
-    args = [a if k == 0 else a[0] for a, k in zip((x, alpha, dy), axes, strict=True)]
-
-    def both(x, alpha, dy):
-        y, vjp = jax.vjp(lambda x, a: jax_prelu.prelu(x, a, axis), x, alpha)
-        return y, *vjp(dy)
-
-    got = jax.jit(jax.vmap(both, axes))(*args)
-    for k in range(5):
-        one = [a[k] if n == 0 else a for a, n in zip(args, axes, strict=True)]
-        expected = reference_prelu_backward(one[2], *one[:2], axis=axis)
-        compare(
-            (a[k] for a in got),
-            (reference_prelu(*one[:2], axis=axis), *expected),
-            ("y", "dx", "dalpha"),
-        )
-
-
-def test_jax_difference_quotients(jax, jax_prelu):
-    from jax.test_util import check_grads
-
-    x, alpha = smooth()
-    check_grads(lambda x, a: jax_prelu.prelu(x, a, 1), (x, alpha), order=2, modes=["rev"])
-    forward = jax_prelu.prelu_forward_mode
-    check_grads(lambda x, a: forward(x, a, 1), (x, alpha), order=1, modes=["fwd"])
-
-
-def test_jax_numbers_and_wrong_modes(jax, jax_prelu):
-    x, alpha = smooth(np.float32)
-    y = jax_prelu.prelu(x, 0.25)
-    assert_same_bits(np.asarray(y), reference_prelu(x, 0.25))
-    with pytest.raises(TypeError, match="forward-mode"):
-        jax.jvp(lambda x: jax_prelu.prelu(x, alpha, 1), (x,), (x,))
-    for wrong, axis in ((alpha[:2], 1), (alpha, None), (alpha, (0, 1))):
-        with pytest.raises((ValueError, RuntimeError), match=r"alpha(\.shape)? must"):
-            jax_prelu.prelu(x, wrong, axis).block_until_ready()
-
-
-def test_jax_large_arrays(jax, jax_prelu):
-    """A callback that waits for its own arguments would hang."""
-    x = jax.numpy.full((1 << 20,), -1.0, np.float32)
-    total = jax.jit(lambda x: jax_prelu.prelu(jax.numpy.sin(x) * 0 + x, 0.5).sum())
-    assert float(total(x)) == -(1 << 19)
 
 
 # ---- autograd ----

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .. import _arguments
+from .._rounding import rounded
 
 # In the order of _ext/dtypes.h. The floats come first; integers have a forward and nothing else.
 DTYPES = (
@@ -17,13 +18,12 @@ DTYPES = (
 NUMBERS = {dtype: k for k, dtype in enumerate(DTYPES)}
 FLOATS = frozenset(DTYPES[:4])
 
-# Of the floats: the bits of a significand, the exponent of the least subnormal, and the least
-# number that rounds to infinity.
-_FORMATS = {
-    torch.float16: (11, -24, 65520.0),
-    torch.bfloat16: (8, -133, 2.0**128 - 2.0**119),
-    torch.float32: (24, -149, 2.0**128 - 2.0**103),
-    torch.float64: (53, -1074, math.inf),
+# Of the floats: the least number that rounds to infinity.
+_TOO_LARGE = {
+    torch.float16: 65520.0,
+    torch.bfloat16: 2.0**128 - 2.0**119,
+    torch.float32: 2.0**128 - 2.0**103,
+    torch.float64: math.inf,
 }
 
 
@@ -72,7 +72,7 @@ def alpha_of_number(number: Any, x: Any) -> Any:
     if x.dtype in FLOATS:
         if torch.compiler.is_compiling():  # it may be a number that is not known yet
             return torch.ops.prelu_array.number.default(float(number), x)
-        number = rounded(number, x.dtype)
+        number = rounded_to(number, x.dtype)
     else:
         info = torch.iinfo(x.dtype)
         if not isinstance(number, int):
@@ -88,19 +88,15 @@ def alpha_of_number(number: Any, x: Any) -> Any:
     return x.new_full((), number)
 
 
-def rounded(number: float, dtype: Any) -> float:
+def rounded_to(number: float, dtype: Any) -> float:
     """Return a Python number rounded once to a float dtype, which it must fit."""
-    bits, least, too_large = _FORMATS[dtype]
     try:
         value = float(number)
     except OverflowError:  # an integer beyond float64
         raise _misfit(number, dtype) from None
-    if value == 0 or not math.isfinite(value):
-        return value
-    if abs(value) >= too_large:
+    if _TOO_LARGE[dtype] <= abs(value) < math.inf:
         raise _misfit(number, dtype)
-    unit = max(math.frexp(value)[1] - bits, least)
-    return math.copysign(math.ldexp(round(math.ldexp(value, -unit)), unit), value)
+    return rounded(value, str(dtype).removeprefix("torch."))
 
 
 def _misfit(number: Any, dtype: Any) -> ValueError:

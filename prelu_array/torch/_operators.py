@@ -14,7 +14,7 @@ import torch
 from .. import _arguments
 from .._cpu import fit_alpha
 from . import _cpu
-from ._checks import rounded
+from ._checks import rounded_to
 
 library = torch.library.Library("prelu_array", "DEF")
 
@@ -56,7 +56,7 @@ second = _define(
 )
 library.define("number(float value, Tensor x) -> Tensor", tags=torch.Tag.pt2_compliant_tag)
 library.impl(
-    "number", lambda v, x: x.new_full((), rounded(v, x.dtype)), "CompositeExplicitAutograd"
+    "number", lambda v, x: x.new_full((), rounded_to(v, x.dtype)), "CompositeExplicitAutograd"
 )
 _OPERATORS = {"prelu": prelu, "backward": backward, "second": second}
 _TENSORS_OF = {"prelu": 2, "backward": 3, "second": 5}  # x and alpha are the last two
