@@ -4,6 +4,7 @@ The extra `frameworks` has them all; install a CPU build of torch first, or it b
 """
 
 import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -34,6 +35,29 @@ def recipe(name):
         spec.loader.exec_module(module)
         sys.modules[name] = module
     return sys.modules[name]
+
+
+# ---- the examples of prelu_array.torch and prelu_array.jax ----
+
+
+def test_torch_example():
+    """The last of the losses of both kinds agree."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    module = runpy.run_path(str(FOLDER / "torch_digits.py"))
+    import torch
+
+    theirs, ours = module["net"](), module["net"]()
+    assert module["replace"](ours) == 3
+    losses = [module["train"](model, torch.float32, 1)["loss"] for model in (theirs, ours)]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_jax_example(capsys):
+    pytest.importorskip("jax", reason="jax is not installed")
+    module = runpy.run_path(str(FOLDER / "jax_fit.py"))
+    assert module["main"]() < 1e-5
+    assert len(capsys.readouterr().out.splitlines()) == 6
 
 
 # ---- autograd ----
