@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor, strided
 from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 
 from .. import _arguments
 from . import _derivatives, _operators
@@ -76,11 +78,11 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     """
     at_one = at_zero == "one" or (at_zero != "alpha" and _arguments.at_one(at_zero))
     if not (
-        isinstance(x, torch.Tensor)
-        and isinstance(alpha, torch.Tensor)
+        isinstance(x, Tensor)
+        and isinstance(alpha, Tensor)
         and x.dtype in FLOATS
         and alpha.dtype in FLOATS
-        and x.layout is alpha.layout is torch.strided
+        and x.layout is alpha.layout is strided
         and ((x.is_cpu and alpha.is_cpu) or x.device == alpha.device)
     ):
         if isinstance(alpha, float | int | torch.SymFloat | torch.SymInt):
@@ -91,7 +93,7 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     elif axis is not None:
         axis = list(axis) if isinstance(axis, tuple | list) else [axis]
         _arguments.axes(tuple(axis), None)
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return _operators.prelu(x, alpha, axis, at_one)
     if (
         x.requires_grad

@@ -65,7 +65,12 @@ _TENSORS_OF = {"prelu": 2, "backward": 3, "second": 5}  # x and alpha are the la
 # ---- how they are called below autograd ----
 
 transforming = torch._C._are_functorch_transforms_active  # whether torch.func is at work
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
+_tracing_state = torch._C._get_tracing_state
+_profiled = torch.autograd._profiler_enabled
 _has_storage = torch._C._has_storage
+_below_autograd = torch._C._AutoDispatchBelowAutograd
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
@@ -78,10 +83,10 @@ def run(name: str, *args: Any) -> Any:
     """
     if not (
         transforming()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-        or torch._C._get_tracing_state()
-        or torch.autograd._profiler_enabled()
+        or _dispatch_modes()
+        or _function_modes()
+        or _tracing_state()
+        or _profiled()
     ):
         for t in args[: _TENSORS_OF[name]]:
             if not (
@@ -93,7 +98,7 @@ def run(name: str, *args: Any) -> Any:
                 return getattr(_cpu, name)(*args)
             if t.is_cuda:
                 return getattr(_on_cuda(), name)(*args)
-    with torch._C._AutoDispatchBelowAutograd():
+    with _below_autograd():
         return _OPERATORS[name](*args)
 
 
