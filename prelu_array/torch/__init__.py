@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, strided
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from .. import _arguments
 from . import _derivatives, _operators
 from ._checks import FLOATS, alpha_of_number, check
+from ._operators import is_plain
 
 __all__ = ["PReLU", "prelu", "replace"]
 
@@ -77,14 +77,15 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     ([[-1.0, 0.0, 3.0], [-1.0, 5.0, -1.5]], [-2.0, -10.0])
     """
     at_one = at_zero == "one" or (at_zero != "alpha" and _arguments.at_one(at_zero))
-    if not (
-        isinstance(x, Tensor)
-        and isinstance(alpha, Tensor)
+    plain = (
+        not is_compiling()
+        and is_plain(x)
+        and is_plain(alpha)
         and x.dtype in FLOATS
         and alpha.dtype in FLOATS
-        and x.layout is alpha.layout is strided
         and ((x.is_cpu and alpha.is_cpu) or x.device == alpha.device)
-    ):
+    )
+    if not plain:
         if isinstance(alpha, float | int | torch.SymFloat | torch.SymInt):
             alpha = alpha_of_number(alpha, x)
         check(x, alpha)
@@ -102,7 +103,7 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
         or _operators.transforming()
     ):
         return _derivatives.apply(_derivatives.Prelu, x, alpha, axis, at_one)
-    return _operators.run("prelu", x, alpha, axis, at_one)
+    return _operators.run("prelu", x, alpha, axis, at_one, plain=plain)
 
 
 class PReLU(torch.nn.PReLU):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
+from torch import empty_like, get_num_threads
 
 from .._cpu import start
 from .._pages import FROM, ask_for_huge
@@ -15,9 +15,10 @@ _NO = None
 
 def new_like(t: Any) -> Any:
     """Return what torch.empty_like does; if it is large, in huge pages."""
-    result = torch.empty_like(t)
-    if result.nbytes >= FROM:
-        ask_for_huge(result.data_ptr(), result.nbytes)
+    result = empty_like(t)
+    size = result.nbytes
+    if size >= FROM:
+        ask_for_huge(result.data_ptr(), size)
     return result
 
 
@@ -28,7 +29,7 @@ def prelu(x: Any, alpha: Any, axis: Any, at_one: bool) -> Any:
         NUMBERS[x.dtype], NUMBERS[alpha.dtype], False, x.shape, alpha.shape, placed(axis),
         (y.data_ptr(), x.data_ptr(), 0, alpha.data_ptr(), 0, 0, 0, 0),
         (y.stride(), x.stride(), _NO, alpha.stride(), _NO, _NO, _NO, _NO),
-        torch.get_num_threads(),
+        get_num_threads(),
     )  # fmt: skip
     return y
 
@@ -45,7 +46,7 @@ def backward(
         NUMBERS[x.dtype], NUMBERS[alpha.dtype], at_one, x.shape, alpha.shape, placed(axis),
         (dx.data_ptr(), x.data_ptr(), dy.data_ptr(), alpha.data_ptr(), dalpha.data_ptr(), 0, 0, 0),
         (dx.stride(), x.stride(), dy.stride(), alpha.stride(), dalpha.stride(), _NO, _NO, _NO),
-        torch.get_num_threads(),
+        get_num_threads(),
     )  # fmt: skip
     return dx, dalpha
 
@@ -61,7 +62,7 @@ def second(
     start(
         NUMBERS[x.dtype], NUMBERS[alpha.dtype], at_one, x.shape, alpha.shape, placed(axis),
         tuple([t.data_ptr() for t in operands]), tuple([t.stride() for t in operands]),
-        torch.get_num_threads(),
+        get_num_threads(),
     )  # fmt: skip
     return of_dy, of_x, of_alpha
 

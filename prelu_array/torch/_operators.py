@@ -74,30 +74,29 @@ _below_autograd = torch._C._AutoDispatchBelowAutograd
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
-def run(name: str, *args: Any) -> Any:
+def is_plain(t: Any) -> bool:
+    """Whether a tensor is nothing but its memory."""
+    return type(t) in _TENSORS and _has_storage(t) and not (t.is_neg() or t._is_zerotensor())
+
+
+def _is_seen() -> bool:
+    """Whether something else wants to see calls: a transform, a mode, a tracer or a profiler."""
+    return bool(
+        transforming() or _dispatch_modes() or _function_modes() or _tracing_state() or _profiled()
+    )
+
+
+def run(name: str, *args: Any, plain: bool = False) -> Any:
     """Call an operator without its derivatives; where only its kernel would see it, the kernel.
 
-    torch's dispatcher takes longer than the kernel does for a few numbers. It is needed where
-    something else wants to see the call: a mode, a transform, a tracer, a profiler, or a tensor
-    that is more than its memory.
+    torch's dispatcher takes longer than the kernel does for a few numbers.
     """
-    if not (
-        transforming()
-        or _dispatch_modes()
-        or _function_modes()
-        or _tracing_state()
-        or _profiled()
-    ):
-        for t in args[: _TENSORS_OF[name]]:
-            if not (
-                type(t) in _TENSORS and _has_storage(t) and not (t.is_neg() or t._is_zerotensor())
-            ):
-                break
-        else:
-            if t.is_cpu:
-                return getattr(_cpu, name)(*args)
-            if t.is_cuda:
-                return getattr(_on_cuda(), name)(*args)
+    if not _is_seen() and (plain or all(map(is_plain, args[: _TENSORS_OF[name]]))):
+        t = args[0]
+        if t.is_cpu:
+            return getattr(_cpu, name)(*args)
+        if t.is_cuda:
+            return getattr(_on_cuda(), name)(*args)
     with _below_autograd():
         return _OPERATORS[name](*args)
 
