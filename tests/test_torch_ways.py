@@ -191,6 +191,29 @@ def test_compiled_training_step():
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        lambda f: lambda x, a: func.grad(f, 1)(x, a),
+        lambda f: lambda x, a: func.jvp(lambda a: f(x, a), (a,), (a,))[1],
+        lambda f: lambda x, a: func.vmap(f, (0, None))(x[:, None], a),
+    ],
+    ids=["grad", "jvp", "vmap"],
+)
+def test_transforms_in_what_is_compiled(derivative):
+    """The first two break the graph, and are right."""
+    x, alpha = numbers(2, 3, 2), numbers(3, seed=1)
+    function = derivative(lambda x, a: (prelu(x, a, 1) ** 2).sum())
+    assert torch.allclose(
+        torch.compile(function, backend="aot_eager")(x, alpha), function(x, alpha)
+    )
+
+
+def test_symbolically_traced():
+    model, x = Net(PReLU), numbers(2, 1, 8, 8, dtype=torch.float32)
+    assert torch.equal(torch.fx.symbolic_trace(model)(x), model(x))
+
+
 def test_traced():
     x, other, alpha = numbers(2, 3), numbers(2, 3, seed=2), numbers(3, seed=1)
     traced = torch.jit.trace(lambda x: prelu(x, alpha, 1), (x,))

@@ -56,9 +56,15 @@ class _Stream:
 def on_cuda(*options: Any) -> Callable[..., None]:
     """Return a callback that starts kernels on JAX's stream, on its own buffers."""
     name, *others = options
-    import cupy
+    try:
+        import cupy
 
-    from .. import _gpu
+        from .. import _gpu
+    except ImportError as error:
+        raise ImportError(
+            "arrays on CUDA need CuPy, which compiles and starts the kernels: "
+            'pip install "cupy-cuda13x[ctk]", or cupy-cuda12x'
+        ) from error
 
     def callback(context: Any, outs: Any, *buffers: Any) -> None:
         arrays = [_on_device(cupy, buffer) for buffer in (*outs, *buffers)]

@@ -19,6 +19,7 @@ from ._operators import is_plain
 __all__ = ["PReLU", "prelu", "replace"]
 
 
+@torch.fx.wrap
 def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     """Parametric rectified linear unit of a tensor: ``y = x if x > 0 else alpha * x``.
 
@@ -154,13 +155,16 @@ class PReLU(torch.nn.PReLU):
 
     def forward(self, x: Any) -> Any:
         """Return y."""
-        n, axis = self.num_parameters, self.axis
-        if n != 1 and not (-x.ndim <= axis < x.ndim and x.shape[axis] == n):
+        try:
+            return prelu(x, self.weight, self.axis)
+        except ValueError as error:
+            n, axis = self.num_parameters, self.axis
+            if n == 1 or (-x.ndim <= axis < x.ndim and x.shape[axis] == n):
+                raise
             raise ValueError(
                 f"num_parameters must be 1, or the length of axis {axis} of x, got "
                 f"num_parameters {n}, x.shape {tuple(x.shape)}"
-            )
-        return prelu(x, self.weight, axis)
+            ) from error
 
     def extra_repr(self) -> str:
         """Return what stands between the parentheses."""
