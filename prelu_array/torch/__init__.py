@@ -98,8 +98,7 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     if is_compiling():
         return _operators.prelu(x, alpha, axis, at_one)
     if (
-        x.requires_grad
-        or alpha.requires_grad
+        ((x.requires_grad or alpha.requires_grad) and torch.is_grad_enabled())
         or forward_ad._current_level >= 0
         or _operators.transforming()
     ):
