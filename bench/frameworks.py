@@ -25,15 +25,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import prelu_array
 
 
-def least(calls, seconds=0.02, rounds=9):
-    """Return the microseconds of each call: the least of interleaved runs."""
-    counts = {}
+def least(calls):
+    """Return the microseconds of each call: the least of interleaved runs of 2 ms or more."""
+    counts, longest = {}, 0.002
     for name, call in calls.items():
         call()
         once = min(timeit.repeat(call, number=1, repeat=3))
-        counts[name] = max(1, int(seconds / max(once, 1e-7)))
+        counts[name] = max(1, int(0.002 / max(once, 1e-7)))
+        longest = max(longest, once)
     best = dict.fromkeys(calls, float("inf"))
-    for _ in range(rounds):
+    for _ in range(max(9, min(150, int(0.5 / longest)))):
         for name, call in calls.items():
             took = timeit.timeit(call, number=counts[name]) / counts[name]
             best[name] = min(best[name], took * 1e6)
@@ -80,7 +81,7 @@ def of_torch(emit):
     for shape in SHAPES:
         for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
             for name, calls in _of_torch(torch, shape, dtype).items():
-                us = least(calls, rounds=9 if len(shape) == 2 else 5)
+                us = least(calls)
                 emit(
                     what="torch", call=name, shape=shape, dtype=str(dtype)[6:], us=us,
                     faster=_faster(us, "torch", "ours"),
@@ -173,7 +174,7 @@ def host(emit):
         fields = (1,) * 10 + (0.0, 0.0, known.edge)
         stream = _cuda.Stream(0)
         both = {"all": call, "launches": partial(known.run, fields, stream)}
-        us = least(both, 0.002, 200)
+        us = least(both)
         emit(what="host", call=name, us=us, over=round(us["all"] - us["launches"], 2))
         device._state["proof"].ran.clear()
 
@@ -196,7 +197,7 @@ def cuda(emit):
                         torch.cuda.synchronize()
 
                     many[who] = run
-                us = {who: round(t / 20, 2) for who, t in least(many, rounds=5).items()}
+                us = {who: round(t / 20, 2) for who, t in least(many).items()}
                 emit(what="cuda", call=name, shape=shape, dtype=str(dtype)[6:], us=us,
                      faster=_faster(us, "torch", "ours"))  # fmt: skip
 
