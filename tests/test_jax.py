@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import subprocess
@@ -282,6 +283,13 @@ def test_errors(call, message, jit):
     """While it is traced, too."""
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         (jax.jit(call) if jit else call)()
+
+
+def test_examples_of_the_docstring():
+    (test,) = doctest.DocTestFinder(recurse=False).find(prelu, "prelu")
+    report = []
+    doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    assert not report, "".join(report)
 
 
 def test_large_arrays():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import io
 import re
 
@@ -123,6 +124,35 @@ def test_autocast_computes_in_what_comes_in():
             x = numbers(2, 3, 4, dtype=dtype)
             assert torch.equal(layer(x), prelu(x, layer.weight, 1))
             assert layer(x).dtype is dtype
+
+
+def test_saved_tensors_and_hooks():
+    """What torch saves may be moved, and what was changed in place is noticed."""
+    layer, x = PReLU(3), numbers(2, 3, 4, dtype=torch.float32, requires_grad=True)
+    layer(x).sum().backward()
+    dx, dalpha = x.grad.clone(), layer.weight.grad.clone()
+    x.grad = layer.weight.grad = None
+    layer.weight.register_hook(lambda gradient: 2 * gradient)
+    with torch.autograd.graph.save_on_cpu():
+        layer(x).sum().backward()
+    assert torch.equal(x.grad, dx)
+    assert torch.equal(layer.weight.grad, 2 * dalpha)
+    changed = x * 1
+    y = layer(changed)
+    changed.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_subclasses_of_tensors():
+    class Named(torch.Tensor):
+        pass
+
+    x, alpha = numbers(2, 3), numbers(3, seed=1)
+    for requires_grad in (False, True):
+        y = prelu(x.as_subclass(Named).requires_grad_(requires_grad), alpha, 1)
+        assert type(y) is Named
+        assert torch.equal(y.as_subclass(torch.Tensor), prelu(x, alpha, 1))
 
 
 # ---- memory ----
@@ -247,3 +277,19 @@ def test_errors(call, message):
     for _ in range(2):
         with pytest.raises((TypeError, ValueError), match=re.escape(message)):
             call()
+
+
+@pytest.mark.parametrize("thing", [prelu, PReLU, replace])
+def test_examples_of_the_docstrings(thing):
+    (test,) = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__)
+    report = []
+    assert test.examples
+    doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_the_module_is_not_torch():
+    import prelu_array.torch
+
+    assert prelu_array.torch.torch is torch
+    assert "prelu_array" not in torch.__name__
