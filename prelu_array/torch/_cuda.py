@@ -114,13 +114,26 @@ def second(
 ) -> tuple[Any, Any, Any]:
     """Return the cotangents of dy, x and alpha."""
     of_dy, of_x, of_alpha = _like(x), _like(x), _like(alpha)
+    slots = of_dy, of_x, x, dy, ddx, alpha, ddalpha, of_alpha
+    addresses = tuple([t.data_ptr() for t in slots])
+    key: Any = (
+        x.dtype, alpha.dtype, x.shape, x.stride(), dy.stride(), ddx.stride(), alpha.shape,
+        alpha.stride(), ddalpha.stride(), _hashed(axis), _index(x), at_one,
+        *[address & 15 for address in addresses],
+    )  # fmt: skip
+    call = _known.get(key)
+    if call is not None:
+        _start(call, x, addresses)
+        return of_dy, of_x, of_alpha
     where = _place(x, alpha, axis)
     if x.numel() == 0:
         return of_dy, of_x, of_alpha.zero_()
     if alpha.stride() != ddalpha.stride():
-        alpha, ddalpha = _dense(alpha), _like(alpha).copy_(ddalpha)
+        alpha, ddalpha, key = _dense(alpha), _like(alpha).copy_(ddalpha), None
     with _on_device(x.device):
-        if not _sums(of_alpha, of_dy, of_x, x, dy, ddx, alpha, ddalpha, where, at_one, "second"):
+        if not _sums(
+            of_alpha, of_dy, of_x, x, dy, ddx, alpha, ddalpha, where, at_one, "second", key
+        ):
             _scale(of_dy, x, None, ddx, alpha, ddalpha, where, at_one)
             _scale(of_x, x, dy, None, ddalpha, None, where, at_one)
             of_x.masked_fill_(x >= 0 if at_one else x > 0, 0)
