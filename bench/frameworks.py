@@ -10,11 +10,8 @@ extra gpu-proof), cuda (times on a GPU). Times are the least of interleaved runs
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 import timeit
-from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -214,11 +211,9 @@ def main(what, path):
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
-    emit(
-        command=f"python bench/frameworks.py {' '.join(what)}", machine=platform.processor() or
-        platform.machine(), cpus=len(os.sched_getaffinity(0)), date=str(date.today()),
-        python=platform.python_version(), numpy=np.__version__,
-    )  # fmt: skip
+    from cpu import machine
+
+    emit(**machine(), command=f"python bench/frameworks.py {' '.join(what)}")
     for each in what:
         WHAT[each](emit)
 
