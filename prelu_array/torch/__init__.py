@@ -14,7 +14,7 @@ from torch.compiler import is_compiling
 from .. import _arguments
 from . import _derivatives, _operators
 from ._checks import FLOATS, alpha_of_number, check
-from ._operators import is_plain
+from ._operators import is_plain, is_seen, kernels
 
 __all__ = ["PReLU", "prelu", "replace"]
 
@@ -103,7 +103,9 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
         or _operators.transforming()
     ):
         return _derivatives.apply(_derivatives.Prelu, x, alpha, axis, at_one)
-    return _operators.run("prelu", x, alpha, axis, at_one, plain=plain)
+    if plain and not is_seen() and (own := kernels(x)) is not None:
+        return own.prelu(x, alpha, axis, at_one)
+    return _operators.run("prelu", x, alpha, axis, at_one)
 
 
 class PReLU(torch.nn.PReLU):

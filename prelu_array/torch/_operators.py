@@ -79,24 +79,27 @@ def is_plain(t: Any) -> bool:
     return type(t) in _TENSORS and _has_storage(t) and not (t.is_neg() or t._is_zerotensor())
 
 
-def _is_seen() -> bool:
+def is_seen() -> Any:
     """Whether something else wants to see calls: a transform, a mode, a tracer or a profiler."""
-    return bool(
+    return (
         transforming() or _dispatch_modes() or _function_modes() or _tracing_state() or _profiled()
     )
 
 
-def run(name: str, *args: Any, plain: bool = False) -> Any:
+def kernels(t: Any) -> Any:
+    """Return the module with the kernels for a tensor's device, or None."""
+    return _cpu if t.is_cpu else _on_cuda() if t.is_cuda else None
+
+
+def run(name: str, *args: Any) -> Any:
     """Call an operator without its derivatives; where only its kernel would see it, the kernel.
 
     torch's dispatcher takes longer than the kernel does for a few numbers.
     """
-    if not _is_seen() and (plain or all(map(is_plain, args[: _TENSORS_OF[name]]))):
-        t = args[0]
-        if t.is_cpu:
-            return getattr(_cpu, name)(*args)
-        if t.is_cuda:
-            return getattr(_on_cuda(), name)(*args)
+    if not is_seen() and all(map(is_plain, args[: _TENSORS_OF[name]])):
+        own = kernels(args[0])
+        if own is not None:
+            return getattr(own, name)(*args)
     with _below_autograd():
         return _OPERATORS[name](*args)
 
