@@ -5,6 +5,7 @@ Needs jax (extra ``jax``). Nothing else of `prelu_array` imports it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -75,16 +76,23 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     [-2.0, -10.0]
     """
     at_one = _arguments.at_one(at_zero)
-    x = jnp.asarray(x)
+    x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     _arguments.check_dtype(x.dtype, "x", integers=True)
     if type(alpha) in (int, float):
         alpha = _number(alpha, x.dtype)
-    alpha = jnp.asarray(alpha)
+    alpha = alpha if isinstance(alpha, jax.Array) else jnp.asarray(alpha)
     if _arguments.is_integer(x.dtype):
         _arguments.check_alpha_of_integers(alpha, x.dtype)
     else:
         _arguments.check_dtype(alpha.dtype, "alpha")
     axis = tuple(axis) if isinstance(axis, list) else axis
+    if axis is not None:
+        _arguments.axes(axis, None)
+    return _prelu(x, alpha, axis, at_one)
+
+
+@partial(jax.jit, static_argnums=(2, 3), inline=True)
+def _prelu(x: Any, alpha: Any, axis: Any, at_one: bool) -> Any:
     where = fit_alpha(x.shape, alpha.shape, axis)
     if where is None:
         raise _arguments.misfit(x.shape, alpha.shape, axis)
