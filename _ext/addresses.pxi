@@ -1,8 +1,8 @@
 # Calls below NumPy's arrays, for adapters: addresses, shapes and strides in, nothing made.
 
 
-cdef void add_strides(prelu_view *v, int operand, object strides, const Py_ssize_t *shape, int axes,
-                      Py_ssize_t item, const int *where):
+cdef int add_strides(prelu_view *v, int operand, object strides, const Py_ssize_t *shape, int axes,
+                     Py_ssize_t item, const int *where) except -1:
     """Strides in bytes along the axes of x, from those in elements; None is C order."""
     cdef Py_ssize_t stride, run = item
     cdef int k
@@ -15,6 +15,7 @@ cdef void add_strides(prelu_view *v, int operand, object strides, const Py_ssize
             v.stride[operand][k] = stride
         elif where[k] >= 0:
             v.stride[operand][where[k]] = stride
+    return 0
 
 
 def start(int x_dtype, int alpha_dtype, bint at_one, object shape, object alpha_shape,
