@@ -52,6 +52,7 @@ cdef extern from "view.h" nogil:
     void view_canonical(prelu_view *)
 
 cdef extern from "call.h" nogil:
+    const Py_ssize_t item_size[8]
     ctypedef struct prelu_call:
         prelu_view view
         int x_dtype
@@ -363,18 +364,25 @@ cdef object given(object result, object out):
 
 cdef int run(prelu_call *call, cnp.ndarray x, cnp.ndarray alpha, bint at_one,
              void (*what)(const prelu_call *) noexcept nogil) except -1:
-    """Completes a call and runs it."""
-    cdef Py_ssize_t size = cnp.PyArray_NBYTES(x)
-    cdef int allowed, worth = prelu_threads_worth(size)
+    """Completes a call on arrays and runs it."""
     call.x_dtype = dtype_code(x)
     call.alpha_dtype = dtype_code(alpha)
     call.at_one = at_one
+    return run_call(call, cnp.PyArray_NBYTES(x), cnp.PyArray_ITEMSIZE(x), 0, what)
+
+
+cdef int run_call(prelu_call *call, Py_ssize_t size, Py_ssize_t item, int most_threads,
+                  void (*what)(const prelu_call *) noexcept nogil) except -1:
+    """Runs a call on x of a size in bytes, in `most_threads` if that is not 0."""
+    cdef int allowed, worth = prelu_threads_worth(size)
     call.larger = 0
     # a group of 16 bits is but half a line, and gains nothing from whole lines
-    call.stream = size >= STREAM_FROM and cnp.PyArray_ITEMSIZE(x) >= 4
+    call.stream = size >= STREAM_FROM and item >= 4
     call.threads = 1
     if worth > 1:
         allowed = _threads.get_num_threads()
+        if most_threads:
+            allowed = min(allowed, most_threads)
         call.threads = prelu_take_threads(min(worth, allowed), allowed)
     view_canonical(&call.view)
     if size >= RELEASE_FROM:
@@ -639,3 +647,6 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
     put_back(of_x, outs[1])
     put_back(of_alpha, outs[2])
     return given_back
+
+
+include "addresses.pxi"

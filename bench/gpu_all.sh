@@ -30,6 +30,12 @@ attempt "kernels on the device, against the exact reference" 300 \
 for what in table host sizes data peers; do
     attempt "figures: $what" 300 python bench/gpu.py "$what" "$figures"
 done
+if python -c "import torch" 2>/dev/null; then
+    attempt "tensors on the device, against those on the CPU" 300 \
+        python -m pytest -q tests/test_torch_cuda.py
+    attempt "figures: PyTorch's layer beside ours" 300 \
+        python bench/frameworks.py error cuda "$figures"
+fi
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck initcheck; do
         CUPY_CACHE_IN_MEMORY=1 attempt "compute-sanitizer, $tool" 600 \

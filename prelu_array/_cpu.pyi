@@ -28,3 +28,14 @@ def jvp(
 def double_backward(
     ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: Any, out: Any
 ) -> tuple[Any, Any, Any]: ...
+def start(
+    x_dtype: Any,
+    alpha_dtype: Any,
+    at_one: Any,
+    shape: Any,
+    alpha_shape: Any,
+    axis: Any,
+    addresses: tuple[int, ...],
+    strides: tuple[Any, ...],
+    most_threads: Any,
+) -> None: ...

@@ -56,8 +56,10 @@ def _cure(value: Any, name: str) -> str:
         return f"if its plain elements are meant, use numpy.asarray({name})"
     if library == "torch":
         return _tensor_cure(value, name)
-    if library in ("jax", "autograd"):  # a traced value; JAX's own arrays are jaxlib's
-        return f"it is being traced: use prelu of examples/frameworks/{library}_prelu.py"
+    if library == "jax":  # a traced value; JAX's own arrays are jaxlib's
+        return "it is being traced: use prelu_array.jax.prelu"
+    if library == "autograd":
+        return "it is being traced: use prelu of examples/frameworks/autograd_prelu.py"
     if library == "xarray":
         array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
         return f"use xarray.apply_ufunc as in docs/arrays.md, or use {array}.to_numpy()"
@@ -103,7 +105,6 @@ def _tensor_cure(value: Any, name: str) -> str:
         array = f"{array}.numpy(force=True)"
     if getattr(value, "requires_grad", False):
         return (
-            "its gradient would be lost: use prelu of examples/frameworks/torch_prelu.py, "
-            f"or use {array}"
+            f"its gradient would be lost: use prelu_array.torch.prelu, or use {array}"
         )
     return f"use {array}"

@@ -55,8 +55,8 @@ def test_pages_run(tmp_path, monkeypatch, threads, page):
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
-        if "cupy" in block:
-            pytest.importorskip("cupy", reason=f"a block of {page.name} needs CuPy")
+        for name in re.findall(r"^import (cupy|torch|jax)\b", block, re.MULTILINE):
+            pytest.importorskip(name, reason=f"a block of {page.name} needs {name}")
         if ">>>" in block:
             test = doctest.DocTestParser().get_doctest(block, names, page.name, None, 0)
             report = []

@@ -260,31 +260,26 @@ def test_list_in_itself():
         prelu(value, 0.5)
 
 
-def recipe_named_in(message):
-    path = re.search(r"examples/frameworks/\w+\.py", message)[0]
-    assert (ROOT / path).is_file()
-    return path
-
-
 def test_a_gradient_is_not_lost_in_silence():
     x = tensor(X, requires_grad=True)
     torch = library("torch")
     for value in (x, x * 2, torch.nn.Parameter(tensor(X))):
-        assert recipe_named_in(refused(prelu, value, 0.5)).endswith("torch_prelu.py")
-        assert recipe_named_in(refused(prelu, X, value)).endswith("torch_prelu.py")
+        assert "use prelu_array.torch.prelu" in refused(prelu, value, 0.5)
+        assert "use prelu_array.torch.prelu" in refused(prelu, X, value)
 
 
 def test_traced_by_jax():
     jax = library("jax")
     for trace in (jax.jit, jax.vmap, lambda f: jax.grad(lambda x: f(x)[0])):
         message = refused(trace(lambda x: prelu(x, 0.5)), np.ones(2, np.float32))
-        assert recipe_named_in(message).endswith("jax_prelu.py")
+        assert "use prelu_array.jax.prelu" in message
 
 
 def test_traced_by_autograd():
     autograd = library("autograd")
     message = refused(autograd.grad(lambda x: prelu(x, 0.5)), 1.0)
-    assert recipe_named_in(message).endswith("autograd_prelu.py")
+    path = re.search(r"examples/frameworks/\w+\.py", message)[0]
+    assert (ROOT / path).is_file()
 
 
 PAGE = (ROOT / "docs" / "arrays.md").read_text(encoding="utf-8")

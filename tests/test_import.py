@@ -12,7 +12,7 @@ import pytest
 import prelu_array
 
 PACKAGE = Path(prelu_array.__file__).parent
-OPTIONAL = ("cupy", "dask", "ml_dtypes", "torch", "onnx", "hypothesis", "pytest")
+OPTIONAL = ("cupy", "dask", "ml_dtypes", "torch", "jax", "onnx", "hypothesis", "pytest")
 
 
 def run_python(code, folder):
