@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._faults_select import WIDTHS, Hypothesis, other_places
-from ._judge import Interval, Rules, Terms, dalpha_interval, equal, is_subnormal
+from ._judge import Interval, Rules, Terms, dalpha_interval, equal, is_subnormal, make_terms
 from ._numbers import (
     FORMATS,
     Exact,
@@ -50,9 +50,16 @@ def sum_hypotheses(
         return ~bounds.wrong(got, rules, exact=exact)
 
     # What a caller gets wrong comes first, for the first of equals is named.
-    for side in ("alpha", "one"):
-        swapped = terms.pick(~np.ravel(above(inputs.gradient, side)))
-        yield Hypothesis("inputs swapped: dy and x", partial(explains, swapped))
+    x, dy, alpha = inputs.x, inputs.gradient, inputs.alpha_at
+    for text, as_x, as_dy in (
+        ("dy and x", dy, x),
+        ("x and alpha", alpha, dy),
+        ("dy and alpha", x, alpha),
+    ):
+        swapped = make_terms(as_dy, as_x, inputs.index, inputs.alpha.size)
+        for side in ("alpha", "one"):
+            part = swapped.pick(~np.ravel(above(as_x, side)))
+            yield Hypothesis(f"inputs swapped: {text}", partial(explains, part))
     chosen = terms.pick(active)
     for text, part in (
         ("dy has no effect: sums x", chosen.x),

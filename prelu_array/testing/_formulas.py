@@ -89,6 +89,10 @@ _BOTH: dict[str, list[Model]] = {
         lambda x, a, v, up: v * up + a * v * ~up,
         lambda x, a, v, up: v * up + a * (v * ~up),
     ],
+    "inactive branch leaks: a sum of two selects, the second times alpha": [
+        lambda x, a, v, up: np.where(up, v, _zero(v)) + a * np.where(up, _zero(v), v),
+        lambda x, a, v, up: np.where(x >= 0, v, _zero(v)) + a * np.where(x >= 0, _zero(v), v),
+    ],
     "inactive branch leaks: multiplied by (mask + alpha * (1 - mask))": [
         lambda x, a, v, up: v * (up + a * ~up)
     ],

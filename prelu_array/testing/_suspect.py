@@ -82,7 +82,9 @@ def explain(
     where = places(right, failed)
     if where:
         return where + ([] if alone is None else [alone])
-    return [alone] if alone is not None else evidence.few_for_all() or evidence.some()
+    if alone is None:
+        return evidence.few_for_all() or evidence.some()
+    return (alone in VAGUE and evidence.few_for_all()) or [alone]
 
 
 def _sides(verdicts: Iterable[Verdict], at_zero: str, rules: Rules) -> str:
@@ -278,7 +280,8 @@ class _Evidence:
     def few_for_all(self) -> list[str]:
         """Return two or three faults that together explain every failure."""
         distinct: dict[bytes, str] = {}
-        for text in sorted((t for t in self.scores if t != NOT_EXACT), key=self._rank):
+        telling = [text for text in self.scores if text not in (NOT_EXACT, *VAGUE)]
+        for text in sorted(telling, key=self._rank):
             distinct.setdefault(self.scores[text].explained.tobytes(), text)
         order = sorted(distinct.values(), key=lambda t: -self._fit(t, self.wrong))[:40]
         for several in (2, 3):
