@@ -122,7 +122,7 @@ def check_kernel(
         seen = [one for result in results for one in judge.observe(result)]
         state: dict[str, str] = {}
         for sequence in repeated:
-            texts, failed = state_of([one for each in sequence for one in judge.observe(each)])
+            texts, failed = state_of(judge, sequence)
             state |= texts
             seen += failed
         errors = kernel.caller.errors = kernel.caller.errors or again.caller.errors

@@ -58,8 +58,8 @@ def sum_hypotheses(
     ):
         swapped = make_terms(as_dy, as_x, inputs.index, inputs.alpha.size)
         for side in ("alpha", "one"):
-            part = swapped.pick(~np.ravel(above(as_x, side)))
-            yield Hypothesis(f"inputs swapped: {text}", partial(explains, part))
+            below = swapped.pick(~np.ravel(above(as_x, side)))
+            yield Hypothesis(f"inputs swapped: {text}", partial(explains, below))
     chosen = terms.pick(active)
     for text, part in (
         ("dy has no effect: sums x", chosen.x),
@@ -72,12 +72,16 @@ def sum_hypotheses(
     yield Hypothesis(OTHER_SIDE, partial(explains, other))
     for text, mark in _specials(verdict, terms, active):
         yield Hypothesis(text, partial(_itself, verdict.wrong & mark), predicts=False)
+    far = np.ones(got.shape, dtype=bool)  # further off than a sum in float64 may be
     if exact:
-        near = dalpha_interval(chosen, got.dtype, FORMATS["float64"])
-        mark = verdict.wrong & ~near.wrong(got, rules, exact=False)
-        yield Hypothesis(NOT_EXACT, partial(_itself, mark), predicts=False)
+        far = dalpha_interval(chosen, got.dtype, FORMATS["float64"]).wrong(got, rules, exact=False)
+        zero = take_apart(got).zero & take_apart(verdict.expected).zero
+        near = partial(_itself, verdict.wrong & ~far & ~zero)
+        yield Hypothesis(NOT_EXACT, near, predicts=False)
+    for text, hit in _single_terms(verdict, chosen, accumulator, rules):
+        yield Hypothesis(text, partial(_itself, hit & far), predicts=False)
     for text, agrees in _predictions(verdict, active, accumulator, rules):
-        yield Hypothesis(text, agrees, predicts=text not in SINGLE)
+        yield Hypothesis(text, agrees)
 
 
 def _flushed(terms: Terms, rules: Rules) -> Terms | None:
@@ -105,7 +109,8 @@ def _predictions(
     twice = chosen.pick(np.repeat(np.arange(chosen.group.size), 2))
     yield "twice the sum", partial(explains, twice)
     half = chosen.values._replace(exponent=chosen.values.exponent - 1)
-    yield "half the sum", partial(explains, chosen._replace(values=half))
+    overflown = take_apart(verdict.expected).inf & ~verdict.wrong
+    yield "half the sum", lambda: explains(chosen._replace(values=half)) | overflown
     for values in _factors(inputs, terms, active):
         yield (
             "terms carry a factor alpha: y * dy in place of x * dy",
@@ -130,7 +135,6 @@ def _predictions(
                 partial(explains, chosen._replace(values=rounded)),
             )
     bounds = interval(chosen)
-    yield from _single_terms(verdict, chosen, bounds)
     final = format_of(got.dtype)
     for held in _WIDEST_FIRST:
         if held is not final and (held.precision < final.precision or exact):
@@ -203,7 +207,8 @@ def _specials(verdict: Verdict, terms: Terms, active: Array) -> Iterator[tuple[s
     empty = ~any_in_group(np.ones(active.size, dtype=bool))
     yield "not zero for an empty sum", empty
     yield "-0 for an exact zero", g.zero & g.negative & e.zero
-    yield "inf lost", e.inf & ~g.inf
+    yield "NaN where an infinity is expected", e.inf & g.nan
+    yield "inf lost", e.inf & ~g.inf & ~g.nan
     yield "left at 0", g.zero
 
 
@@ -282,17 +287,18 @@ def _stretches(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
 
 
 def _single_terms(
-    verdict: Verdict, chosen: Terms, bounds: Interval
-) -> Iterator[tuple[str, Callable[[], Array]]]:
+    verdict: Verdict, chosen: Terms, accumulator: Format | None, rules: Rules
+) -> Iterator[tuple[str, Array]]:
     """One term left out, or counted twice: the difference is that term."""
-    double = np.dtype(np.float64)
+    double, dtype = np.dtype(np.float64), verdict.got.dtype
+    bounds = dalpha_interval(chosen, dtype, accumulator, flushed=_flushed(chosen, rules))
     expected = round_to_dtype(bounds.total, double)
     with np.errstate(all="ignore"):
         slack = round_to_dtype(bounds.high, double) - expected
-        slack += np.abs(expected) * 2.0 ** (1 - format_of(verdict.got.dtype).precision)
+        slack += np.abs(expected) * 2.0 ** (1 - format_of(dtype).precision)
         missing = (expected - verdict.got.astype(np.float64).ravel())[chosen.group]
         term = round_to_dtype(chosen.values, double)
         for text, sign in zip(SINGLE, (1, -1), strict=True):
             near = np.abs(missing - sign * term) <= slack[chosen.group]
             hit = np.bincount(chosen.group[near], minlength=chosen.alphas) > 0
-            yield text, partial(_itself, hit.reshape(verdict.wrong.shape))
+            yield text, hit.reshape(verdict.wrong.shape)

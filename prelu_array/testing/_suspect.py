@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._faults_select import VAGUE, WIDTHS, fixed_slopes, hypotheses
-from ._faults_sum import NOT_EXACT, OTHER_SIDE, SINGLE, sum_hypotheses
+from ._faults_sum import OTHER_SIDE, SINGLE, sum_hypotheses
 from ._judge import Rules
 from ._kinds_sum import GAPS
 from ._numbers import Format, take_apart
@@ -280,7 +280,7 @@ class _Evidence:
     def few_for_all(self) -> list[str]:
         """Return two or three faults that together explain every failure."""
         distinct: dict[bytes, str] = {}
-        telling = [text for text in self.scores if text not in (NOT_EXACT, *VAGUE)]
+        telling = [text for text in self.scores if text not in VAGUE]
         for text in sorted(telling, key=self._rank):
             distinct.setdefault(self.scores[text].explained.tobytes(), text)
         order = sorted(distinct.values(), key=lambda t: -self._fit(t, self.wrong))[:40]
