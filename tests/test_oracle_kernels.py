@@ -69,6 +69,7 @@ EVERYDAY = [
     (None, wrong_kernels.dx_fixed_slope, "dx: alpha has no effect: a fixed slope of 0.01"),
     (None, wrong_kernels.dx_without_dy, "dx: dy has no effect: the derivative alone"),
     (None, wrong_kernels.dalpha_without_dy, "dalpha: dy has no effect: sums x"),
+    (None, wrong_kernels.dalpha_of_alpha, "dalpha: inputs swapped: x and alpha"),
     (None, wrong_kernels.outputs_swapped, "backward: outputs swapped: returns (dalpha, dx)"),
 ]
 

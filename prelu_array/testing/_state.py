@@ -53,17 +53,18 @@ def state_of(judge: Judge, sequence: Sequence[Result]) -> tuple[dict[str, str], 
     failed: list[Observation] = []
     for output in dict.fromkeys(one.verdict.output for call in calls for one in call):
         seen = [one for call in calls for one in call if one.verdict.output == output]
-        if text := _difference(seen) or _kept(judge, sequence, output):
+        if text := _difference(seen) or _kept(judge, sequence, seen):
             found[output] = f"{output}: differs from call to call: {text}"
             failed += [one for one in seen if not one.verdict.ok][:1]
     return found, failed
 
 
-def _kept(judge: Judge, sequence: Sequence[Result], output: str) -> str:
+def _kept(judge: Judge, sequence: Sequence[Result], seen: Sequence[Observation]) -> str:
     """Name the input of which the value in an earlier call of the same shape explains all."""
 
-    def ok(result: Result) -> bool:
-        return all(one.verdict.ok for one in judge.observe(result) if one.verdict.output == output)
+    def right(result: Result) -> bool:
+        verdicts = (one.verdict for one in judge.observe(result))
+        return all(one.ok for one in verdicts if one.output == seen[0].verdict.output)
 
     def explained(at: int, name: str) -> bool:
         case = sequence[at].case
@@ -73,11 +74,11 @@ def _kept(judge: Judge, sequence: Sequence[Result], output: str) -> str:
             for each in earlier
             if each.x.shape == case.x.shape and each.name != case.name
         )
-        return any(ok(sequence[at]._replace(case=each)) for each in swapped)
+        return any(right(sequence[at]._replace(case=each)) for each in swapped)
 
-    wrong = [at for at, result in enumerate(sequence) if not ok(result)]
+    wrong = [at for at, one in enumerate(seen) if not one.verdict.ok]
     names = (name for name in ("alpha", "x", "dy") if all(explained(at, name) for at in wrong))
-    name = next(names, "") if wrong else ""
+    name = next(names, "") if len(seen) == len(sequence) and wrong else ""
     return name and f"{name} of an earlier call is used"
 
 
@@ -106,7 +107,7 @@ def _difference(seen: list[Observation]) -> str:
         return "an earlier call's result is returned"
     sizes = [one.verdict.inputs.x.size for one in seen]
     wrong = [at for at, one in enumerate(seen) if not one.verdict.ok]
-    if all(at and sizes[at] > sizes[at - 1] for at in wrong):
+    if all(not at or sizes[at] > sizes[at - 1] for at in wrong):
         return "right when called again: a workspace that fits the call before"
     if all(sizes[at] < max(sizes[: at + 1]) for at in wrong):
         return "terms of an earlier, larger call are left in the sum"
