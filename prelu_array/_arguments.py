@@ -36,7 +36,8 @@ def check_dtype(dtype: Any, name: str, is_array: bool = True, integers: bool = F
         return
     if is_bfloat16(dtype) or (integers and is_integer(dtype)):
         return
-    convert = f"{name}.astype(numpy.float32)" if is_array else f"numpy.asarray({name}, 'float32')"
+    to = "float32" if np.can_cast(dtype, np.float32) else "float64"  # loses no digit
+    convert = f"{name}.astype(numpy.{to})" if is_array else f"numpy.asarray({name}, {to!r})"
     cure = f"; convert it, for example with {convert}"
     if dtype.kind == "c":
         cure = f"; use numpy.real({name}) if that is meant"
@@ -45,7 +46,7 @@ def check_dtype(dtype: Any, name: str, is_array: bool = True, integers: bool = F
     elif is_integer(dtype) and is_array and "alpha" not in name:
         cure = f"; an integer has no derivative: convert it, for example with {convert}"
     dtypes = _DTYPES_OF_FORWARD if integers else _DTYPES
-    raise TypeError(f"{name} must be {dtypes}, got {dtype.name}{cure}")
+    raise TypeError(f"{name} must be {dtypes}, got {dtype}{cure}")
 
 
 def native(dtype: Any) -> Any:
@@ -125,7 +126,7 @@ _KINDS = "a number, a list or an array of NumPy, CuPy or Dask"
 def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
     """Raise the TypeError for an array of a kind that this backend does not take."""
     cure = _cure(value, name)
-    if kinds == _KINDS and type(value).__module__.partition(".")[0] in ("cupy", "dask"):
+    if kinds == _KINDS and _library(value) in ("cupy", "dask"):
         kinds = "of the same library as the other arrays"
     got = f"{kind_of(value)}; {cure}" if cure else kind_of(value)
     raise TypeError(f"{name} must be {kinds}, got {got}")
@@ -134,13 +135,14 @@ def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
 def _cure(value: Any, name: str) -> str:
     """Say how to make an array of it, if it can be one; nothing is imported, nothing is run."""
     kind = type(value)
-    library = kind.__module__.partition(".")[0]
+    library = _library(value)
     if library == "cupy":
         return "use cupy.asnumpy or cupy.asarray"
     if library == "dask":
         return f"use dask.array.asarray, or {name}.compute()"
     if isinstance(value, np.ma.MaskedArray):
-        return f"its mask would be lost: use {name}.filled(numpy.nan)"
+        to = ".astype(numpy.float64)" if value.dtype.kind in "biuO" else ""  # no NaN there
+        return f"its mask would be lost: use {name}{to}.filled(numpy.nan)"
     if isinstance(value, np.ndarray):
         return f"if its plain elements are meant, use numpy.asarray({name})"
     if library == "torch":
@@ -149,11 +151,9 @@ def _cure(value: Any, name: str) -> str:
         return f"it is being traced: use prelu of examples/frameworks/{library}_prelu.py"
     if library == "xarray":
         array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
-        return f"use xarray.apply_ufunc as in docs/arrays.md, or use {array}.to_numpy()"
+        return f"use xarray.apply_ufunc(prelu, x, alpha), or use {array}.to_numpy()"
     if library == "pandas" and hasattr(kind, "__array__"):
-        dtypes = getattr(value, "dtypes", getattr(value, "dtype", None))
-        plain = all(isinstance(dtype, np.dtype) for dtype in np.ravel(np.asarray(dtypes, object)))
-        return f"use {name}.to_numpy({'' if plain else 'float, na_value=numpy.nan'})"
+        return f"use {_pandas_cure(value, name)}"
     for method in ("toarray", "todense"):  # SciPy's sparse arrays, and others
         if hasattr(kind, method):
             return f"use {name}.{method}()"
@@ -170,6 +170,16 @@ def _cure(value: Any, name: str) -> str:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return f"use numpy.asarray({name})"
     return ""
+
+
+def _pandas_cure(value: Any, name: str) -> str:
+    dtypes = np.ravel(np.asarray(getattr(value, "dtypes", getattr(value, "dtype", None)), object))
+    if all(isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in dtypes):
+        return f"{name}.to_numpy()"
+    numbers = [getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes]
+    if any(numbers) and not all(numbers):  # columns of text among them
+        name += ".select_dtypes(['number', 'bool'])"
+    return f"{name}.to_numpy(float, na_value=numpy.nan)"
 
 
 def _tensor_cure(value: Any, name: str) -> str:
@@ -229,17 +239,19 @@ def alpha_of_integers(alpha: Any, dtype: Any) -> np.ndarray:
     return np.asarray(alpha, dtype)
 
 
-def axes(axis: Any, ndim: int | None) -> Shape:
-    """Return `axis` as a tuple of axes of x, from 0 to ndim - 1; with None, only look at it."""
-    given = axis if isinstance(axis, tuple) else (axis,)
+def axes(axis: Any, ndim: int) -> Shape:
+    """Return `axis` as a tuple of axes of x, from 0 to ndim - 1."""
     result = []
-    for k in given:
-        if isinstance(k, bool) or not hasattr(k, "__index__"):
+    for k in axis if isinstance(axis, tuple) else (axis,):
+        try:
+            if isinstance(k, bool):
+                raise TypeError
+            k = operator.index(k)
+        except TypeError:  # also of an array that is not 0-d
             got = short(axis)
-            raise TypeError(f"axis must be None, an integer or a tuple of integers, got {got}")
-        k = operator.index(k)
-        if ndim is None:
-            continue
+            raise TypeError(
+                f"axis must be None, an integer or a tuple of integers, got {got}"
+            ) from None
         if not -ndim <= k < ndim:
             got = short(axis)
             raise ValueError(
@@ -284,16 +296,31 @@ def _hint(x_shape: Shape, alpha_shape: Shape) -> str:
 
 def check_like(a: Any, name: str, like: Any, like_name: str) -> None:
     """Raise unless an array has the shape and dtype of another."""
+    want = like.dtype.name  # a list, that came as an array, has no astype
+    plain = type(a) is np.ndarray
+    to = f"numpy.asarray({name}, {want!r})" if plain else f"{name}.astype({want!r})"
     if a.shape != like.shape:
-        raise ValueError(f"{name} must have {like_name}'s shape {like.shape}, got {a.shape}")
+        cure = ""
+        if like_name == "x" and _broadcasts(a.shape, like.shape):
+            library = {"cupy": "cupy", "dask": "dask.array"}.get(_library(a), "numpy")
+            cure = (
+                f"; use {library}.broadcast_to({name if a.dtype == like.dtype else to}, x.shape)"
+            )
+        raise ValueError(f"{name} must have {like_name}'s shape {like.shape}, got {a.shape}{cure}")
     if a.dtype != like.dtype:
-        want = like.dtype.name  # a list, that came as an array, has no astype
-        plain = type(a) is np.ndarray
-        to = f"numpy.asarray({name}, {want!r})" if plain else f"{name}.astype({want!r})"
         cure = f"; convert it with {to}" if like_name == "x" else ""
         raise TypeError(
             f"{name} must have {like_name}'s dtype {like.dtype.name}, got {a.dtype.name}{cure}"
         )
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _broadcasts(shape: Shape, to: Shape) -> bool:
+    lengths = zip(shape[::-1], to[::-1], strict=False)
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in lengths)
 
 
 def as_state(state: Any) -> np.ndarray:
