@@ -239,19 +239,22 @@ def alpha_of_integers(alpha: Any, dtype: Any) -> np.ndarray:
     return np.asarray(alpha, dtype)
 
 
+def _index(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # also of an array that is not 0-d
+        return None
+
+
 def axes(axis: Any, ndim: int) -> Shape:
     """Return `axis` as a tuple of axes of x, from 0 to ndim - 1."""
     result = []
-    for k in axis if isinstance(axis, tuple) else (axis,):
-        try:
-            if isinstance(k, bool):
-                raise TypeError
-            k = operator.index(k)
-        except TypeError:  # also of an array that is not 0-d
+    for k in map(_index, axis if isinstance(axis, tuple) else (axis,)):
+        if k is None:
             got = short(axis)
-            raise TypeError(
-                f"axis must be None, an integer or a tuple of integers, got {got}"
-            ) from None
+            raise TypeError(f"axis must be None, an integer or a tuple of integers, got {got}")
         if not -ndim <= k < ndim:
             got = short(axis)
             raise ValueError(
