@@ -4,6 +4,7 @@ import doctest
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_pages_run(tmp_path, monkeypatch, threads, page):
     names = {}
     for block in blocks:
         if "cupy" in block:
-            pytest.importorskip("cupy", reason=f"a block of {page.name} needs CuPy")
+            pytest.importorskip("cupy", reason="CuPy is not installed")
         if ">>>" in block:
             test = doctest.DocTestParser().get_doctest(block, names, page.name, None, 0)
             report = []
@@ -66,6 +67,20 @@ def test_pages_run(tmp_path, monkeypatch, threads, page):
             names = test.globs
         else:
             exec(compile(block, page.name, "exec"), names)
+
+
+def test_skips_are_summed_up(request):
+    def skipped(reason):
+        return SimpleNamespace(longrepr=("a.py", 1, f"Skipped: {reason}"))
+
+    lines = []
+    reasons = ["CuPy is not installed", "jax is not installed; extra frameworks"]
+    stats = {"skipped": [skipped(reason) for reason in (*reasons, reasons[1])]}
+    reporter = SimpleNamespace(stats=stats, write_line=lines.append)
+    for plugin in request.config.pluginmanager.get_plugins():
+        if getattr(plugin, "__file__", None) == str(Path(__file__).with_name("conftest.py")):
+            plugin.pytest_terminal_summary(reporter)
+    assert lines == ["SKIPPED [2] jax is not installed", "SKIPPED [1] CuPy is not installed"]
 
 
 def anchors(page):

@@ -29,7 +29,7 @@ def run(monkeypatch):
 
 def names_of(example, run_name=None):
     if example in ("digits", "variance"):
-        pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     return runpy.run_path(str(EXAMPLES / f"{example}.py"), run_name=run_name)
 
 
@@ -66,10 +66,14 @@ def test_it_runs(run, monkeypatch, capsys, tmp_path, name):
 
 def test_digits_are_the_same_each_time(run):
     digits = run("digits")
-    data = pytest.importorskip("sklearn.datasets").load_digits()
+    data = pytest.importorskip(
+        "sklearn.datasets", reason="scikit-learn is not installed"
+    ).load_digits()
     images = (data.images[:200, ..., None] / 16).astype(np.float32)
     for name in ("PReLU shared", "PReLU per channel"):
-        with pytest.importorskip("threadpoolctl").threadpool_limits(1):
+        with pytest.importorskip(
+            "threadpoolctl", reason="scikit-learn is not installed"
+        ).threadpool_limits(1):
             first, again = (
                 digits["train"](images, data.target[:200], 3, name, epochs=2, rate=0.02)
                 for _ in range(2)

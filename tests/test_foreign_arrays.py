@@ -24,7 +24,8 @@ X = np.array([[-1.5, 0.0, 2.0], [3.0, -0.25, -4.0]], np.float32)
 
 
 def library(name):
-    return pytest.importorskip(name, reason=f"{name} is not installed; extra frameworks")
+    package = name.partition(".")[0]
+    return pytest.importorskip(name, reason=f"{package} is not installed; extra frameworks")
 
 
 def tensor(a, **options):
