@@ -44,6 +44,17 @@ class BuildWithFlags(build_ext):
             extension.extra_compile_args = flags
         super().build_extensions()
 
+    def build_extension(self, extension):
+        """Build, but for an editable install that finds what an earlier one made of these sources."""
+        made = Path(self.get_ext_filename(extension.name))
+        files = [__file__, *extension.sources, *extension.depends]
+        if self.editable_mode and made.exists():
+            built = made.stat().st_mtime
+            if all(Path(file).stat().st_mtime < built for file in files):
+                self.copy_file(str(made), self.get_ext_fullpath(extension.name))
+                return
+        super().build_extension(extension)
+
     def knows(self, flag):
         """Return whether the compiler takes a flag."""
         with tempfile.TemporaryDirectory() as folder:
