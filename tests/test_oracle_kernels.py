@@ -85,6 +85,18 @@ def test_an_everyday_fault_is_named_alone(forward, backward, name, dtype, layout
     assert report.suspicions == [name]
 
 
+def test_what_flushes_and_takes_the_other_side_is_not_called_left_at_zero():
+    def flushed(v):
+        return np.where(np.abs(v) < np.finfo(v.dtype).tiny, np.copysign(0, v), v).astype(v.dtype)
+
+    report = check_kernel(lambda x, alpha: wrong_kernels.uses_ge(flushed(x), flushed(alpha)))
+    named = [text.partition(" (")[0] for text in report.suspicions]
+    assert named == [
+        "y: subnormals flushed, in the comparison as well",
+        "y: all failures at x == 0: uses >= instead of >",
+    ]
+
+
 @pytest.mark.parametrize("factor", [2, 1.1, 0.5])
 def test_a_fault_is_not_named_for_the_few_failures_it_fits_by_chance(factor):
     def backward(dy, x, alpha):

@@ -368,6 +368,16 @@ def sums_y_dy(terms, dy, x, alpha):
 
 
 @with_terms
+def branch_on_y(terms, dy, x, alpha):
+    return np.where(forward(x, alpha) > 0, 0, x * dy)
+
+
+@with_terms
+def branch_on_dy(terms, dy, x, alpha):
+    return np.where(dy > 0, 0, x * dy)
+
+
+@with_terms
 def wrong_sign(terms, dy, x, alpha):
     return -terms
 
@@ -577,7 +587,21 @@ def keeps_alpha():
     return kernel
 
 
+def rounds_inputs_to_tf32(x, alpha):
+    def rounded(v):
+        bits = (v.view(np.uint32) + 0x1000) & np.uint32(0xFFFFE000)
+        return np.where(np.isfinite(v), bits.view(np.float32), v)
+
+    return forward(rounded(x), rounded(alpha))
+
+
+def transposed(x, alpha):
+    return forward(x, alpha).T
+
+
 FORWARD = [
+    (rounds_inputs_to_tf32, "y: the failures fit no known fault"),
+    (transposed, "y: has shape"),
     (fixed_slope, "y: alpha has no effect: a fixed slope of 0.01"),
     (inputs_swapped, "y: inputs swapped: x and alpha"),
     (min_max, "y: inactive branch leaks: max(x, 0) + alpha * min(x, 0)"),
@@ -641,6 +665,8 @@ BACKWARD = [
     (dx_ignores_dy_strides, "float32", "dx: only where arrays are not C-contiguous"),
     (sums_identity, "float32", "dalpha: sums the identity branch"),
     (sums_y_dy, "float32", "dalpha: terms carry a factor alpha"),
+    (branch_on_y, "float32", "dalpha: branch chosen by the sign of y, not of x"),
+    (branch_on_dy, "float32", "dalpha: branch chosen by the sign of dy, not of x"),
     (wrong_sign, "float32", "dalpha: wrong sign"),
     (counts_twice, "float32", "dalpha: twice the sum"),
     (mask_on_terms, "float32", "dalpha: inactive branch leaks"),

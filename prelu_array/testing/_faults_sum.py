@@ -22,7 +22,7 @@ from ._numbers import (
     round_to_dtype,
     take_apart,
 )
-from ._reference import above
+from ._reference import above, reference_prelu
 from ._verdict import Inputs, Verdict
 
 Array = NDArray[Any]
@@ -32,6 +32,8 @@ _WIDEST_FIRST = sorted(FORMATS.values(), key=lambda held: -held.precision)
 
 NOT_EXACT = "not an exact sum: small terms are lost beside large ones"
 OTHER_SIDE = "takes the other side at x == 0"
+# The same sum, and only with a wrong dx the likelier fault.
+BY_SIGN_OF_DY = ("inputs swapped: dy and x", "branch chosen by the sign of dy, not of x")
 # The difference is a term: it says nothing of the sums that are right.
 SINGLE = ("one element dropped", "one element counted twice")
 
@@ -67,6 +69,9 @@ def sum_hypotheses(
     ):
         alone = chosen._replace(values=take_apart(part))
         yield Hypothesis(text, partial(explains, alone))
+    y = reference_prelu(x, alpha, axis=None)
+    by_y = terms.pick(~np.ravel(above(y, at_zero)))
+    yield Hypothesis("branch chosen by the sign of y, not of x", partial(explains, by_y))
     other = terms.pick(active ^ np.ravel(take_apart(inputs.x).zero))
     # the first of equals: 0 * inf gives this fault the marks of a leak, or of a NaN that was lost
     yield Hypothesis(OTHER_SIDE, partial(explains, other))
