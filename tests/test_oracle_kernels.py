@@ -92,7 +92,7 @@ def test_what_flushes_and_takes_the_other_side_is_not_called_left_at_zero():
     report = check_kernel(lambda x, alpha: wrong_kernels.uses_ge(flushed(x), flushed(alpha)))
     named = [text.partition(" (")[0] for text in report.suspicions]
     assert named == [
-        "y: subnormals flushed, in the comparison as well",
+        "y: subnormals flushed to zero",
         "y: all failures at x == 0: uses >= instead of >",
     ]
 
