@@ -97,6 +97,15 @@ def test_what_flushes_and_takes_the_other_side_is_not_called_left_at_zero():
     ]
 
 
+@pytest.mark.parametrize("slope", [-0.5, 0.0, 0.25, 1.0])
+def test_a_fixed_slope_is_named_whatever_it_is(slope):
+    def fixed(x, alpha):
+        return np.where(x > 0, x, x.dtype.type(slope) * x)
+
+    report = check_kernel(fixed, kinds=SMALL)
+    assert report.suspicions == [f"y: alpha has no effect: a fixed slope of {slope:g}"]
+
+
 @pytest.mark.parametrize("factor", [2, 1.1, 0.5])
 def test_a_fault_is_not_named_for_the_few_failures_it_fits_by_chance(factor):
     def backward(dy, x, alpha):

@@ -64,7 +64,7 @@ def fixed_slopes(verdicts: Sequence[Verdict]) -> list[Any]:
     for verdict in verdicts:
         v = verdict.inputs.x if verdict.output == "y" else verdict.inputs.gradient
         got, exact = verdict.got.astype(np.float64), v.astype(np.float64)
-        telling = verdict.wrong & (np.abs(exact) == 1) & np.isfinite(got) & (got != 0)
+        telling = verdict.wrong & (np.abs(exact) == 1) & np.isfinite(got)
         telling &= verdict.inputs.x.astype(np.float64) < 0
         if not telling.any():
             continue

@@ -36,10 +36,13 @@ def sequences(todo: Sequence[Case]) -> list[list[Case]]:
         by_size = sorted(exact or fitting, key=lambda case: case.x.size)
         if by_size:
             small, middle = by_size[0], by_size[len(by_size) // 2]
+            # no slope that a kernel without alpha may have
+            odd = middle.alpha * middle.alpha.dtype.type(2.75)
+            middle = replace(middle, name=f"{middle.name}-again", alpha=odd)
             large = next((case for case in here if case.kind == "large"), by_size[-1])
-            # no two factors that a wrong factor could stand for
+            # by factors whose inverse no wrong slope is
             parts = {"x": middle.x, "dy": middle.dy, "alpha": middle.alpha}
-            factors = zip(parts.items(), (-2, -4, -3), strict=True)
+            factors = zip(parts.items(), (-3, -5, -7), strict=True)
             changed = {name: part * part.dtype.type(by) for (name, part), by in factors}
             other = replace(middle, name=f"{middle.name}-changed", **changed)
             found.append([middle, large, large, middle, other, small, middle])
