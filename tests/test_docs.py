@@ -96,5 +96,8 @@ def test_links_lead_somewhere(page):
             continue
         path, _, heading = link.partition("#")
         target = page.parent / path if path else page
-        assert target.exists(), link
+        assert target.is_file(), f"{link}: of a folder the site makes no page"
+        assert target.suffix != ".md" or target.resolve() in PAGES, (
+            f"{link} is no page of the site"
+        )
         assert not heading or heading in anchors(target), link
