@@ -65,6 +65,18 @@ class BuildWithFlags(build_ext):
             extension.extra_link_args = link_flags
         super().build_extensions()
 
+    def build_extension(self, extension):
+        """Build, unless an earlier editable install made the module of these files."""
+        made = Path(self.get_ext_filename(extension.name))
+        files = [Path(__file__), Path("prelu_array/prelu_scalar.h"), *Path("_ext").iterdir()]
+        newest = max(file.stat().st_mtime for file in files)
+        if self.editable_mode and made.exists() and made.stat().st_mtime > newest:
+            to = Path(self.get_ext_fullpath(extension.name))
+            to.parent.mkdir(parents=True, exist_ok=True)
+            self.copy_file(str(made), str(to))
+        else:
+            super().build_extension(extension)
+
     def knows(self, flag):
         """Return whether the compiler takes a flag."""
         with tempfile.TemporaryDirectory() as folder:

@@ -185,11 +185,11 @@ cdef int read_axis(object axis, int ndim, bint one, int *axes) except -2:
     cdef Py_ssize_t k
     if axis is None:
         return -1
-    if type(axis) is int and not one and -ndim <= axis < ndim:
+    if type(axis) is int and -ndim <= axis < ndim:
         k = axis
         axes[0] = k + ndim if k < 0 else k
-        return 1
-    normalised = _arguments.axes(axis, None if one else ndim)
+        return -1 if one else 1
+    normalised = _arguments.axes(axis, ndim)
     if one:
         return -1
     for k in range(len(normalised)):

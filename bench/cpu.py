@@ -10,8 +10,9 @@
 
 The roof is np.copyto for the forward and np.add(x, dy, out=dx) for the backward (16-bit dtypes:
 bitwise_xor) on arrays of the same size, scaled to the bytes the call moves. "of roof" is the speed
-as a multiple of the roof's, "of NumPy" of that of NumPy's expressions: more is better. All that a
-row compares runs interleaved in one process on the same random data, signs random; medians.
+as a multiple of the roof's: more is better. "of where" is the same of np.where(x > 0, x, a * x),
+in the backward of its like for dx and a sum, "of max" of np.maximum(x, 0) + a * np.minimum(x, 0).
+All that a row compares runs interleaved in one process on the same random data; medians.
 """
 
 import argparse
@@ -95,8 +96,12 @@ class Work:
         prelu_backward(self.dy, self.x, self.alpha, axis=self.axis, out=(self.dx, self.dalpha))
 
     def plain_forward(self):
-        """Run NumPy's expression."""
+        """Run NumPy's expression with the same results."""
         return np.where(self.x > 0, self.x, self.broadcast * self.x)
+
+    def maximum_forward(self):
+        """Run the expression that many write, which gives NaN where alpha is not finite."""
+        return np.maximum(self.x, 0) + self.broadcast * np.minimum(self.x, 0)
 
     def plain_backward(self):
         """Run NumPy's expressions."""
@@ -115,10 +120,10 @@ def table(dtypes, layouts, mib, repeats):
             w = Work(dtype_of(name), layout, mib)
             copy, forward, add, backward = medians(repeats, w.copy, w.forward, w.add, w.backward)
             with np.errstate(all="ignore"):
-                plain = medians(3, w.plain_forward, w.plain_backward)
-            for op, own, roof, streams, roof_streams, expression in (
-                ("forward", forward, copy, w.forward_streams, 2, plain[0]),
-                ("backward", backward, add, w.backward_streams, 3, plain[1]),
+                plain = medians(3, w.plain_forward, w.plain_backward, w.maximum_forward)
+            for op, own, roof, streams, roof_streams, where, maximum in (
+                ("forward", forward, copy, w.forward_streams, 2, plain[0], plain[2]),
+                ("backward", backward, add, w.backward_streams, 3, plain[1], np.nan),
             ):
                 yield {
                     "op": op,
@@ -130,7 +135,8 @@ def table(dtypes, layouts, mib, repeats):
                     "roof_ms": roof * 1e3,
                     "times_roof_speed": roof / roof_streams * streams / own,
                     "times_roof_time": own / roof * roof_streams / streams,
-                    "times_numpy_speed": expression / own,
+                    "times_numpy_speed": where / own,
+                    "times_maximum_speed": maximum / own,
                 }
 
 
@@ -169,8 +175,11 @@ def more(mib, repeats):
         ddx = np.roll(w.dy, 1)
         yield from second_order(w, ddx, repeats)
     w = Work(f32, "shared", mib)
-    fresh, copy = medians(repeats, lambda: prelu(w.x, w.alpha), w.x.copy)
+    fresh, given, copy = medians(
+        repeats, lambda: prelu(w.x, w.alpha), lambda: prelu(w.x, w.alpha, out=w.y), w.x.copy
+    )
     yield {"what": "fresh forward / x.copy()", "ratio": fresh / copy}
+    yield {"what": "fresh forward / with out=", "ratio": fresh / given}
     for name in ("float32", "float64", "float16"):
         for layout in ("shared", "NCHW", "NHWC 64"):
             w = Work(dtype_of(name), layout, mib)
@@ -251,18 +260,20 @@ def markdown(path, mib, threads):
             ops[row["op"]].append(row)
     lines = [
         f"| {mib:g} MiB arrays | forward, of `np.copyto` | backward, of `np.add` "
-        "| of NumPy's expressions: forward, backward |",
-        "|---|---|---|---|",
+        "| of `np.where(x > 0, x, a * x)`: forward, backward "
+        "| forward, of `np.maximum(x, 0) + a * np.minimum(x, 0)` |",
+        "|---|---|---|---|---|",
     ]
     for (dtype, layout), ops in pairs.items():
         if not (ops["forward"] and ops["backward"]):  # of a run that was interrupted
             continue
-        own, plain = (
+        own, where, maximum = (
             [statistics.median(row[key] for row in rows) for rows in ops.values()]
-            for key in ("times_roof_speed", "times_numpy_speed")
+            for key in ("times_roof_speed", "times_numpy_speed", "times_maximum_speed")
         )
         lines.append(
-            f"| {dtype}, {layout} | {own[0]:.2f} | {own[1]:.2f} | {plain[0]:.0f}, {plain[1]:.0f} |"
+            f"| {dtype}, {layout} | {own[0]:.2f} | {own[1]:.2f} "
+            f"| {where[0]:.0f}, {where[1]:.0f} | {maximum[0]:.0f} |"
         )
     if not pairs:
         raise SystemExit(f"{path} has no arrays of {mib:g} MiB with {threads} threads")
@@ -321,14 +332,15 @@ def main():
 
     print(
         f"\n{'op':9} {'dtype':9} {'layout':12} {'MiB':>7} {'ms':>8} {'GB/s':>6}"
-        f" {'roof, ms':>9} {'of roof':>8} {'of NumPy':>9}"
+        f" {'roof, ms':>9} {'of roof':>8} {'of where':>9} {'of max':>7}"
     )
     for row in table(dtypes, options.layouts, options.mib, options.repeats):
         keep(row)
         print(
             f"{row['op']:9} {row['dtype']:9} {row['layout']:12} {row['bytes'] / 2**20:7.2f}"
             f" {row['ms']:8.3f} {row['GB/s']:6.1f} {row['roof_ms']:9.3f}"
-            f" {row['times_roof_speed']:8.2f} {row['times_numpy_speed']:9.1f}",
+            f" {row['times_roof_speed']:8.2f} {row['times_numpy_speed']:9.1f}"
+            f" {row['times_maximum_speed']:7.1f}",
             flush=True,
         )
     if options.more:

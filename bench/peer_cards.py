@@ -15,6 +15,7 @@ import os
 import platform
 import re
 from collections.abc import Callable
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
@@ -207,7 +208,7 @@ def page(names: list[str]) -> str:
         "# Conventions of other PReLUs",
         "",
         "Made by `python bench/peer_cards.py -o docs/peers.md` with `prelu_array.testing.identify`"
-        f" on the CPU ({platform.machine()}), float32.",
+        f" on the CPU ({platform.machine()}), float32, {date.today()}.",
         "[The words](#the-words) are explained below.",
         "",
         "| | " + " | ".join(f"{name} {releases[name]}" for name in cards) + " |",

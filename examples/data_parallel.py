@@ -9,6 +9,7 @@ adds the dalphas of their parts, as floats, which is what data-parallel training
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -69,6 +70,7 @@ def all_reduce(workers: int) -> tuple[np.ndarray, np.ndarray]:
 
 def main() -> None:
     """Print how many of the dalphas differ from those of one worker."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     x, dy, alpha = (np.load(DATA)[name].astype(F32) for name in ("x", "dy", "alpha"))
     right = prelu_backward(dy, x, alpha, axis=1)[1]
     print(f"{right.size} alphas, {len(x)} images; dalphas that are not those of one process:")

@@ -24,8 +24,6 @@ from pathlib import Path
 import numpy as np
 from layers import Conv, Dense
 from numpy import ndarray as Array
-from sklearn.datasets import load_digits
-from threadpoolctl import threadpool_limits
 
 ACTIVATIONS = {  # name: (alpha at the start, is it learned, one for each channel)
     "ReLU": (0.0, False, False),
@@ -112,13 +110,20 @@ def report(results: dict[str, list[dict]]) -> None:
 
 def main() -> None:
     """Train every activation with every seed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="It needs the extra `examples`."
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rate", type=float, default=0.02, help="the learning rate")
     parser.add_argument("--quick", action="store_true", help="two seeds, one epoch")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw them there")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw them there: extra `plot`"
+    )
     given = parser.parse_args()
+    from sklearn.datasets import load_digits  # after --help
+    from threadpoolctl import threadpool_limits
+
     seeds, epochs = (2, 1) if given.quick else (given.seeds, given.epochs)
     digits = load_digits()
     images = (digits.images[..., None] / 16).astype(np.float32)

@@ -16,22 +16,24 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
-import dask.array as da
 import numpy as np
-import zarr
-from dask.diagnostics import ProgressBar
 
 from prelu_array import prelu, prelu_backward
 
 
-def create(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...]) -> zarr.Array:
+def create(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Any:
     """Return a new Zarr array of float32."""
+    import zarr
+
     return zarr.create_array(path, shape=shape, chunks=chunks, dtype="f4", overwrite=True)
 
 
 def make(path: Path, seed: int, mib: float) -> None:
     """Write random numbers in blocks of 8 MiB, 64 channels of 32 x 32."""
+    import dask.array as da
+
     shape = (max(int(mib * 4), 1), 64, 32, 32)
     chunks = (min(32, shape[0]), *shape[1:])
     a = da.random.default_rng(seed).standard_normal(shape, dtype="f4", chunks=chunks)
@@ -40,6 +42,9 @@ def make(path: Path, seed: int, mib: float) -> None:
 
 def convert(folder: Path, alpha: np.ndarray) -> np.ndarray:
     """Go from x and dy to y, dx and dalpha; return dalpha."""
+    import dask.array as da
+    from dask.diagnostics import ProgressBar
+
     x, dy = (da.from_zarr(str(folder / name)) for name in ("x", "dy"))
     y = prelu(x, alpha, axis=1)
     dx, dalpha = prelu_backward(dy, x, alpha, axis=1)
@@ -52,10 +57,14 @@ def convert(folder: Path, alpha: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="It needs the extra `cluster`."
+    )
     parser.add_argument("--mib", type=float, default=64, help="of x, if it is made")
     parser.add_argument("--folder", type=Path, help="where the arrays are, and stay")
     options = parser.parse_args()
+    import zarr  # after --help
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         for seed, name in enumerate(("x", "dy")):

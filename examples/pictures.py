@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from prelu_array import prelu
 
@@ -19,6 +18,8 @@ STYLES = tuple({"color": c, "ls": d, "lw": 1.8} for c, d in zip(COLOURS, DASHES,
 
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> Any:
     """Return a figure and its axes, (rows, columns) of them."""
+    from matplotlib.figure import Figure
+
     fig = Figure(figsize=(width, height), layout="constrained")
     axes = fig.subplots(rows, columns, squeeze=False, **options)
     for panel in axes.flat:

@@ -56,7 +56,9 @@ def draw(folder: Path) -> None:
 def main() -> None:
     """Print the derivatives at zero, and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw it there")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw it there: extra `plot`"
+    )
     given = parser.parse_args()
     for label, alpha in CURVES.items():
         for at_zero in ("alpha", "one"):

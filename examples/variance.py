@@ -17,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy import ndarray as Array
-from sklearn.datasets import load_digits
-from threadpoolctl import threadpool_limits
 
 from prelu_array import prelu, prelu_backward
 
@@ -59,13 +57,20 @@ def measure(images: Array, labels: Array, seed: int, name: str, depth: int, widt
 
 def main() -> None:
     """Print a table of stacks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="It needs the extra `examples`."
+    )
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--depth", type=int, default=30)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--quick", action="store_true", help="two seeds, 5 layers of 64")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw it there")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw it there: extra `plot`"
+    )
     given = parser.parse_args()
+    from sklearn.datasets import load_digits  # after --help
+    from threadpoolctl import threadpool_limits
+
     seeds, depth, width = given.seeds, given.depth, given.width
     if given.quick:
         seeds, depth, width = 2, 5, 64

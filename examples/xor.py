@@ -67,7 +67,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--rate", type=float, default=0.1, help="the learning rate")
     parser.add_argument("--quick", action="store_true", help="200 steps at rate 1")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw it there")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw it there: extra `plot`"
+    )
     given = parser.parse_args()
     steps, rate = (200, 1.0) if given.quick else (given.steps, given.rate)
     print(f"{given.seeds} seeds, at most {steps} steps, rate {rate}\n")

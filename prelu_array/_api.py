@@ -49,7 +49,8 @@ def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
         a tuple: alpha's axes lie along these axes of x, with their lengths, or 1 in places.
         ``axis=1`` with alpha of shape ``(x.shape[1],)`` is one alpha per channel of NCHW data.
     out : ndarray, optional
-        Where to write y, of x's shape and dtype. May be x itself.
+        Where to write y, of x's shape and dtype. May be x itself where no backward follows:
+        dalpha needs the x of before, and on y it is alpha times the right one, without an error.
 
     Returns
     -------
@@ -121,7 +122,8 @@ def prelu_backward(
     need_dx, need_dalpha : bool, optional
         Whether to compute each; what is not needed is returned as None and costs nothing.
     out : tuple of (ndarray or None, ndarray or None), optional
-        Where to write dx and dalpha. dx may be x or dy itself.
+        Where to write dx and dalpha. dx may be x or dy itself. x must be the one that `prelu`
+        read, not one that `out` wrote y to.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ._foreign import kind_of, refuse, short
+from ._foreign import kind_of, library_of, refuse, short
 from ._places import has_one_place_for_each
 
 Shape = tuple[int, ...]
@@ -39,10 +39,8 @@ def check_dtype(dtype: Any, name: str, is_array: bool = True, integers: bool = F
         return
     if is_bfloat16(dtype) or (integers and is_integer(dtype)):
         return
-    enough = "float32" if dtype.itemsize <= 2 else "float64"  # for all its digits, nearly always
-    convert = (
-        f"{name}.astype(numpy.{enough})" if is_array else f"numpy.asarray({name}, '{enough}')"
-    )
+    to = "float32" if np.can_cast(dtype, np.float32) else "float64"  # loses no digit
+    convert = f"{name}.astype(numpy.{to})" if is_array else f"numpy.asarray({name}, {to!r})"
     cure = f"; convert it, for example with {convert}"
     if dtype.kind == "c":
         cure = f"; use numpy.real({name}) if that is meant"
@@ -56,7 +54,7 @@ def check_dtype(dtype: Any, name: str, is_array: bool = True, integers: bool = F
     elif is_integer(dtype) and is_array and "alpha" not in name:
         cure = f"; an integer has no derivative: convert it, for example with {convert}"
     dtypes = _DTYPES_OF_FORWARD if integers else _DTYPES
-    raise TypeError(f"{name} must be {dtypes}, got {dtype.name}{cure}")
+    raise TypeError(f"{name} must be {dtypes}, got {dtype}{cure}")
 
 
 def native(dtype: Any) -> Any:
@@ -169,15 +167,22 @@ def alpha_of_integers(alpha: Any, dtype: Any) -> np.ndarray:
     return np.asarray(alpha, dtype)
 
 
+def _index(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # also of an array that is not 0-d
+        return None
+
+
 def axes(axis: Any, ndim: int | None) -> Shape:
     """Return `axis` as a tuple of axes of x, from 0 to ndim - 1; with None, only look at it."""
-    given = axis if isinstance(axis, tuple) else (axis,)
     result = []
-    for k in given:
-        if isinstance(k, bool) or not hasattr(k, "__index__"):
+    for k in map(_index, axis if isinstance(axis, tuple) else (axis,)):
+        if k is None:
             got = short(axis)
             raise TypeError(f"axis must be None, an integer or a tuple of integers, got {got}")
-        k = operator.index(k)
         if ndim is None:
             continue
         if not -ndim <= k < ndim:
@@ -224,16 +229,27 @@ def _hint(x_shape: Shape, alpha_shape: Shape) -> str:
 
 def check_like(a: Any, name: str, like: Any, like_name: str) -> None:
     """Raise unless an array has the shape and dtype of another."""
+    want = like.dtype.name  # a list, that came as an array, has no astype
+    plain = type(a) is np.ndarray
+    to = f"numpy.asarray({name}, {want!r})" if plain else f"{name}.astype({want!r})"
     if a.shape != like.shape:
-        raise ValueError(f"{name} must have {like_name}'s shape {like.shape}, got {a.shape}")
+        cure = ""
+        if like_name == "x" and _broadcasts(a.shape, like.shape):
+            library = {"cupy": "cupy", "dask": "dask.array"}.get(library_of(a), "numpy")
+            cure = (
+                f"; use {library}.broadcast_to({name if a.dtype == like.dtype else to}, x.shape)"
+            )
+        raise ValueError(f"{name} must have {like_name}'s shape {like.shape}, got {a.shape}{cure}")
     if a.dtype != like.dtype:
-        want = like.dtype.name  # a list, that came as an array, has no astype
-        plain = type(a) is np.ndarray
-        to = f"numpy.asarray({name}, {want!r})" if plain else f"{name}.astype({want!r})"
         cure = f"; convert it with {to}" if like_name == "x" else ""
         raise TypeError(
             f"{name} must have {like_name}'s dtype {like.dtype.name}, got {a.dtype.name}{cure}"
         )
+
+
+def _broadcasts(shape: Shape, to: Shape) -> bool:
+    lengths = zip(shape[::-1], to[::-1], strict=False)
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in lengths)
 
 
 def as_state(state: Any) -> np.ndarray:

@@ -19,6 +19,11 @@ def _module(kind: type) -> str:
     return module if isinstance(module, str) else ""  # ctypes arrays have None
 
 
+def library_of(value: Any) -> str:
+    """Return the name of the package that a value's type is of."""
+    return _module(type(value)).partition(".")[0]
+
+
 def short(value: Any) -> str:
     """Return what a value looks like, in a line."""
     if isinstance(value, int) and value.bit_length() > 256:  # repr() refuses very many digits
@@ -36,7 +41,7 @@ _KINDS = "a number, a list or an array of NumPy, CuPy or Dask"
 def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
     """Raise the TypeError for an array of a kind that this backend does not take."""
     cure = _cure(value, name)
-    if kinds == _KINDS and _module(type(value)).partition(".")[0] in ("cupy", "dask"):
+    if kinds == _KINDS and library_of(value) in ("cupy", "dask"):
         kinds = "of the same library as the other arrays"
     got = f"{kind_of(value)}; {cure}" if cure else kind_of(value)
     raise TypeError(f"{name} must be {kinds}, got {got}")
@@ -45,13 +50,14 @@ def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
 def _cure(value: Any, name: str) -> str:
     """Say how to make an array of it, if it can be one; nothing is imported, nothing is run."""
     kind = type(value)
-    library = _module(kind).partition(".")[0]
+    library = library_of(value)
     if library == "cupy":
         return "use cupy.asnumpy or cupy.asarray"
     if library == "dask":
         return f"use dask.array.asarray, or {name}.compute()"
     if isinstance(value, np.ma.MaskedArray):
-        return f"its mask would be lost: use {name}.filled(numpy.nan)"
+        to = ".astype(numpy.float64)" if value.dtype.kind in "biuO" else ""  # no NaN there
+        return f"its mask would be lost: use {name}{to}.filled(numpy.nan)"
     if isinstance(value, np.ndarray):
         return f"if its plain elements are meant, use numpy.asarray({name})"
     if library == "torch":
@@ -62,11 +68,9 @@ def _cure(value: Any, name: str) -> str:
         return "it is being traced: use prelu of examples/frameworks/autograd_prelu.py"
     if library == "xarray":
         array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
-        return f"use xarray.apply_ufunc as in docs/arrays.md, or use {array}.to_numpy()"
+        return f"use xarray.apply_ufunc(prelu, x, alpha), or use {array}.to_numpy()"
     if library == "pandas" and hasattr(kind, "__array__"):
-        dtypes = getattr(value, "dtypes", getattr(value, "dtype", None))
-        plain = all(isinstance(dtype, np.dtype) for dtype in np.ravel(np.asarray(dtypes, object)))
-        return f"use {name}.to_numpy({'' if plain else 'float, na_value=numpy.nan'})"
+        return f"use {_pandas_cure(value, name)}"
     if library == "polars" and kind.__name__ == "LazyFrame":
         return f"use {name}.collect().to_numpy()"
     if library == "openvino" and hasattr(kind, "data"):
@@ -96,6 +100,16 @@ def _cure(value: Any, name: str) -> str:
     return f"use numpy.asarray({name})" if numbers else ""
 
 
+def _pandas_cure(value: Any, name: str) -> str:
+    dtypes = np.ravel(np.asarray(getattr(value, "dtypes", getattr(value, "dtype", None)), object))
+    if all(isinstance(dtype, np.dtype) and dtype.kind == "f" for dtype in dtypes):
+        return f"{name}.to_numpy()"
+    numbers = [getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes]
+    if any(numbers) and not all(numbers):  # columns of text among them
+        name += ".select_dtypes(['number', 'bool'])"
+    return f"{name}.to_numpy(float, na_value=numpy.nan)"
+
+
 def _tensor_cure(value: Any, name: str) -> str:
     dense = str(getattr(value, "layout", "torch.strided")) == "torch.strided"
     array = name if dense else f"{name}.to_dense()"
@@ -104,7 +118,5 @@ def _tensor_cure(value: Any, name: str) -> str:
     else:
         array = f"{array}.numpy(force=True)"
     if getattr(value, "requires_grad", False):
-        return (
-            f"its gradient would be lost: use prelu_array.torch.prelu, or use {array}"
-        )
+        return f"its gradient would be lost: use prelu_array.torch.prelu, or use {array}"
     return f"use {array}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import Counter
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -27,6 +29,15 @@ def pytest_configure(config):
         from gpu_proof import device  # before anybody imports CuPy
 
         assert device.installed, "there is a GPU"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say in a line for each reason, or library that is missing, how much was skipped."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in skipped]
+    counts = Counter(re.sub("(is not installed).*", r"\1", reason) for reason in reasons)
+    for reason, count in counts.most_common():
+        terminalreporter.write_line(f"SKIPPED [{count}] {reason}")
 
 
 def pytest_generate_tests(metafunc):

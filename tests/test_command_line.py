@@ -283,7 +283,7 @@ def test_axes_may_be_negative(folder):
 
 
 def test_bfloat16_files_are_read(folder, capsys):
-    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    bfloat16 = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed").bfloat16
     x = np.load("x.npy").astype(bfloat16)
     np.save("b.npy", x)
     assert __main__.main(["b.npy", "--alpha", "0.5", "-o", "y.npy"]) == 0

@@ -4,6 +4,7 @@ import doctest
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,6 +69,20 @@ def test_pages_run(tmp_path, monkeypatch, threads, page):
             exec(compile(block, page.name, "exec"), names)
 
 
+def test_skips_are_summed_up(request):
+    def skipped(reason):
+        return SimpleNamespace(longrepr=("a.py", 1, f"Skipped: {reason}"))
+
+    lines = []
+    reasons = ["CuPy is not installed", "jax is not installed; extra frameworks"]
+    stats = {"skipped": [skipped(reason) for reason in (*reasons, reasons[1])]}
+    reporter = SimpleNamespace(stats=stats, write_line=lines.append)
+    for plugin in request.config.pluginmanager.get_plugins():
+        if getattr(plugin, "__file__", None) == str(Path(__file__).with_name("conftest.py")):
+            plugin.pytest_terminal_summary(reporter)
+    assert lines == ["SKIPPED [2] jax is not installed", "SKIPPED [1] CuPy is not installed"]
+
+
 def anchors(page):
     """Headings as a forge names them in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -81,5 +96,8 @@ def test_links_lead_somewhere(page):
             continue
         path, _, heading = link.partition("#")
         target = page.parent / path if path else page
-        assert target.exists(), link
+        assert target.is_file(), f"{link}: of a folder the site makes no page"
+        assert target.suffix != ".md" or target.resolve() in PAGES, (
+            f"{link} is no page of the site"
+        )
         assert not heading or heading in anchors(target), link

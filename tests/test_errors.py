@@ -48,13 +48,13 @@ def raises(error, pattern, function, *args, **options):
 @pytest.mark.parametrize("argument", ["x", "alpha", "dy"])
 def test_dtype(argument, dtype):
     wrong = np.empty(X.shape if argument != "alpha" else ALPHA.shape, dtype)
-    enough = "float32" if wrong.dtype.itemsize <= 2 else "float64"
-    cure = rf"; convert it, for example with {argument}\.astype\(numpy\.{enough}\)"
+    to = "float64" if dtype in ("longdouble", "O") else "float32"  # where it loses no digit
+    cure = rf"; convert it, for example with {argument}\.astype\(numpy\.{to}\)"
     if wrong.dtype.kind == "c":
         cure = rf"; use numpy\.real\({argument}\) if that is meant"
     elif wrong.dtype.kind in "UMV":  # nothing to convert
         cure = ""
-    got = rf", got {re.escape(wrong.dtype.name)}"
+    got = rf", got {re.escape(str(wrong.dtype))}"
     pattern = rf"^{argument} must be {FLOATS}{got}{cure}$"
     values = {"dy": X, "x": X, "alpha": ALPHA, argument: wrong}
     if wrong.dtype == np.float64:  # longdouble on some platforms
@@ -145,7 +145,7 @@ def test_bfloat16_as_numpy_loads_it():
         args = (raw, 0.5) if argument == "x" else (X, raw)
         raises(
             TypeError,
-            f"^{argument} must be .*, got void16; if it is bfloat16, .*{cure}",
+            f"^{argument} must be .*, got \|V2; if it is bfloat16, .*{cure}",
             prelu,
             *args,
         )
@@ -231,10 +231,42 @@ def test_ragged_list():
     raises(ValueError, r"^alpha must be a regular array, got", prelu, X, [[1.0], [2.0, 3.0]])
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 1), (1, 2, 3), (3, 2), ()])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (1, 3), ()])
+def test_dy_that_broadcasts(shape, dtype):
+    for dy in (np.full(shape, 0.5, dtype), np.full(shape, 0.5, dtype).tolist()):
+        with pytest.raises(
+            ValueError, match=r"^dy must have x's shape \(2, 3\), got .*; use "
+        ) as e:
+            prelu_backward(dy, X, ALPHA)
+        whole = eval(str(e.value).rpartition("use ")[2], {"numpy": np, "dy": dy, "x": X})
+        assert (prelu_backward(whole, -X, ALPHA)[1] == -1).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3), (3, 2), (0,)])
 def test_shape_of_dy(shape):
     pattern = rf"^dy must have x's shape \(2, 3\), got {re.escape(str(shape))}$"
     raises(ValueError, pattern, prelu_backward, np.ones(shape, np.float32), X, ALPHA)
+
+
+NUMBERS = [
+    np.array([[2**53 - 1, -(2**53) + 1]]),
+    np.array([[2**31 - 1, 1]], np.uint32),
+    np.array([[-7, 3]], np.int8),
+    np.array([[0.1, -3]], object),
+    np.array([[True, False]]),
+]
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda v: v.dtype.name)
+@pytest.mark.parametrize("argument", ["dy", "x", "alpha"])
+def test_the_cure_of_a_dtype_loses_no_digit(argument, value):
+    with pytest.raises(TypeError, match=rf"^{argument} must be .*, for example with ") as error:
+        prelu_backward(**{"dy": X, "x": X, "alpha": X, argument: value})
+    code = str(error.value).rpartition("for example with ")[2]
+    made = eval(code, {"numpy": np, argument: value})
+    assert made.tolist() == value.tolist()
+    prelu_backward(made, made, made)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", ml_dtypes.bfloat16])
@@ -261,32 +293,32 @@ def test_dtype_of_dy(dtype):
         ("1", TypeError, r"axis must be None, .*, got '1'"),
         (True, TypeError, r"axis must be None, .*, got True"),
         ([1], TypeError, r"axis must be None, .*, got \[1\]"),
+        (np.array([1]), TypeError, r"axis must be None, .*, got array\(\[1\]\)"),
         ((0, None), TypeError, r"axis must be None, .*, got \(0, None\)"),
         ((0, "1"), TypeError, r"axis must be None, .*, got \(0, '1'\)"),
     ],
     ids=str,
 )
 def test_axis(axis, error, pattern):
-    raises(error, f"^{pattern}$", prelu, X, ALPHA, axis=axis)
-    raises(error, f"^{pattern}$", prelu_backward, X, X, ALPHA, axis=axis)
-    if error is TypeError:
-        raises(error, f"^{pattern}$", prelu, X, 0.5, axis=axis)
+    for alpha in (ALPHA, 0.5, ALPHA[:1]):
+        raises(error, f"^{pattern}$", prelu, X, alpha, axis=axis)
+        raises(error, f"^{pattern}$", prelu_backward, X, X, alpha, axis=axis)
 
 
 @pytest.mark.parametrize("axis", [0, -1, (0,)])
 def test_axis_of_0_d(axis):
     pattern = rf"^axis must be None for x with 0 dimensions, got {re.escape(str(axis))}$"
-    raises(ValueError, pattern, prelu, np.ones(()), ALPHA, axis=axis)
+    for alpha in (ALPHA, 0.5):
+        raises(ValueError, pattern, prelu, np.ones(()), alpha, axis=axis)
 
 
-@pytest.mark.parametrize("axis", [None, 0, 1, -7, (0, 3), (1, 1)])
-@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
-def test_one_alpha_is_for_all_whatever_the_axis(axis, shape):
-    x = np.full(shape, -2.0)
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, np.array(1), (0, 1), ()])
+def test_one_alpha_is_for_all_whatever_the_axis(axis):
+    x = np.full((2, 3), -2.0)
     for alpha in (0.5, np.array(0.5), np.array([[0.5]])):
-        assert np.array_equal(prelu(x, alpha, axis=axis), np.full(shape, -1.0))
+        assert np.array_equal(prelu(x, alpha, axis=axis), np.full(x.shape, -1.0))
         dx, dalpha = prelu_backward(x, x, alpha, axis=axis)
-        assert np.array_equal(dx, np.full(shape, -1.0))
+        assert np.array_equal(dx, np.full(x.shape, -1.0))
         assert dalpha.shape == np.shape(alpha)
         assert dalpha.item() == 4.0 * x.size
 

@@ -1,6 +1,7 @@
 """The examples run, draw, and say the same each time."""
 
 import runpy
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,8 +29,24 @@ def run(monkeypatch):
 
 def names_of(example, run_name=None):
     if example in ("digits", "variance"):
-        pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     return runpy.run_path(str(EXAMPLES / f"{example}.py"), run_name=run_name)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(EXAMPLES.glob("*.py"))])
+def test_help_needs_no_extra_and_names_it(run, monkeypatch, capsys, name):
+    for absent in ("sklearn", "threadpoolctl", "matplotlib", "dask", "zarr"):
+        for module in {absent, *(m for m in sys.modules if m.startswith(f"{absent}."))}:
+            monkeypatch.setitem(sys.modules, module, None)  # import raises
+    monkeypatch.setattr("sys.argv", [f"{name}.py", "--help"])
+    if name in ("layers", "pictures"):  # parts of the others
+        runpy.run_path(str(EXAMPLES / f"{name}.py"))
+        return
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    assert caught.value.code == 0
+    extra = {"out_of_core": "cluster", "xor": "plot", "shapes": "plot"}.get(name, "examples")
+    assert f"extra `{extra}`" in capsys.readouterr().out or name == "data_parallel"
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -49,10 +66,14 @@ def test_it_runs(run, monkeypatch, capsys, tmp_path, name):
 
 def test_digits_are_the_same_each_time(run):
     digits = run("digits")
-    data = digits["load_digits"]()
+    data = pytest.importorskip(
+        "sklearn.datasets", reason="scikit-learn is not installed"
+    ).load_digits()
     images = (data.images[:200, ..., None] / 16).astype(np.float32)
     for name in ("PReLU shared", "PReLU per channel"):
-        with digits["threadpool_limits"](1):
+        with pytest.importorskip(
+            "threadpoolctl", reason="scikit-learn is not installed"
+        ).threadpool_limits(1):
             first, again = (
                 digits["train"](images, data.target[:200], 3, name, epochs=2, rate=0.02)
                 for _ in range(2)

@@ -25,7 +25,8 @@ X = np.array([[-1.5, 0.0, 2.0], [3.0, -0.25, -4.0]], np.float32)
 
 
 def library(name):
-    return pytest.importorskip(name, reason=f"{name} is not installed; extra frameworks")
+    package = name.partition(".")[0]
+    return pytest.importorskip(name, reason=f"{package} is not installed; extra frameworks")
 
 
 def tensor(a, **options):
@@ -242,11 +243,40 @@ def test_what_has_a_way_of_its_own(holder):
 
 
 @pytest.mark.parametrize(
-    "value", [b"1234", bytearray(4), "1.5", 3 + 0j, object()], ids=lambda value: type(value).__name__
+    "value", [b"1234", bytearray(4), "1.5", 3 + 0j, object()], ids=lambda v: type(v).__name__
 )
 def test_no_cure_for_what_is_no_array(value):
     message = refused(prelu, X, value)
     assert "asarray" not in message
+
+
+def frame(**columns):
+    return library("pandas").DataFrame(columns)
+
+
+NO_FLOATS = {
+    "masked integers": (lambda: np.ma.array([2**53 - 1, 3], mask=[0, 1]), [2**53 - 1, np.nan]),
+    "masked bool": (lambda: np.ma.array([True, False], mask=[0, 1]), [1, np.nan]),
+    "masked objects": (lambda: np.ma.array([0.1, 3], object, mask=[0, 1]), [0.1, np.nan]),
+    "masked float16": (lambda: np.ma.array([1, 2], np.float16, mask=[0, 1]), [1, np.nan]),
+    "frame of integers": (lambda: frame(a=[2**53 - 1], b=[3]), [[2**53 - 1, 3]]),
+    "frame of bool and float": (lambda: frame(a=[True], b=[0.5]), [[1, 0.5]]),
+    "frame of numbers as text": (lambda: frame(a=["0.1", "3"]), [[0.1], [3]]),
+    "frame with text": (lambda: frame(a=[7, 8], b=["x", "y"], c=[0.1, True]), [[7], [8]]),
+    "integers": (lambda: library("pandas").Series([2**53 - 1, 3]), [2**53 - 1, 3]),
+    "text": (lambda: library("pandas").Series(["0.1", "3"]), [0.1, 3]),
+    "objects": (lambda: library("pandas").Series([0.1, 3], dtype=object), [0.1, 3]),
+    "index": (lambda: library("pandas").Index([1, 3]), [1, 3]),
+}
+
+
+@pytest.mark.parametrize("kind", NO_FLOATS)
+def test_what_holds_no_floats_becomes_float64(kind):
+    make, expected = NO_FLOATS[kind]
+    value = make()
+    array = cured(refused(prelu, value, 0.5), "x", value)
+    np.testing.assert_array_equal(array, expected)
+    assert_same_bits(prelu(array, 0.5), reference_prelu(np.asarray(array), 0.5))
 
 
 def test_not_an_array_in_a_list():

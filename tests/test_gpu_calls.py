@@ -113,7 +113,7 @@ def test_dalpha_may_overwrite_x_of_any_strides(there):
 
 
 def test_a_number_is_rounded_to_bfloat16_once(proof):  # noqa: F811
-    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    bfloat16 = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed").bfloat16
     number = 1 + 2**-8 + 2**-40  # float32 would lose what decides the tie
     y = prelu_array.prelu(device.place(np.full(3, -1, bfloat16)), number)
     assert float(y[0]) == -(1 + 2**-7)

@@ -17,8 +17,8 @@ from prelu_array.testing import (
     reference_prelu_double_backward,
 )
 
-cupy = pytest.importorskip("cupy", reason="needs CuPy")
-ml_dtypes = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes")
+cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
 
 
 def devices():
@@ -142,7 +142,7 @@ def test_a_graph_gives_the_same_bits_again():
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
 def test_dask_blocks_that_share_an_alpha_keep_subnormals(dtype):
     """CuPy's own float operations would flush them."""
-    da = pytest.importorskip("dask.array", reason="needs Dask")
+    da = pytest.importorskip("dask.array", reason="Dask is not installed")
     tiny = ml_dtypes.finfo(dtype).smallest_subnormal
     x, dy = np.array([-1, -2, 3, -1, 0, -3], dtype), np.array([1, -2, 1, -1, 4, 2], dtype)
     ddx = np.array([3, -5, 7, 1, -2, 0], dtype) * tiny

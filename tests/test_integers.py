@@ -106,7 +106,7 @@ def test_empty_and_0d(dtype, shape):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("placement", ["0-d", "axis 1, NCHW", "per element", "axes out of order"])
 def test_dask(dtype, placement):
-    da = pytest.importorskip("dask.array")
+    da = pytest.importorskip("dask.array", reason="Dask is not installed")
     x, alpha, axis = drawn(np.random.default_rng(5), placement, dtype)
     lazy = da.from_array(x, chunks=2)
     for same in (alpha, da.from_array(alpha, chunks=2 if alpha.ndim else -1)):

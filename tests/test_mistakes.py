@@ -88,6 +88,16 @@ def test_branch_from_the_sign_of_y(alpha):
         assert np.array_equal(at_y, at_x) == (alpha > 0 or (alpha == 0 and at_x.ndim == 1))
 
 
+@pytest.mark.parametrize("alpha", [-0.5, 0.25, 0.5])
+def test_in_place_before_a_backward(alpha):
+    x, dy = X.copy(), np.ones_like(X)
+    right = prelu_backward(dy, x.copy(), alpha)
+    prelu(x, alpha, out=x)
+    got = prelu_backward(dy, x, alpha)
+    assert np.array_equal(got[0], right[0]) == (alpha > 0)
+    assert alpha < 0 or got[1] == alpha * right[1] != right[1]
+
+
 def test_axis_of_the_same_length():
     x = -np.arange(1.0, 10).reshape(1, 3, 3)
     alpha, equal = np.array([0.5, 1.5, 2.5]), np.full(3, 0.5)

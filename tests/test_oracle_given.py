@@ -3,10 +3,17 @@
 import ml_dtypes
 import numpy as np
 import pytest
-import wrong_kernels
 from wrong_kernels import backward, forward
 
-from prelu_array.testing import assert_dalpha, assert_forward, check_kernel, identify
+from prelu_array.testing import (
+    assert_dalpha,
+    assert_dx,
+    assert_forward,
+    cases,
+    check_kernel,
+    identify,
+    reference_prelu_backward,
+)
 
 FEW = ["alpha", "tail"]
 
@@ -134,34 +141,55 @@ def test_a_bad_dtype_lists_the_four():
         check_kernel(forward, dtype="float31")
 
 
-@pytest.mark.parametrize("fault", ["zero sign", "nan", "value"])
-@pytest.mark.parametrize("output", ["y", "dx"])
-def test_first_and_worst_are_failures(output, fault):
-    """What the report shows is an element that failed, in each kind of failure."""
+def assert_unlike(text):
+    """What a report shows is an element that failed: its bits are not those expected."""
+    lines = [line.split("bits ")[1] for line in text.splitlines() if "got  " in line]
+    expected = [line.split("bits ")[1] for line in text.splitlines() if "expected " in line]
+    assert lines
+    assert all(got != right for got, right in zip(lines, expected, strict=True)), text
 
-    def spoiled(right, x):
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the kernel, outside of the oracle
+@pytest.mark.parametrize("fault", ["zero sign", "nan", "infinity", "value"])
+@pytest.mark.parametrize("output", ["y", "dx", "dalpha"])
+def test_first_and_worst_are_failures(output, fault):
+    def spoiled(right, where):
+        wrong = {"nan": np.nan, "infinity": np.inf, "value": 1.5}.get(fault)
         if fault == "zero sign":
-            return np.where(right == 0, np.zeros((), right.dtype), right)
-        if fault == "nan":
-            return np.where(x == -3, np.nan, right).astype(right.dtype)
-        return np.where(x == -3, right * np.float32(1.5), right)
+            return np.where(right == 0, -right, right)
+        return np.where(where & (right != wrong), wrong, right).astype(right.dtype)
 
     def wrong_forward(x, alpha):
-        return spoiled(forward(x, alpha), x)
+        return spoiled(forward(x, alpha), x == -3)
 
     def wrong_backward(dy, x, alpha):
-        return spoiled(wrong_kernels.gradient(dy, x, alpha), x), None
+        axis = None if alpha.size == 1 else 1
+        dx, dalpha = reference_prelu_backward(dy, x, alpha, axis=axis)
+        if output == "dx":
+            return spoiled(dx, x == -3), None
+        return None, spoiled(dalpha, np.arange(dalpha.size) % 3 == 0)
 
-    kernel = {"y": (wrong_forward, None), "dx": (None, wrong_backward)}[output]
-    report = check_kernel(*kernel, kinds=["layout", "alpha", "specials"])
+    kernel = (wrong_forward, None) if output == "y" else (None, wrong_backward)
+    kinds = ["layout", "alpha", "specials"]
+    report = check_kernel(*kernel, kinds=kinds, accumulate="exact", at_zero="alpha")
     assert report.failures
     for text in report.failures:
-        got, expected = (
-            line.split("bits ")[1]
-            for line in text.splitlines()
-            if line.strip().startswith(("got", "expected"))
-        )
-        assert got != expected, text
+        assert_unlike(text)
+    judge = {"y": assert_forward, "dx": assert_dx, "dalpha": assert_dalpha}[output]
+    exact = {"accumulate": "exact"} if output == "dalpha" else {}
+    seen = 0
+    for case in cases(kind=kinds, layouts=["shared", "channel"]):
+        if output == "y":
+            given = wrong_forward(case.x, case.alpha), case.x
+        else:
+            pair = wrong_backward(case.dy, case.x, case.alpha)
+            given = pair[output == "dalpha"], case.dy, case.x
+        try:
+            judge(*given, case.alpha, axis=case.axis, **exact)
+        except AssertionError as error:
+            seen += 1
+            assert_unlike(str(error))
+    assert seen
 
 
 def test_bfloat16_results_pass():

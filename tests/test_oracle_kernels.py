@@ -69,6 +69,7 @@ EVERYDAY = [
     (None, wrong_kernels.dx_fixed_slope, "dx: alpha has no effect: a fixed slope of 0.01"),
     (None, wrong_kernels.dx_without_dy, "dx: dy has no effect: the derivative alone"),
     (None, wrong_kernels.dalpha_without_dy, "dalpha: dy has no effect: sums x"),
+    (None, wrong_kernels.dalpha_of_alpha, "dalpha: inputs swapped: x and alpha"),
     (None, wrong_kernels.outputs_swapped, "backward: outputs swapped: returns (dalpha, dx)"),
 ]
 
@@ -82,6 +83,27 @@ def test_an_everyday_fault_is_named_alone(forward, backward, name, dtype, layout
     kinds = ["specials", "tail", "random", "subnormals"]
     report = check_kernel(forward, backward, dtype=dtype, layouts=layout, kinds=kinds)
     assert report.suspicions == [name]
+
+
+def test_what_flushes_and_takes_the_other_side_is_not_called_left_at_zero():
+    def flushed(v):
+        return np.where(np.abs(v) < np.finfo(v.dtype).tiny, np.copysign(0, v), v).astype(v.dtype)
+
+    report = check_kernel(lambda x, alpha: wrong_kernels.uses_ge(flushed(x), flushed(alpha)))
+    named = [text.partition(" (")[0] for text in report.suspicions]
+    assert named == [
+        "y: subnormals flushed to zero",
+        "y: all failures at x == 0: uses >= instead of >",
+    ]
+
+
+@pytest.mark.parametrize("slope", [-0.5, 0.0, 0.25, 1.0])
+def test_a_fixed_slope_is_named_whatever_it_is(slope):
+    def fixed(x, alpha):
+        return np.where(x > 0, x, x.dtype.type(slope) * x)
+
+    report = check_kernel(fixed, kinds=SMALL)
+    assert report.suspicions == [f"y: alpha has no effect: a fixed slope of {slope:g}"]
 
 
 @pytest.mark.parametrize("factor", [2, 1.1, 0.5])

@@ -223,6 +223,10 @@ def drops_zero_sign(x, alpha):
     return forward(x, alpha) + np.zeros((), x.dtype)
 
 
+def sign_bit(x, alpha):
+    return np.where(np.signbit(x), place(alpha, x) * x, x)
+
+
 def refuses_empty(x, alpha):
     if not x.size:
         raise ValueError("cannot launch zero blocks")
@@ -247,6 +251,11 @@ def dx_without_dy(dy, x, alpha):
 
 def dalpha_without_dy(dy, x, alpha):
     return gradient(dy, x, alpha), collect(products(np.ones_like(dy), x), alpha)
+
+
+def dalpha_of_alpha(dy, x, alpha):
+    as_x = np.broadcast_to(place(alpha, x), x.shape).astype(x.dtype)
+    return gradient(dy, x, alpha), collect(products(dy, as_x), alpha)
 
 
 def dy_and_x_swapped(x, dy, alpha):
@@ -276,6 +285,12 @@ def one_side_nan_is_dy(dy, x, alpha):
 def dx_of_two_selects(dy, x, alpha):
     below = np.where(x < 0, place(alpha, x) * dy, np.zeros((), x.dtype))
     return np.where(x > 0, dy, np.zeros((), x.dtype)) + below, backward(dy, x, alpha)[1]
+
+
+def dx_of_complements(dy, x, alpha):
+    zero, above = np.zeros((), x.dtype), x > 0
+    dx = np.where(above, dy, zero) + place(alpha, x) * np.where(above, zero, dy)
+    return dx, backward(dy, x, alpha)[1]
 
 
 def dx_of_two_masks(dy, x, alpha):
@@ -350,6 +365,16 @@ def sums_identity(terms, dy, x, alpha):
 @with_terms
 def sums_y_dy(terms, dy, x, alpha):
     return terms * place(alpha, x)
+
+
+@with_terms
+def branch_on_y(terms, dy, x, alpha):
+    return np.where(forward(x, alpha) > 0, 0, x * dy)
+
+
+@with_terms
+def branch_on_dy(terms, dy, x, alpha):
+    return np.where(dy > 0, 0, x * dy)
 
 
 @with_terms
@@ -533,7 +558,50 @@ def late_workspace():
     return kernel
 
 
+def halves_the_sum(dy, x, alpha):
+    dx, dalpha = backward(dy, x, alpha)
+    return dx, dalpha / 2
+
+
+def keeps_partial_sums():
+    partial = np.zeros(256, np.float32)
+
+    def kernel(dy, x, alpha):
+        dx, dalpha = backward(dy, x, alpha)
+        if alpha.size == 1:
+            terms = products(dy, x).reshape(-1)
+            for block in range(-(-terms.size // 1024)):
+                partial[block] = terms[block * 1024 : (block + 1) * 1024].sum()
+            dalpha = partial.sum(keepdims=True)
+        return dx, dalpha
+
+    return kernel
+
+
+def keeps_alpha():
+    kept = {}
+
+    def kernel(x, alpha):
+        return forward(x, kept.setdefault((x.shape, alpha.shape), alpha.copy()))
+
+    return kernel
+
+
+def rounds_inputs_to_tf32(x, alpha):
+    def rounded(v):
+        bits = (v.view(np.uint32) + 0x1000) & np.uint32(0xFFFFE000)
+        return np.where(np.isfinite(v), bits.view(np.float32), v)
+
+    return forward(rounded(x), rounded(alpha))
+
+
+def transposed(x, alpha):
+    return forward(x, alpha).T
+
+
 FORWARD = [
+    (rounds_inputs_to_tf32, "y: the failures fit no known fault"),
+    (transposed, "y: has shape"),
     (fixed_slope, "y: alpha has no effect: a fixed slope of 0.01"),
     (inputs_swapped, "y: inputs swapped: x and alpha"),
     (min_max, "y: inactive branch leaks: max(x, 0) + alpha * min(x, 0)"),
@@ -569,6 +637,8 @@ FORWARD = [
     (overwrites_x, "writes into its input x"),
     (drops_zero_sign, "y: sign of zero lost"),
     (refuses_empty, "raises: empty-"),
+    (sign_bit, "y: branch chosen by the sign bit of x"),
+    (keeps_alpha(), "y: differs from call to call: alpha of an earlier call is used"),
 ]
 BACKWARD = [
     (dx_fixed_slope, "float32", "dx: alpha has no effect: a fixed slope of 0.01"),
@@ -595,6 +665,8 @@ BACKWARD = [
     (dx_ignores_dy_strides, "float32", "dx: only where arrays are not C-contiguous"),
     (sums_identity, "float32", "dalpha: sums the identity branch"),
     (sums_y_dy, "float32", "dalpha: terms carry a factor alpha"),
+    (branch_on_y, "float32", "dalpha: branch chosen by the sign of y, not of x"),
+    (branch_on_dy, "float32", "dalpha: branch chosen by the sign of dy, not of x"),
     (wrong_sign, "float32", "dalpha: wrong sign"),
     (counts_twice, "float32", "dalpha: twice the sum"),
     (mask_on_terms, "float32", "dalpha: inactive branch leaks"),
@@ -621,4 +693,7 @@ BACKWARD = [
     (never_zeroed(), "float32", "dalpha: differs from call to call: not zeroed before the sum"),
     (stale_result(), "float32", "dalpha: differs from call to call: an earlier call's result"),
     (late_workspace(), "float32", "dalpha: differs from call to call: right when called again"),
+    (keeps_partial_sums(), "float32", "dalpha: differs from call to call: terms of an earlier"),
+    (halves_the_sum, "float32", "dalpha: half the sum"),
+    (dx_of_complements, "float32", "dx: inactive branch leaks: a sum of two selects, the second"),
 ]

@@ -15,8 +15,7 @@ from ._numbers import bits_of
 Array = NDArray[Any]
 
 _BFLOAT16 = (
-    "NumPy has no bfloat16: return the bits, as in docs/oracle.md, "
-    "`.view(torch.int16).numpy().view(ml_dtypes.bfloat16)`"
+    "NumPy has no bfloat16: return the bits, `.view(torch.int16).numpy().view(ml_dtypes.bfloat16)`"
 )
 
 
@@ -104,7 +103,7 @@ class Caller:
         if len(self.errors) > before:
             if any(a.dtype.name == "bfloat16" for a in arrays.values()):
                 self.errors[-1] += (
-                    "; for bfloat16 hand over the bits, as in docs/oracle.md: "
+                    "; for bfloat16 hand over the bits: "
                     "torch.from_numpy(a.view(numpy.int16)).view(torch.bfloat16)"
                 )
         else:

@@ -13,7 +13,7 @@ from ._cases import CASE_KINDS, Case, cases, dtype_named
 from ._judge import ORDERS, Rules, check_accumulator, require
 from ._misuse import misuse
 from ._mode import ieee_mode
-from ._report import Report, count, describe_failures, wrong_in
+from ._report import Report
 from ._state import sequences, state_of
 from ._suspect import UNKNOWN, suspicions
 from ._trial import Backward, Forward, Judge, Kernel, asked_for, convention
@@ -122,7 +122,7 @@ def check_kernel(
         seen = [one for result in results for one in judge.observe(result)]
         state: dict[str, str] = {}
         for sequence in repeated:
-            texts, failed = state_of([one for each in sequence for one in judge.observe(each)])
+            texts, failed = state_of(judge, sequence)
             state |= texts
             seen += failed
         errors = kernel.caller.errors = kernel.caller.errors or again.caller.errors
@@ -146,4 +146,4 @@ def check_kernel(
     if backward is not None:
         settings["accumulate"] = accumulator.name if accumulator else "exact"
         settings["at_zero"] = at_zero
-    return Report(found, settings, count(seen), wrong_in(seen), describe_failures(seen), errors)
+    return Report.of(seen, found, settings, errors)

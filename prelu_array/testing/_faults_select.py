@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ._formulas import BACKWARD, FORWARD, LOOSE
 from ._judge import Rules, equal, is_subnormal, largest_number, order_keys, ulp_distance
 from ._numbers import take_apart
-from ._verdict import Inputs, Verdict
+from ._verdict import Inputs, Verdict, flushed_select
 
 Array = NDArray[Any]
 
@@ -64,7 +64,7 @@ def fixed_slopes(verdicts: Sequence[Verdict]) -> list[Any]:
     for verdict in verdicts:
         v = verdict.inputs.x if verdict.output == "y" else verdict.inputs.gradient
         got, exact = verdict.got.astype(np.float64), v.astype(np.float64)
-        telling = verdict.wrong & (np.abs(exact) == 1) & np.isfinite(got) & (got != 0)
+        telling = verdict.wrong & (np.abs(exact) == 1) & np.isfinite(got)
         telling &= verdict.inputs.x.astype(np.float64) < 0
         if not telling.any():
             continue
@@ -173,7 +173,12 @@ def _patterns(verdict: Verdict) -> Iterator[tuple[str, Array]]:
     tiny = _tiny(verdict)
     yield "sign of zero lost", g.zero & e.zero
     yield "subnormals flushed to zero", (g.zero | g.nan) & tiny
-    yield "subnormals flushed, in the comparison as well", tiny
+    v = inputs.x if verdict.output == "y" else inputs.gradient
+    sides = [flushed_select(got, v, inputs, side, Rules()) for side in ("alpha", "one")]
+    yield (
+        "subnormals flushed, in the comparison as well",
+        tiny & (sides[0] | sides[1] | g.zero | g.nan),
+    )
     yield "NaN lost", e.nan & ~g.nan
     yield "inactive branch leaks: NaN where x > 0", g.nan & ~e.nan & (inputs.x > 0)
     yield "NaN where a number is expected", g.nan & ~e.nan

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._faults_select import WIDTHS, Hypothesis, other_places
-from ._judge import Interval, Rules, Terms, dalpha_interval, equal, is_subnormal
+from ._judge import Interval, Rules, Terms, dalpha_interval, equal, is_subnormal, make_terms
 from ._numbers import (
     FORMATS,
     Exact,
@@ -22,7 +22,7 @@ from ._numbers import (
     round_to_dtype,
     take_apart,
 )
-from ._reference import above
+from ._reference import above, reference_prelu
 from ._verdict import Inputs, Verdict
 
 Array = NDArray[Any]
@@ -32,6 +32,8 @@ _WIDEST_FIRST = sorted(FORMATS.values(), key=lambda held: -held.precision)
 
 NOT_EXACT = "not an exact sum: small terms are lost beside large ones"
 OTHER_SIDE = "takes the other side at x == 0"
+# The same sum, and only with a wrong dx the likelier fault.
+BY_SIGN_OF_DY = ("inputs swapped: dy and x", "branch chosen by the sign of dy, not of x")
 # The difference is a term: it says nothing of the sums that are right.
 SINGLE = ("one element dropped", "one element counted twice")
 
@@ -50,9 +52,16 @@ def sum_hypotheses(
         return ~bounds.wrong(got, rules, exact=exact)
 
     # What a caller gets wrong comes first, for the first of equals is named.
-    for side in ("alpha", "one"):
-        swapped = terms.pick(~np.ravel(above(inputs.gradient, side)))
-        yield Hypothesis("inputs swapped: dy and x", partial(explains, swapped))
+    x, dy, alpha = inputs.x, inputs.gradient, inputs.alpha_at
+    for text, as_x, as_dy in (
+        ("dy and x", dy, x),
+        ("x and alpha", alpha, dy),
+        ("dy and alpha", x, alpha),
+    ):
+        swapped = make_terms(as_dy, as_x, inputs.index, inputs.alpha.size)
+        for side in ("alpha", "one"):
+            below = swapped.pick(~np.ravel(above(as_x, side)))
+            yield Hypothesis(f"inputs swapped: {text}", partial(explains, below))
     chosen = terms.pick(active)
     for text, part in (
         ("dy has no effect: sums x", chosen.x),
@@ -60,17 +69,24 @@ def sum_hypotheses(
     ):
         alone = chosen._replace(values=take_apart(part))
         yield Hypothesis(text, partial(explains, alone))
+    y = reference_prelu(x, alpha, axis=None)
+    by_y = terms.pick(~np.ravel(above(y, at_zero)))
+    yield Hypothesis("branch chosen by the sign of y, not of x", partial(explains, by_y))
     other = terms.pick(active ^ np.ravel(take_apart(inputs.x).zero))
     # the first of equals: 0 * inf gives this fault the marks of a leak, or of a NaN that was lost
     yield Hypothesis(OTHER_SIDE, partial(explains, other))
     for text, mark in _specials(verdict, terms, active):
         yield Hypothesis(text, partial(_itself, verdict.wrong & mark), predicts=False)
+    far = np.ones(got.shape, dtype=bool)  # further off than a sum in float64 may be
     if exact:
-        near = dalpha_interval(chosen, got.dtype, FORMATS["float64"])
-        mark = verdict.wrong & ~near.wrong(got, rules, exact=False)
-        yield Hypothesis(NOT_EXACT, partial(_itself, mark), predicts=False)
+        far = dalpha_interval(chosen, got.dtype, FORMATS["float64"]).wrong(got, rules, exact=False)
+        zero = take_apart(got).zero & take_apart(verdict.expected).zero
+        near = partial(_itself, verdict.wrong & ~far & ~zero)
+        yield Hypothesis(NOT_EXACT, near, predicts=False)
+    for text, hit in _single_terms(verdict, chosen, accumulator, rules):
+        yield Hypothesis(text, partial(_itself, hit & far), predicts=False)
     for text, agrees in _predictions(verdict, active, accumulator, rules):
-        yield Hypothesis(text, agrees, predicts=text not in SINGLE)
+        yield Hypothesis(text, agrees)
 
 
 def _flushed(terms: Terms, rules: Rules) -> Terms | None:
@@ -98,7 +114,8 @@ def _predictions(
     twice = chosen.pick(np.repeat(np.arange(chosen.group.size), 2))
     yield "twice the sum", partial(explains, twice)
     half = chosen.values._replace(exponent=chosen.values.exponent - 1)
-    yield "half the sum", partial(explains, chosen._replace(values=half))
+    overflown = take_apart(verdict.expected).inf & ~verdict.wrong
+    yield "half the sum", lambda: explains(chosen._replace(values=half)) | overflown
     for values in _factors(inputs, terms, active):
         yield (
             "terms carry a factor alpha: y * dy in place of x * dy",
@@ -123,7 +140,6 @@ def _predictions(
                 partial(explains, chosen._replace(values=rounded)),
             )
     bounds = interval(chosen)
-    yield from _single_terms(verdict, chosen, bounds)
     final = format_of(got.dtype)
     for held in _WIDEST_FIRST:
         if held is not final and (held.precision < final.precision or exact):
@@ -196,7 +212,8 @@ def _specials(verdict: Verdict, terms: Terms, active: Array) -> Iterator[tuple[s
     empty = ~any_in_group(np.ones(active.size, dtype=bool))
     yield "not zero for an empty sum", empty
     yield "-0 for an exact zero", g.zero & g.negative & e.zero
-    yield "inf lost", e.inf & ~g.inf
+    yield "NaN where an infinity is expected", e.inf & g.nan
+    yield "inf lost", e.inf & ~g.inf & ~g.nan
     yield "left at 0", g.zero
 
 
@@ -275,17 +292,18 @@ def _stretches(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
 
 
 def _single_terms(
-    verdict: Verdict, chosen: Terms, bounds: Interval
-) -> Iterator[tuple[str, Callable[[], Array]]]:
+    verdict: Verdict, chosen: Terms, accumulator: Format | None, rules: Rules
+) -> Iterator[tuple[str, Array]]:
     """One term left out, or counted twice: the difference is that term."""
-    double = np.dtype(np.float64)
+    double, dtype = np.dtype(np.float64), verdict.got.dtype
+    bounds = dalpha_interval(chosen, dtype, accumulator, flushed=_flushed(chosen, rules))
     expected = round_to_dtype(bounds.total, double)
     with np.errstate(all="ignore"):
         slack = round_to_dtype(bounds.high, double) - expected
-        slack += np.abs(expected) * 2.0 ** (1 - format_of(verdict.got.dtype).precision)
+        slack += np.abs(expected) * 2.0 ** (1 - format_of(dtype).precision)
         missing = (expected - verdict.got.astype(np.float64).ravel())[chosen.group]
         term = round_to_dtype(chosen.values, double)
         for text, sign in zip(SINGLE, (1, -1), strict=True):
             near = np.abs(missing - sign * term) <= slack[chosen.group]
             hit = np.bincount(chosen.group[near], minlength=chosen.alphas) > 0
-            yield text, partial(_itself, hit.reshape(verdict.wrong.shape))
+            yield text, hit.reshape(verdict.wrong.shape)

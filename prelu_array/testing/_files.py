@@ -23,10 +23,10 @@ from ._mode import ieee_mode
 from ._numbers import FORMATS, bits_of
 from ._placement import Axis, alpha_index
 from ._reference import reference_prelu, reference_prelu_backward
-from ._report import Report, count, describe_failures, wrong_in
+from ._report import Report
 from ._suspect import Observation, suspicions
-from ._trial import convention
-from ._verdict import Inputs, judge_dalpha, judge_dx, judge_forward
+from ._trial import Judge, Result, convention
+from ._verdict import Inputs
 
 Array = NDArray[Any]
 
@@ -275,25 +275,22 @@ def _score(
     dumps = list(dumps)
     if at_zero == "any":
         at_zero = convention([(inputs, arrays.get("dx")) for _, inputs, arrays in dumps], rules)
-    seen = []
+    seen: list[Observation] = []
     for name, inputs, arrays in dumps:
         try:
             held = check_accumulator(accumulate, inputs.x.dtype)
         except ValueError as error:
             raise FileError(f"{name}: {error}") from error
+        asked = "dx" in arrays, "dalpha" in arrays
+        pair: Any = (arrays.get("dx"), arrays.get("dalpha")) if any(asked) else None
+        dy: Any = inputs.dy  # None where neither was asked
+        case = Case(name, "dump", "", inputs.x, inputs.alpha, dy, inputs.axis)
         with np.errstate(all="ignore"):
-            verdicts = []
-            if "y" in arrays:
-                verdicts.append(judge_forward(arrays["y"], inputs, rules))
-            if "dx" in arrays:
-                verdicts.append(judge_dx(arrays["dx"], inputs, at_zero, rules))
-            if "dalpha" in arrays:
-                dalpha = arrays["dalpha"]
-                verdicts.append(judge_dalpha(dalpha, inputs, at_zero, rules, accumulate, order))
-        seen += [Observation(name, "dump", verdict) for verdict in verdicts]
+            judge = Judge(at_zero, rules, accumulate, order, asked)
+            seen += judge.observe(Result(case, arrays.get("y"), pair))
     found = []
     for output in ("y", "dx", "dalpha"):
         found += suspicions(seen, output, at_zero, held, rules)
     settings = {"files": str(len(dumps)), "accumulate": held.name if held else "exact"}
     settings["at_zero"] = at_zero
-    return Report(found, settings, count(seen), wrong_in(seen), describe_failures(seen), [])
+    return Report.of(seen, found, settings)

@@ -68,6 +68,7 @@ _EVERYDAY_BACKWARD: dict[str, list[Model]] = {
 _BOTH: dict[str, list[Model]] = {
     "alpha ignored": [lambda x, a, v, up: np.where(up, v, _zero(v))],
     "branches swapped": [lambda x, a, v, up: np.where(up, a * v, v)],
+    "branch chosen by the sign bit of x": [lambda x, a, v, up: np.where(np.signbit(x), a * v, v)],
     "alpha applied on both branches": [lambda x, a, v, up: a * v],
     "alpha clamped to [0, 1]": [
         lambda x, a, v, up: np.where(up, v, np.minimum(np.maximum(a, 0), 1) * v),
@@ -88,6 +89,10 @@ _BOTH: dict[str, list[Model]] = {
     "inactive branch leaks: multiplied by a mask and its complement": [
         lambda x, a, v, up: v * up + a * v * ~up,
         lambda x, a, v, up: v * up + a * (v * ~up),
+    ],
+    "inactive branch leaks: a sum of two selects, the second times alpha": [
+        lambda x, a, v, up: np.where(up, v, _zero(v)) + a * np.where(up, _zero(v), v),
+        lambda x, a, v, up: np.where(x >= 0, v, _zero(v)) + a * np.where(x >= 0, _zero(v), v),
     ],
     "inactive branch leaks: multiplied by (mask + alpha * (1 - mask))": [
         lambda x, a, v, up: v * (up + a * ~up)
@@ -172,9 +177,6 @@ _BACKWARD: dict[str, list[Model]] = {
     "branch chosen by the sign of dy, not of x": [
         lambda x, a, v, up: np.where(v > 0, v, a * v),
         lambda x, a, v, up: np.where(v >= 0, v, a * v),
-    ],
-    "branch chosen by the sign bit of x": [
-        lambda x, a, v, up: np.where(np.signbit(x), a * v, v),
     ],
     "a sum of two selects, x > 0 and x <= 0: dx is 0 at NaN": [
         *_selected(_ABOVE, _UP_TO),

@@ -310,7 +310,8 @@ def _round_twice(value: Exact, x: Array, alpha: Array) -> Array:
     """Round to the compute type, then to x's dtype."""
     wide = "float64" in (x.dtype.name, alpha.dtype.name)
     compute = np.dtype(np.float64 if wide else np.float32)
-    return round_to_dtype(take_apart(round_to_dtype(value, compute)), x.dtype)
+    rounded = round_to_dtype(value, compute)
+    return rounded if x.dtype == compute else round_to_dtype(take_apart(rounded), x.dtype)
 
 
 def _sum_per_alpha(terms: Exact, counted: Array, index: Array, alpha: Array) -> Array:

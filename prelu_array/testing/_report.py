@@ -38,6 +38,18 @@ class Report:
     failures: list[str]
     errors: list[str]
 
+    @classmethod
+    def of(
+        cls,
+        seen: Sequence[Observation],
+        suspicions: list[str],
+        settings: dict[str, str],
+        errors: Sequence[str] = (),
+    ) -> Report:
+        """Sum up what was judged."""
+        wrong = list(dict.fromkeys(one.name for one in seen if not one.verdict.ok))
+        return cls(suspicions, settings, _count(seen), wrong, _describe(seen), list(errors))
+
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
@@ -96,7 +108,7 @@ def _first(most: int, entries: list[str]) -> list[str]:
     return entries if more <= 0 else [*entries[:most], f"and {more} more"]
 
 
-def count(seen: Sequence[Observation]) -> dict[tuple[str, str], tuple[int, int, int]]:
+def _count(seen: Sequence[Observation]) -> dict[tuple[str, str], tuple[int, int, int]]:
     """Add up calls, elements and wrong elements for each output and kind."""
     counts: dict[tuple[str, str], tuple[int, int, int]] = {}
     for one in seen:
@@ -107,12 +119,7 @@ def count(seen: Sequence[Observation]) -> dict[tuple[str, str], tuple[int, int, 
     return counts
 
 
-def wrong_in(seen: Sequence[Observation]) -> list[str]:
-    """Name the cases with a wrong result."""
-    return list(dict.fromkeys(one.name for one in seen if not one.verdict.ok))
-
-
-def describe_failures(seen: Sequence[Observation]) -> list[str]:
+def _describe(seen: Sequence[Observation]) -> list[str]:
     """Describe the first failure of each output, and the worst of all."""
     texts = []
     for output in dict.fromkeys(one.verdict.output for one in seen):

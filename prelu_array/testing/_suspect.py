@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._faults_select import VAGUE, WIDTHS, fixed_slopes, hypotheses
-from ._faults_sum import NOT_EXACT, OTHER_SIDE, SINGLE, sum_hypotheses
+from ._faults_sum import BY_SIGN_OF_DY, OTHER_SIDE, SINGLE, sum_hypotheses
 from ._judge import Rules
 from ._kinds_sum import GAPS
 from ._numbers import Format, take_apart
@@ -54,12 +54,15 @@ def suspicions(
         return []
     found = _problems(failed)
     comparable = [one for one in failed if not one.verdict.problem]
-    if comparable:
+    if len(comparable) > len(failed) / 2:  # else what is wrong with most of them is enough
         right = [one for one in judged if one.verdict.ok]
         texts = explain(comparable, right, at_zero, accumulator, rules)
         if any(text.startswith(OTHER_SIDE) for text in texts):
             sides = _sides([one.verdict for one in seen], at_zero, rules)
             texts = [text.replace(OTHER_SIDE, sides) for text in texts]
+        dx = [one.verdict.ok for one in seen if one.verdict.output == "dx"]
+        if dx and all(dx):
+            texts = [text.replace(*BY_SIGN_OF_DY) for text in texts]
         found += texts
     return [f"{output}: {text}" for text in found]
 
@@ -82,7 +85,9 @@ def explain(
     where = places(right, failed)
     if where:
         return where + ([] if alone is None else [alone])
-    return [alone] if alone is not None else evidence.few_for_all() or evidence.some()
+    if alone is None:
+        return evidence.few_for_all() or evidence.some()
+    return (alone in VAGUE and evidence.few_for_all()) or [alone]
 
 
 def _sides(verdicts: Iterable[Verdict], at_zero: str, rules: Rules) -> str:
@@ -278,7 +283,8 @@ class _Evidence:
     def few_for_all(self) -> list[str]:
         """Return two or three faults that together explain every failure."""
         distinct: dict[bytes, str] = {}
-        for text in sorted((t for t in self.scores if t != NOT_EXACT), key=self._rank):
+        telling = [text for text in self.scores if text not in VAGUE]
+        for text in sorted(telling, key=self._rank):
             distinct.setdefault(self.scores[text].explained.tobytes(), text)
         order = sorted(distinct.values(), key=lambda t: -self._fit(t, self.wrong))[:40]
         for several in (2, 3):
@@ -293,6 +299,8 @@ class _Evidence:
         return []
 
     def _together(self, texts: Sequence[str]) -> bool:
+        if sum(text in _BY_CHANCE for text in texts) > 1:
+            return False
         explained = [self.scores[text].explained for text in texts]
         if np.logical_or.reduce(explained).sum() != self.total:
             return False
@@ -322,8 +330,9 @@ class _Evidence:
             texts.append(best)
             left = left & ~self.scores[best].explained
         unknown = int(left.sum())
-        if unknown > 0.5 * self.total:  # some of them fit anything
-            texts = [t for t in texts if self._fit(t, self.wrong) > 0.2 * self.total]
+        if unknown > 0.5 * self.total:  # some of them fit anything: marks stay, guesses do not
+            large = [t for t in texts if self._fit(t, self.wrong) > 0.2 * self.total]
+            texts = [text for text in large if self.is_pattern(text)]
         if not unknown:
             return self._shares(texts)
         rest = f"{unknown} of {self.total} {UNKNOWN}" if texts else f"the {UNKNOWN}"

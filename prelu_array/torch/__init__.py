@@ -156,8 +156,8 @@ class PReLU(torch.nn.PReLU):
 
     def forward(self, x: Any) -> Any:
         """Return y."""
-        try:
-            return prelu(x, self.weight, self.axis)
+        try:  # one alpha is for all, also of a tensor that has no such axis
+            return prelu(x, self.weight, None if self.num_parameters == 1 else self.axis)
         except ValueError as error:
             n, axis = self.num_parameters, self.axis
             if n == 1 or (-x.ndim <= axis < x.ndim and x.shape[axis] == n):
