@@ -145,7 +145,7 @@ def test_bfloat16_as_numpy_loads_it():
         args = (raw, 0.5) if argument == "x" else (X, raw)
         raises(
             TypeError,
-            f"^{argument} must be .*, got \|V2; if it is bfloat16, .*{cure}",
+            rf"^{argument} must be .*, got \|V2; if it is bfloat16, .*{cure}",
             prelu,
             *args,
         )
