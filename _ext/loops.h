@@ -29,7 +29,7 @@
 enum {
     SCALE,  /* out = identity ? g : alpha * g */
     SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
-    CAREFUL, /* the same, and what the sums lost: where ties and zeros are likely, float64 and bfloat16 */
+    CAREFUL, /* the same, and what the sums lost: where ties and zeros are likely; not float32 */
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
