@@ -47,7 +47,10 @@ static inline double product_error(int identity, double u, double w, double p) {
     return zero ? 0.0 : known ? error : NAN;
 }
 
-/* A quick sum += another one; a careful one also notes what that loses. */
+/* So many units of a float64 sum's bound, or more, are 2^-53: see prelu_settle(). */
+#define LOW_UNITS 0x1p42
+
+/* A quick sum += another one, and what that loses to the bound. */
 static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, double bound,
                                  double low, const int careful) {
     const double before = to->part[SUM][i], high = before + sum;
@@ -57,7 +60,7 @@ static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, 
     to->part[LOW][i] = b;
     to->part[BOUND][i] += bound + (careful ? fabs(two_sum_error(old, error, a)) +
                                               fabs(two_sum_error(a, low, b))
-                                        : 0.0);
+                                        : (fabs(a) + fabs(b)) * LOW_UNITS);
 }
 
 #endif
