@@ -13,8 +13,9 @@
 #ifndef PRELU_ACCUMULATE_H
 #define PRELU_ACCUMULATE_H
 
-#include <math.h>
-#include <stddef.h>
+#include "dtypes.h"
+
+enum { ADDS_MOST = 256 }; /* to a lane before it is added to its alpha's sum: its bound grows with them */
 
 enum { PARTS = 4, SUM = 0, BOUND = 1, LOW = 2 };
 
@@ -47,10 +48,11 @@ static inline double product_error(int identity, double u, double w, double p) {
     return zero ? 0.0 : known ? error : NAN;
 }
 
-/* So many units of a float64 sum's bound, or more, are 2^-53: see prelu_settle(). */
-#define LOW_UNITS 0x1p42
+/* What a float64 sum errs by for each unit of its bound, at most: additions to `low` err by less than
+ * 3 * ADDS_MOST of 2^-106 in a lane, and while lanes are added up. */
+#define WIDE_UNIT (8.0 * (ADDS_MOST + 2 * LANES) * 0x1p-106)
 
-/* A quick sum += another one, and what that loses to the bound. */
+/* A quick sum += another one, and what additions to `low` lose to the bound. */
 static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, double bound,
                                  double low, const int careful) {
     const double before = to->part[SUM][i], high = before + sum;
@@ -60,7 +62,7 @@ static inline void quick_sum_add(const prelu_sums *to, ptrdiff_t i, double sum, 
     to->part[LOW][i] = b;
     to->part[BOUND][i] += bound + (careful ? fabs(two_sum_error(old, error, a)) +
                                               fabs(two_sum_error(a, low, b))
-                                        : (fabs(a) + fabs(b)) * LOW_UNITS);
+                                        : (fabs(a) + fabs(b)) * (0x1p-53 / WIDE_UNIT));
 }
 
 #endif

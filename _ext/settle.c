@@ -220,14 +220,11 @@ void prelu_settle(const prelu_call *call, const block_room *room, int careful) {
     const double terms = (double)(view_size(&call->view) / alphas);
     const prelu_loops *loops = prelu_loops_of(call->alpha_dtype);
     /* The error of a sum is at most bound * unit + tiny. A careful sum's bound is what it lost itself.
-     * Else an addition into a lane, or of lanes, errs by half a unit in the last place. With float64
-     * that is gathered in `low`, as is what sums of lanes lose, and only additions to `low` err: by
-     * less than 3 times ADDS_MOST * half * half of a lane's bound. `tiny` is for products that
-     * underflow. */
-    const double half = DBL_EPSILON / 2, wide = 8.0 * (ADDS_MOST + 2 * LANES) * half * half;
-    const double unit = careful                       ? 1 + 0x1p-20
-                        : prelu_is_wide(call)          ? wide
-                                                       : half * (1 + 0x1p-16);
+     * Else an addition into a lane, or of lanes, errs by half a unit in the last place, which with
+     * float64 is gathered in `low`. `tiny` is for products that underflow. */
+    const double unit = careful              ? 1 + 0x1p-20
+                        : prelu_is_wide(call) ? WIDE_UNIT
+                                              : (1 + 0x1p-16) * 0x1p-53;
     const double tiny = careful                       ? 0.0
                         : prelu_is_wide(call)          ? terms * 0x1p-1073
                         : call->x_dtype == PRELU_BF16 ? terms * 0x1p-149
