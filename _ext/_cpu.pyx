@@ -279,14 +279,14 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 
 cdef bint same_memory(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether element for element they are the same memory."""
+    """Whether element for element they are the same memory, of one dtype."""
     cdef int k
     if cnp.PyArray_DATA(a) != cnp.PyArray_DATA(b) or not same_shape(a, b):
         return False
     for k in range(a.ndim):
         if a.shape[k] > 1 and a.strides[k] != b.strides[k]:
             return False
-    return cnp.PyArray_ITEMSIZE(a) == cnp.PyArray_ITEMSIZE(b)
+    return cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b)
 
 
 cdef cnp.ndarray apart_from(cnp.ndarray source, object written, bint in_step):

@@ -13,8 +13,9 @@
 #ifndef PRELU_ACCUMULATE_H
 #define PRELU_ACCUMULATE_H
 
-#include <math.h>
-#include <stddef.h>
+#include "dtypes.h"
+
+enum { ADDS_MOST = 256 }; /* to a lane before it is added to its alpha's sum: its bound grows with them */
 
 enum { PARTS = 4, SUM = 0, BOUND = 1, LOW = 2 };
 #define UNITS 0x1p53 /* of a bound in a number of its size */

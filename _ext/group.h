@@ -221,8 +221,12 @@ PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REA
     for (int k = 0; k < 2; k++) {
         X *const to = k ? o.of_x : o.out;
         if (!(k ? HAS_OF_X(job) : put)) continue;
-        T(merge)(line ? line[k] : to, out[k], first, end);
-        if (line && end == LANES) T(put)(to, (const REAL *)line[k], put);
+        if (put == STREAM && !line) {
+            for (int l = first; l < end; l++) to[l] = out[k][l];
+        } else {
+            T(merge)(line ? line[k] : to, out[k], first, end);
+            if (line && end == LANES) T(put)(to, (const REAL *)line[k], put);
+        }
     }
 }
 

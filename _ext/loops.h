@@ -38,10 +38,7 @@ enum {
     JOBS
 };
 
-enum {
-    ADDS_MOST = 256, /* to a lane before it is added to its alpha's sum: its bound grows with them */
-    LINE = 64        /* bytes */
-};
+enum { LINE = 64 }; /* bytes */
 
 /* Elements of x's dtype, contiguous: x decides on the identity branch, g is what is scaled, u * w are
  * the terms. g may be x, u too; w may be g. */

@@ -52,37 +52,37 @@ static void put_dalpha(const prelu_call *call, ptrdiff_t n, const char *from) {
 /* ---- (c) integers ---- */
 
 /* Adds the terms of a call of one alpha to its state. */
-static void add_terms(const prelu_call *call, char *const *from, int axis, int64_t *state) {
+static void add_terms(const prelu_call *call, int64_t *state) {
     enum { ROW = 256 };
     static const int first[3] = {VIEW_X, VIEW_X, VIEW_G}, second[3] = {VIEW_X, VIEW_G, VIEW_DY};
     const int *factor = call->view.data[VIEW_DY] ? second : first;
     const prelu_view *v = &call->view;
     const exact_format f = exact_formats[call->x_dtype];
-    const ptrdiff_t item = item_size[call->x_dtype], most = axis == v->axes - 1 ? ROW : 1;
+    const int last = v->axes - 1;
+    const ptrdiff_t item = item_size[call->x_dtype], rows = view_size(v) / v->shape[last];
     const double edge = call->at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
-    for (ptrdiff_t i = 0, n; i < v->shape[axis]; i += n) {
-        char *at[VIEW_OPERANDS];
-        double v3[3][ROW], raw[ROW];
-        n = v->shape[axis] - i < most ? v->shape[axis] - i : most;
-        for (int o = 0; o < VIEW_OPERANDS; o++)
-            at[o] = v->data[o] ? from[o] + i * v->stride[o][axis] : NULL;
-        if (axis < v->axes - 1) {
-            add_terms(call, at, axis + 1, state);
-            continue;
+    for (ptrdiff_t row = 0; row < rows; row++)
+        for (ptrdiff_t i = 0, n; i < v->shape[last]; i += n) {
+            double v3[3][ROW], raw[ROW];
+            n = v->shape[last] - i < ROW ? v->shape[last] - i : ROW;
+            for (int k = 0; k < 3; k++) {
+                const ptrdiff_t *stride = v->stride[factor[k]];
+                const char *from = v->data[factor[k]] + i * stride[last];
+                ptrdiff_t rest = row;
+                for (int axis = last - 1; axis >= 0; rest /= v->shape[axis--])
+                    from += rest % v->shape[axis] * stride[axis];
+                copy_row((char *)raw, item, from, stride[last], n, item);
+                prelu_loops_of(call->x_dtype)->widen_double(raw, v3[k], n);
+            }
+            for (ptrdiff_t l = 0; l < n; l++) {
+                if (prelu_identity_double(v3[0][l], edge)) continue;
+                exact_add_product(state, f, v3[1][l], v3[2][l]);
+            }
+            if ((state[f.digits + EXACT_COUNTS] += n) > 1 << 29) {
+                exact_carry(state, f);
+                state[f.digits + EXACT_COUNTS] = 0;
+            }
         }
-        for (int k = 0; k < 3; k++) {
-            copy_row((char *)raw, item, at[factor[k]], v->stride[factor[k]][axis], n, item);
-            prelu_loops_of(call->x_dtype)->widen_double(raw, v3[k], n);
-        }
-        for (ptrdiff_t l = 0; l < n; l++) {
-            if (prelu_identity_double(v3[0][l], edge)) continue;
-            exact_add_product(state, f, v3[1][l], v3[2][l]);
-        }
-        if ((state[f.digits + EXACT_COUNTS] += n) > 1 << 29) {
-            exact_carry(state, f);
-            state[f.digits + EXACT_COUNTS] = 0;
-        }
-    }
 }
 
 /* ---- (b) exact sums ---- */
@@ -152,7 +152,10 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
     prelu_call_copy(&one, call);
     narrow_to_alpha(&one.view, index);
     for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], -2 * call->larger);
-    if (!exact) add_terms(&one, one.view.data, 0, state);
+    if (!exact) {
+        view_canonical(&one.view);
+        add_terms(&one, state);
+    }
     if (!call->partial) return exact_round(state, f, call->alpha_dtype);
     exact_carry(state, f);
     memcpy(one.view.data[VIEW_DALPHA], state, (size_t)exact_limbs(f) * sizeof *state);
@@ -224,7 +227,8 @@ void prelu_settle(const prelu_call *call, const block_room *room, int careful) {
     ptrdiff_t *doubts = room->doubts, doubtful = 0;
     for (ptrdiff_t first = 0; first < alphas; first += CHUNK) {
         const ptrdiff_t n = alphas - first < CHUNK ? alphas - first : CHUNK;
-        char above[CHUNK * sizeof(double)], *below = room->dalpha + first * item;
+        double ends[CHUNK];
+        char *const above = (char *)ends, *const below = room->dalpha + first * item;
         const prelu_sums from = {{sums->part[SUM] + first, sums->part[BOUND] + first,
                                   sums->part[LOW] + first, NULL}};
         const int sure = loops->round(&from, n, tiny, below, above);

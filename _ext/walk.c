@@ -32,7 +32,7 @@ enum {
     UNIT_LEAST = 1024,   /* elements of rows and pattern; less, and the next axis joins these */
     IN_PLACE_LEAST = 64, /* elements; shorter blocks are gathered */
     PATTERN_WIDE = 1025, /* lanes, whose rows are walked several at once */
-    PATTERN_IN_PLACE = 256 /* lanes; narrower patterns with gaps after them are gathered */
+    PATTERN_IN_PLACE = TILE_SMALL /* lanes; narrower patterns with gaps after them are gathered */
 };
 
 /* ---- a band: all rows of some alphas ---- */

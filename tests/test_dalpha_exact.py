@@ -165,6 +165,25 @@ def test_two_million_terms_that_cancel(backend, dtype, alpha_dtype):
     assert_same_bits(dalpha, np.array(-1.125, alpha_dtype))
 
 
+def test_what_compensates_a_sum_of_runs_loses_bits(way):
+    """1, then numbers below half a unit of that, one in each run of 128 elements of an alpha.
+
+    Their sum is rounded down at each addition, and the exact one is just above a tie.
+    """
+    runs = 1 << 15
+    small = float(np.nextafter(2.0**-53, 0)) - 2.0**-106 * 0x400F
+    others = (runs - 2) * Fraction(small)
+    tie = Fraction(math.floor(others * 2**52) + 1, 2**52) + Fraction(1, 2**53)
+    last = float(tie + Fraction(1, 2**80) - others)
+    dy = np.zeros((runs, 2, 128))
+    dy[:, 0, -1] = [1, *[small] * (runs - 2), last]
+    x = np.broadcast_to(1.0, dy.shape)
+    exact = 1 + others + Fraction(last)
+    assert Fraction(last) == tie + Fraction(1, 2**80) - others
+    dalpha = dalpha_of(way.asarray(-dy), way.asarray(-x), way.asarray(np.ones(2)), axis=1)
+    assert_same_bits(dalpha, np.array([float(exact), 0]))
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("layout", ["shared", "channel", "last"])
 def test_long_sums_of_a_repeated_block(backend, dtype, layout):

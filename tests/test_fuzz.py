@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fuzz_calls
 import numpy as np
 import pytest
 from arrays import (
@@ -201,3 +202,9 @@ def test_a_slice_of_x_gives_the_slice_of_y(data):
     dy = np.roll(x, 1)
     dx = prelu_backward(dy, x, 0.25, need_dalpha=False)[0]
     assert_same_bits(prelu_backward(dy[index], x[index], 0.25)[0], np.asarray(dx[index]))
+
+
+@pytest.mark.parametrize(("most", "cases"), [(60, 150), (600, 100)])
+def test_drawn_calls(most, cases):
+    """Every function; `fuzz_calls.py` goes on for as long as one likes."""
+    assert fuzz_calls.fuzz(0, most, cases=cases) == cases

@@ -192,6 +192,19 @@ def test_dalpha_that_overlaps_the_inputs(backend, dtype):
                 assert_same_bits(got[k], right[k], f"{shape} at {start} over {over} {of_input}")
 
 
+@pytest.mark.parametrize("dx", ["dy", "x", "alpha"])
+@pytest.mark.parametrize("dalpha", ["dy", "x"])
+@pytest.mark.parametrize(("dtype", "alpha_dtype"), [DTYPES[:2], DTYPES[1::-1]], ids=name)
+def test_outputs_of_another_dtype_in_the_memory_of_an_input(dtype, alpha_dtype, dalpha, dx):
+    """The 16-bit dtypes fit each other's memory, element for element."""
+    x, alpha, dy, _ = drawn("per element", dtype, alpha_dtype)
+    right = reference_prelu_backward(dy, x, alpha)
+    given = {"dy": dy.copy(), "x": x.copy(), "alpha": alpha.copy()}
+    out = given[dx].view(dtype), None if dx == dalpha else given[dalpha].view(alpha_dtype)
+    for got, exact in zip(prelu_backward(*given.values(), out=out), right, strict=True):
+        assert_same_bits(got, exact)
+
+
 @pytest.mark.parametrize("prepare", [byte_swapped, unaligned])
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_in_place_in_unusual_memory(prepare, dtype):
