@@ -17,6 +17,7 @@ import sys
 import time
 from datetime import date
 from functools import cache, partial
+from importlib import import_module
 from math import prod
 from pathlib import Path
 
@@ -393,8 +394,8 @@ def _of_torch(torch, sets, alpha, forward, backward, compiled):
 
 def main(what, path):
     """Run measurements, and print and keep their rows."""
+    device = import_module("gpu_proof.device")  # before CuPy
     import cupy
-    from gpu_proof import device  # before CuPy
 
     if device.installed:
         if what != ["host"]:

@@ -328,6 +328,13 @@ def test_a_call_like_one_before_looks_at_addresses(there):
         got = prelu_array.prelu_backward(there.dy, x, there.alpha, axis=1, out=(dx, None))
         assert_same_bits(dx, DX, f"dx at {at}")
         assert_same_bits(got[1], DALPHA, f"dalpha at {at}")
+    for at in (0, 1, 0, X.size, 4, 2 * X.size):
+        dx = room[at : at + X.size].reshape(X.shape)
+        device.view(x)[...] = X
+        prelu_array.prelu_backward(
+            there.dy, x, there.alpha, axis=1, need_dalpha=False, out=(dx, None)
+        )
+        assert_same_bits(dx, DX, f"dx alone at {at}")
 
 
 def test_a_call_like_one_before_looks_at_everything_else(there):

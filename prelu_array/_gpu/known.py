@@ -108,9 +108,13 @@ def remember(key: Any, call: Call | None, given: dict[int, Any], used: tuple[Any
             if first != a.data.ptr:
                 return
             sizes[k] = end - first
-    in_place = key[0] == "forward" and used[OUT].strides == used[X].strides
+    # what a call without sums may overwrite: a thread reads an element before it writes it
+    over = [
+        k for k in (X, DY, DDX)
+        if used[RESULT] is None and used[k] is not None and used[k].strides == used[OUT].strides
+    ]  # fmt: skip
     pairs = [
-        (k, size, other, sizes[other], in_place and other == X)
+        (k, size, other, sizes[other], other in over)
         for k, size in sizes.items() if k < X or k == RESULT
         for other in sizes if other != k
     ]  # fmt: skip
