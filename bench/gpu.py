@@ -5,7 +5,8 @@
 
 WHAT: table (each function and layout as a share of a copy's speed), sizes (16 KiB to 256 MiB in
 CUDA graphs, so without the host), data (that cancels, ties or is integer), host (microseconds of
-a call), peers (CuPy's expressions, PyTorch eager and compiled).
+a call, also without a GPU: on a device of host memory where a launch does nothing, of
+`pip install -e ".[test,gpu-proof]"`), peers (CuPy's expressions, PyTorch eager and compiled).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from datetime import date
 from functools import cache, partial
+from importlib import import_module
 from math import prod
 from pathlib import Path
 
@@ -304,8 +306,8 @@ def _backward_of(out, alpha, axis, dy, x):
     return milliseconds([call], 8, 3)
 
 
-def host(emit, repeat=2000):
-    """Measure the host's time of calls on 64 elements."""
+def host(emit, number=400, repeat=50):
+    """Measure the host's time of calls on 64 elements, and what it is over a bare launch."""
     import cupy
 
     import prelu_array as p
@@ -327,17 +329,19 @@ def host(emit, repeat=2000):
         "prelu_double_backward": lambda: p.prelu_double_backward(dy, alpha, dy, x, alpha),
         "prelu_backward_partial": lambda: p.prelu_backward_partial(dy, x, alpha),
     }
+    launch = None
     for name, call in calls.items():
         for _ in range(20):
             call()
         best = float("inf")
-        for _ in range(5):
+        for _ in range(repeat):
             cupy.cuda.Device().synchronize()
             start = time.perf_counter()
-            for _ in range(repeat // 5):
+            for _ in range(number):
                 call()
-            best = min(best, (time.perf_counter() - start) / (repeat // 5) * 1e6)
-        emit(what="host", call=name, us=round(best, 2))
+            best = min(best, (time.perf_counter() - start) / number * 1e6)
+        launch = best if launch is None else launch
+        emit(what="host", call=name, us=round(best, 2), over_bare_us=round(best - launch, 2))
 
 
 def peers(emit, mebibytes=256):
@@ -390,8 +394,14 @@ def _of_torch(torch, sets, alpha, forward, backward, compiled):
 
 def main(what, path):
     """Run measurements, and print and keep their rows."""
+    device = import_module("gpu_proof.device")  # before CuPy
     import cupy
 
+    if device.installed:
+        if what != ["host"]:
+            sys.exit("there is no GPU: only sass and host run")
+        device.stand_in.set_idle(True)
+        cupy.cuda.set_allocator(cupy.get_default_memory_pool().malloc)
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     machine = {
         "machine": name, "cupy": cupy.__version__, "date": str(date.today()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -13,15 +14,20 @@ import prelu_array._cpu as _cpu
 from . import _arguments
 
 
+@cache
+def _of_cupy() -> ModuleType:
+    from . import _gpu
+
+    return _gpu
+
+
 def _backend(x: Any) -> ModuleType:
     """Return the backend for x; it refuses arrays of any other library."""
     if type(x) is ndarray:  # a global: np.ndarray takes as long as the rest of this function
         return _cpu
     cupy = sys.modules.get("cupy")  # whoever has a CuPy array has imported CuPy
     if cupy is not None and isinstance(x, cupy.ndarray):
-        from . import _gpu
-
-        return _gpu
+        return _of_cupy()
     dask = sys.modules.get("dask.array")
     if dask is not None and isinstance(x, dask.Array):
         from . import _dask

@@ -23,7 +23,7 @@ from gpu_proof import device
 from test_gpu_kernels import assert_same_bits, in_doubt, numbers, proof  # noqa: F401
 
 from prelu_array import _gpu
-from prelu_array._gpu import doorway, launches, memory
+from prelu_array._gpu import doorway, known, launches, memory
 
 RNG = np.random.default_rng(5)
 X, DY = numbers(RNG, (6, 4, 8), np.float32), numbers(RNG, (6, 4, 8), np.float32)
@@ -328,6 +328,13 @@ def test_a_call_like_one_before_looks_at_addresses(there):
         got = prelu_array.prelu_backward(there.dy, x, there.alpha, axis=1, out=(dx, None))
         assert_same_bits(dx, DX, f"dx at {at}")
         assert_same_bits(got[1], DALPHA, f"dalpha at {at}")
+    for at in (0, 1, 0, X.size, 4, 2 * X.size):
+        dx = room[at : at + X.size].reshape(X.shape)
+        device.view(x)[...] = X
+        prelu_array.prelu_backward(
+            there.dy, x, there.alpha, axis=1, need_dalpha=False, out=(dx, None)
+        )
+        assert_same_bits(dx, DX, f"dx alone at {at}")
 
 
 def test_a_call_like_one_before_looks_at_everything_else(there):
@@ -428,3 +435,23 @@ def test_import_leaves_cupy_alone():
         "import sys, prelu_array; prelu_array.prelu([1.0], 0.5); sys.exit('cupy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_call_on_another_device_is_another_call(there, monkeypatch):
+    """A kernel belongs to the device that it was loaded on."""
+    for _ in range(2):
+        prelu_array.prelu(there.x, there.alpha, axis=1, out=there.x)
+    asked = []
+    nothing = doorway.Call(lambda *_: None, None, 0.0, (0, 0))
+    monkeypatch.setattr(doorway, "scale", lambda *given: asked.append(given[-1]) or nothing)
+    monkeypatch.setattr(known, "getDevice", lambda: 1)
+    x, alpha = (
+        cupy.ndarray(
+            a.shape, a.dtype,
+            cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(a.data.ptr, a.nbytes, a, 1), 0),
+        )
+        for a in (there.x, there.alpha)
+    )  # fmt: skip
+    for _ in range(2):
+        prelu_array.prelu(x, alpha, axis=1, out=x)
+    assert asked == [1]

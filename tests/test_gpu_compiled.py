@@ -25,15 +25,16 @@ needs_sass = pytest.mark.skipif(
 @needs_sass
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_machine_code(architecture):
-    """16-byte accesses on the vector paths, no local memory in loops, 64 registers at most."""
+    """16-byte accesses on the vector paths, 64 registers at most, local memory not in loops."""
     at = nvrtc.ARCHITECTURES.index(architecture)
     for k, (pair, layout, launch) in enumerate(variants.every()):
-        if (k + 2 * at) % 12:
+        several = launch.kernel == "walk" and variants.defined(launch, "SPANS") > 1
+        if (k + 2 * at) % (3 if several else 12):  # the former have the fewest registers to spare
             continue
         code = variants.Machine(variants.cubin(launch, architecture))
         where = f"{pair} {layout}: {launch.kernel} sm_{architecture}\n{launch.head}"
         assert code.registers <= 64, where
-        assert code.local <= 32, where  # around the loop, where a block has several spans
+        assert code.local <= (0 if several else 16), where  # around the loop
         if launch.kernel in ("scale", "walk") and layout in variants.VECTORS:
             size = variants.defined(launch, "VECTOR") * plan.SIZES[pair[0]]
             wide = {16: "LDG.E.128", 8: "LDG.E.64"}.get(size, "LDG.E")

@@ -15,190 +15,156 @@ import cupy
 import numpy as np
 
 from .. import _arguments
-from . import known, launches
+from . import launches
 from . import plan as _plan
-from .arguments import (
-    as_alpha,
-    check_array,
-    check_out,
-    outputs,
-    refuse,
-    with_direction,
-    with_strides_of,
-)
-from .memory import apart, keep, overlap
+from .arguments import as_alpha, check_array, check_out, outputs, refuse, with_direction
+from .known import ALPHA, DDALPHA, DDX, DY, OF_X, OUT, RESULT, X, again, remember
+from .memory import keep, overlap
 from .run import Operands, along, scale, sums
 from .walk import LIMBS, rounding
+
+_GRADIENTS = {OUT: "dx", RESULT: "dalpha"}
+_SECOND = {OUT: "of_dy", OF_X: "of_x", RESULT: "of_alpha"}
+_STATES = {OUT: "dx", RESULT: "state"}
 
 
 def forward(x: Any, alpha: Any, axis: Any, out: Any = None) -> Any:
     """Y. See `prelu_array.prelu`."""
-    slots = {known.OUT: out, known.X: x, known.ALPHA: alpha}
-    key, found = known.again("forward", axis, slots)
-    if found is not None:
-        return found[known.OUT]
-    _arguments.check_dtype(x.dtype, "x", integers=True)
-    with x.device:
-        a = as_alpha(alpha, x, axis)
-        if out is None:
-            out = cupy.empty_like(x)
-        else:
-            check_out(out, "out", x, x.shape, x.dtype, "x")
-            x = apart(x, out)
-            if overlap(a.array, out):
-                a = a._replace(array=apart(a.array, out, False))
-        if x.size:
-            operands = Operands(x, a, out)
-            known.remember(key, scale(operands, False), slots, operands.slots())
-    return out
+    return _one("forward", {OUT: out, X: x, ALPHA: alpha}, axis, False)
 
 
 def jvp(
     x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool, out: Any = None
 ) -> Any:
     """Y_dot. See `prelu_array.prelu_jvp`."""
-    slots = {known.OUT: out, known.X: x, known.DDX: x_dot}
-    slots |= {known.ALPHA: alpha, known.DDALPHA: alpha_dot}
-    key, found = known.again(("jvp", at_one), axis, slots)
-    if found is not None:
-        return found[known.OUT]
-    _arguments.check_dtype(x.dtype, "x")
-    with x.device:
-        _check_like((x_dot, "x_dot"), x=x)
-        a, dot = with_direction(as_alpha(alpha, x, axis), alpha_dot, "alpha_dot", x)
-        if out is None:
-            out = cupy.empty_like(x)
-        else:
-            check_out(out, "out", x, x.shape, x.dtype, "x")
-            x, x_dot = apart(x, out), apart(x_dot, out)
-            a, dot = (v._replace(array=apart(v.array, out, False)) for v in (a, dot))
-        if x.size:
-            operands = Operands(x, a, out, ddx=with_strides_of(x, x_dot), ddalpha=dot)
-            known.remember(key, scale(operands, at_one), slots, operands.slots())
-    return out
+    slots = {OUT: out, X: x, DDX: x_dot, ALPHA: alpha, DDALPHA: alpha_dot}
+    return _one("jvp", slots, axis, at_one)
 
 
 def backward(
     dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, need_dx: bool, need_dalpha: bool,
     out: Any = None,
-) -> tuple[Any, Any]:  # fmt: skip
+) -> Any:  # fmt: skip
     """(dx, dalpha). See `prelu_array.prelu_backward`."""
-    kind = "backward", at_one, need_dx, need_dalpha
-    slots = {known.OUT: None, known.X: x, known.DY: dy, known.ALPHA: alpha, known.RESULT: None}
-    key, found = _again(kind, axis, slots, out, (known.OUT, known.RESULT))
-    if found is not None:
-        return found[known.OUT], found[known.RESULT]
-    _arguments.check_dtype(x.dtype, "x")
-    with x.device:
-        _check_like((dy, "dy"), x=x)
-        a = as_alpha(alpha, x, axis)
-        dx, dalpha = (None, None) if out is None else _arguments.pair(out, need_dx, need_dalpha)
-        outputs((dx, dalpha), x, a, "xa")
-        # dalpha may be done before dx, which then still needs every input
-        for written, may_be_same in ((dx, True), (dalpha, False)):
-            x, dy = apart(x, written, may_be_same), apart(dy, written, may_be_same)
-            a = a._replace(array=apart(a.array, written, False))
-        # A term is needed until its alpha's rounding is settled, so dx must not overwrite it.
-        fused = need_dx and not overlap(dx, x) and not overlap(dx, dy)
-        if need_dx and dx is None:
-            dx = cupy.empty_like(x)
-        if need_dalpha and dalpha is None:
-            dalpha = cupy.empty(a.shape, a.dtype)
-        if x.size == 0:
-            if dalpha is not None:
-                dalpha.fill(0)
-            return dx, dalpha
-        operands = Operands(x, a, dx if fused else None, with_strides_of(x, dy))
-        have_dx, call = False, None
-        if need_dalpha:
-            have_dx, call = sums(dalpha, operands, at_one, "sums")
-        if need_dx and not have_dx:
-            call = scale(Operands(x, a, dx, dy), at_one)
-        if have_dx or need_dx != need_dalpha:
-            known.remember(key, call, slots, operands.slots(dalpha))
-    return dx, dalpha
+    slots = {OUT: None, X: x, DY: dy, ALPHA: alpha, RESULT: None}
+    return _several("sums", slots, axis, at_one, _GRADIENTS, out, need_dx, need_dalpha)
 
 
 def double_backward(
     ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, out: Any = None
-) -> tuple[Any, Any, Any]:
+) -> Any:
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
-    slots = {known.OUT: None, known.OF_X: None, known.X: x, known.DY: dy, known.DDX: ddx}
-    slots |= {known.ALPHA: alpha, known.DDALPHA: ddalpha, known.RESULT: None}
-    places = known.OUT, known.OF_X, known.RESULT
-    key, found = _again(("second", at_one), axis, slots, out, places)
-    if found is not None:
-        return found[known.OUT], found[known.OF_X], found[known.RESULT]
-    _arguments.check_dtype(x.dtype, "x")
-    with x.device:
-        _check_like((ddx, "ddx"), (dy, "dy"), x=x)
-        a, dd = with_direction(as_alpha(alpha, x, axis), ddalpha, "ddalpha", x)
-        if out is not None:
-            out = _arguments.outputs(out, ("of_dy", "of_x", "of_alpha"))
-        of_dy, of_x, of_alpha = outputs(out, x, a, "xxa")
-        for written in (of_dy, of_x, of_alpha):
-            x, dy, ddx = (apart(v, written, False) for v in (x, dy, ddx))
-            a, dd = (v._replace(array=apart(v.array, written, False)) for v in (a, dd))
-        of_dy = cupy.empty_like(x) if of_dy is None else of_dy
-        of_x = cupy.empty_like(x) if of_x is None else of_x
-        result: Any = cupy.empty(a.shape, a.dtype) if of_alpha is None else of_alpha
-        if x.size == 0:
-            result.fill(0)
-            return of_dy, of_x, result
-        dy, ddx = with_strides_of(x, dy), with_strides_of(x, ddx)
-        operands = Operands(x, a, of_dy, dy, ddx, dd, of_x)
-        fused, call = sums(result, operands, at_one, "second")
-        if fused:
-            known.remember(key, call, slots, operands.slots(result))
-        else:
-            scale(operands._replace(dy=None, of_x=None), at_one)
-            codes = _plan.code(x.dtype), _plan.code(a.dtype)
-            bits_of, edge = launches.as_bits, _plan.edge(*codes, at_one)
-            launches.strided("of_x", *codes)(
-                bits_of(x), bits_of(dy), along(dd, x), edge, bits_of(of_x)
-            )
-    return of_dy, of_x, result
+    slots = {OUT: None, OF_X: None, DDX: ddx, X: x, DY: dy}
+    slots |= {ALPHA: alpha, DDALPHA: ddalpha, RESULT: None}
+    return _several("second", slots, axis, at_one, _SECOND, out)
 
 
 def backward_partial(
     dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, need_dx: bool, out: Any = None
-) -> tuple[Any, Any]:
+) -> Any:
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
-    kind = "partial", at_one, need_dx
-    slots = {known.OUT: None, known.X: x, known.DY: dy, known.ALPHA: alpha, known.RESULT: None}
-    key, found = _again(kind, axis, slots, out, (known.OUT, known.RESULT))
+    slots = {OUT: None, X: x, DY: dy, ALPHA: alpha, RESULT: None}
+    return _several("states", slots, axis, at_one, _STATES, out, need_dx)
+
+
+def _one(kind: str, slots: dict[int, Any], axis: Any, at_one: bool) -> Any:
+    """Y or y_dot."""
+    key, found = again((kind, at_one), axis, slots)
     if found is not None:
-        return found[known.OUT], found[known.RESULT]
+        return found[OUT]
+    x, out = slots[X], slots[OUT]
+    _arguments.check_dtype(x.dtype, "x", integers=DDX not in slots)
+    with x.device:
+        o = _operands(slots, axis, "x_dot", "alpha_dot")
+        if out is None:
+            out = cupy.empty_like(x)
+        else:
+            check_out(out, "out", x, x.shape, x.dtype, "x")
+            o = o.apart(out, may_be_same=True)
+        if x.size:
+            o = o.in_order()._replace(out=out)
+            remember(key, scale(o, at_one), slots, o.slots())
+    return out
+
+
+def _several(
+    kind: str, slots: dict[int, Any], axis: Any, at_one: bool, names: dict[int, str], out: Any,
+    need_dx: bool = True, need_sums: bool = True,
+) -> Any:  # fmt: skip
+    """Sums or states, and the arrays like x that go with them."""
+    key = found = None
+    if out is None or (type(out) is tuple and len(out) == len(names)):
+        if out is not None:
+            slots.update(zip(names, out, strict=True))
+        key, found = again((kind, at_one, need_dx, need_sums), axis, slots)
+    if found is not None:
+        return tuple([found[k] for k in names])
+    x = slots[X]
     _arguments.check_dtype(x.dtype, "x")
     with x.device:
-        _check_like((dy, "dy"), x=x)
-        a = as_alpha(alpha, x, axis)
-        form = a._replace(shape=(*a.shape, LIMBS[_plan.code(x.dtype)]), dtype=np.dtype(np.int64))
-        dx = state = None
+        o = _operands(slots, axis, "ddx", "ddalpha")
+        form = o.alpha
+        if kind == "states":
+            shape = *form.shape, LIMBS[_plan.code(x.dtype)]
+            form = form._replace(shape=shape, dtype=np.dtype(np.int64))
         if out is not None:
-            dx, state = _arguments.outputs(out, ("dx", "state"), need_dx=need_dx)
-        outputs((dx, state), x, form, "xa")
-        for written in (dx, state):
-            x, dy = apart(x, written, False), apart(dy, written, False)
-            a = a._replace(array=apart(a.array, written, False))
-        if need_dx and dx is None:
-            dx = cupy.empty_like(x)
-        whole = state is not None and state.flags.c_contiguous
-        result: Any = state if whole else cupy.empty(form.shape, form.dtype)
+            needs = {"need_dx": need_dx, "need_dalpha": need_sums}
+            out = _arguments.outputs(out, tuple(names.values()), **needs)
+        given = outputs(out, x, form, "xxa" if kind == "second" else "xa")
+        made = dict(zip(names, given, strict=True))
+        for k, a in made.items():
+            # dx may be written last, what else there is before dx has read its inputs
+            o = o.apart(a, may_be_same=kind == "sums" and k == OUT)
+            if a is None and (need_sums if k == RESULT else need_dx):
+                like_x = k != RESULT
+                made[k] = cupy.empty_like(x) if like_x else cupy.empty(form.shape, form.dtype)
+        dx, result = made[OUT], made[RESULT]
         if x.size == 0:
-            result.fill(0)
+            if result is not None:
+                result.fill(0)
         else:
-            operands = Operands(x, a, dx, with_strides_of(x, dy))
-            fused, call = sums(result, operands, at_one, "states")
-            if fused == need_dx:
-                known.remember(key, call, slots, operands.slots(result))
-            elif need_dx:
-                scale(Operands(x, a, dx, dy), at_one)
-        if state is not None and not whole:
-            keep(result)
-            state[...] = result
-            result = state
-    return dx, result
+            o = o.in_order()._replace(out=dx, of_x=made.get(OF_X))
+            into = result
+            if kind == "states" and not result.flags.c_contiguous:
+                into = cupy.empty(form.shape, form.dtype)
+                keep(into)
+            remember(key, _run(kind, o, into, at_one), slots, o.slots(into))
+            if into is not result:
+                result[...] = into
+    return tuple(made.values())
+
+
+def _run(kind: str, o: Operands, result: Any, at_one: bool) -> Any:
+    """Run what `_several` has checked; return the call if one did it all."""
+    done, call = False, None
+    if result is not None:
+        # a term is needed until its alpha's rounding is settled: dx must not overwrite it
+        over = overlap(o.out, o.x) or overlap(o.out, o.dy)
+        done, call = sums(result, o._replace(out=None) if over else o, at_one, kind)
+    if done or o.out is None:
+        return call
+    if kind != "second":
+        call = scale(o, at_one)
+        return call if result is None else None
+    scale(o._replace(dy=None, of_x=None), at_one)
+    codes = _plan.code(o.x.dtype), _plan.code(o.alpha.dtype)
+    x, dy, out = map(launches.as_bits, (o.x, o.dy, o.of_x))
+    edge = _plan.edge(*codes, at_one)
+    launches.strided("of_x", *codes)(x, dy, along(o.ddalpha, o.x), edge, out)
+    return None
+
+
+def _operands(slots: dict[int, Any], axis: Any, dot: str, alpha_dot: str) -> Operands:
+    """Check what a call reads."""
+    x, dd = slots[X], None
+    for k, name in ((DDX, dot), (DY, "dy")):
+        if k in slots:
+            check_array(slots[k], name, x)
+            _arguments.check_like(slots[k], name, x, "x")
+    a = as_alpha(slots[ALPHA], x, axis)
+    if DDALPHA in slots:
+        a, dd = with_direction(a, slots[DDALPHA], alpha_dot, x)
+    return Operands(x, a, dy=slots.get(DY), ddx=slots.get(DDX), ddalpha=dd)
 
 
 def round_partial(state: Any, dtype: Any) -> Any:
@@ -220,22 +186,6 @@ def round_partial(state: Any, dtype: Any) -> Any:
             plan = rounding(kinds[state.shape[-1]], _plan.code(dtype), dalpha.size)
             launches.prepare(plan, "2Q")((state.data.ptr, dalpha.data.ptr))
     return dalpha
-
-
-def _again(kind: Any, axis: Any, slots: dict[int, Any], out: Any, places: tuple[int, ...]) -> Any:
-    """Start a call like one before, with a tuple of outputs; see `known.again`."""
-    if out is not None:
-        if type(out) is not tuple or len(out) != len(places):
-            return None, None
-        for k, a in zip(places, out, strict=True):
-            slots[k] = a
-    return known.again(kind, axis, slots)
-
-
-def _check_like(*named: tuple[Any, str], x: Any) -> None:
-    for a, name in named:
-        check_array(a, name, x)
-        _arguments.check_like(a, name, x, "x")
 
 
 # ---- the device ----

@@ -105,9 +105,9 @@ def _moved(alpha: Alpha, there: Any) -> Alpha:
 
 def with_strides_of(x: Any, a: Any) -> Any:
     """Return `a`, or where x is one block of memory and `a` in another order, a copy in x's."""
-    if _plan.same_strides(x.shape, x.strides, a.strides) or not _plan.is_block(
-        x.shape, x.strides, x.itemsize
-    ):
+    if a is None or _plan.same_strides(x.shape, x.strides, a.strides):
+        return a
+    if not _plan.is_block(x.shape, x.strides, x.itemsize):
         return a
     there = cupy.empty_like(x)
     there[...] = a

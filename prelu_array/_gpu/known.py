@@ -2,16 +2,16 @@
 
 What decides which kernel runs is in the key, or compared: dtypes, shapes, strides, axis, options,
 the device, the addresses' bits below 16, and whether memory overlaps. So a call that is found has
-passed every check before.
+passed every check before. This is the path whose time `python bench/gpu.py host` shows.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import cupy
 import numpy as np
 from cupy import ndarray
+from cupy.cuda.runtime import getDevice
 
 from .. import _arguments
 from .doorway import Call
@@ -22,26 +22,39 @@ class Known(NamedTuple):
     """A prepared call. Slots are those of `Call`'s arguments."""
 
     call: Call
-    in_place: bool  # out may be x
-    spans: dict[int, int]  # bytes between the ends of each slot's array
-    fresh: dict[int, tuple[Any, Any]]  # shape and dtype of each output that is made
+    numbers: tuple[int, ...]  # slots of Python numbers
+    fresh: tuple[tuple[int, Any, Any], ...]  # outputs that are made: slot, shape, dtype
+    # memory that may not overlap: slot of an output and its bytes, another slot and its bytes,
+    # whether both may begin at the same place
+    pairs: tuple[tuple[int, int, int, int, bool], ...]
 
 
 _known: dict[Any, Known] = {}
 MOST = 4096
 
 OUT, OF_X, X, DY, DDX, ALPHA, DDALPHA, RESULT = range(8)
-_NUMBERS = {ALPHA: 10, DDALPHA: 11}  # where a Python number goes
 
 
 def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, Any] | None]:
     """Start a call like one before; return its key, and the arrays if there was one."""
-    plain = axis is None or type(axis) is int
-    if not plain and not (type(axis) is tuple and all(type(k) is int for k in axis)):
+    if not (axis is None or type(axis) is int) and (
+        type(axis) is not tuple or not all(type(k) is int for k in axis)
+    ):
         return None, None
-    parts = [kind, axis]
-    for a in slots.values():
+    device = getDevice()
+    parts = [kind, axis, device]
+    fields: list[Any] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0]
+    bits = alpha_bits = 0
+    for k, a in slots.items():
         if type(a) is ndarray:
+            memory = a.data
+            if memory.device_id != device:
+                return None, None
+            fields[k] = pointer = memory.ptr
+            if k < ALPHA:
+                bits |= pointer
+            else:
+                alpha_bits |= pointer
             parts += a.dtype, a.shape, a.strides
         elif a is None or type(a) is float:
             parts.append(type(a))
@@ -51,47 +64,27 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
     known = _known.get(key)
     if known is None:
         return key, None
-    call, spans = known.call, known.spans
-    device = slots[X].data.device_id
-    if device != cupy.cuda.runtime.getDevice():
-        return key, None
-    fields: list[Any] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, call.edge]
-    bits = alpha_bits = 0
-    written = []
-    for k, a in slots.items():
-        if a is None:
-            made = known.fresh.get(k)
-            if made is None:
-                continue
-            slots[k] = a = ndarray(*made)
-        elif type(a) is float:
-            if not -65504 <= a <= 65504:
-                return key, None
-            fields[_NUMBERS[k]] = rounded(a, slots[X].dtype)
-            continue
-        elif k < X or k == RESULT:
-            written.append(k)
-        memory = a.data
-        if memory.device_id != device:
+    call, numbers, fresh, pairs = known
+    for k in numbers:
+        if not -65504 <= slots[k] <= 65504:
             return key, None
-        fields[k] = pointer = memory.ptr
+        fields[k + 5] = rounded(slots[k], slots[X].dtype)
+    for k, shape, dtype in fresh:
+        slots[k] = a = ndarray(shape, dtype)
+        fields[k] = pointer = a.data.ptr
         if k < ALPHA:
             bits |= pointer
         else:
             alpha_bits |= pointer
-    if bits & 15 != call.low_bits[0] or alpha_bits & 15 != call.low_bits[1]:
+    if (bits & 15, alpha_bits & 15) != call.low_bits:
         return key, None
-    for k in written:
-        first = fields[k]
-        end = first + spans[k]
-        for other, span in spans.items():
-            at = fields[other]
-            if other == k or at >= end or first >= at + span:
-                continue
-            if not (known.in_place and other == X and at == first):
-                return key, None
+    for k, size, other, other_size, in_place in pairs:
+        first, at = fields[k], fields[other]
+        if first < at + other_size and at < first + size and not (in_place and first == at):
+            return key, None
     if call.scratch:
-        fields[8], fields[9] = workspace(device, call.zeros, call.scratch)
+        fields[8:10] = workspace(device, call.zeros, call.scratch)
+    fields[12] = call.edge
     call.run(fields)
     return key, slots
 
@@ -100,24 +93,35 @@ def remember(key: Any, call: Call | None, given: dict[int, Any], used: tuple[Any
     """Remember a call if its arrays are those that were given, or made as others can be."""
     if key is None or call is None:
         return
-    spans, fresh = {}, {}
+    sizes, fresh = {}, []
     for k, a in enumerate(used):
         if a is None:
             continue
         if given.get(k) is None:
             if not a.flags.c_contiguous:
                 return
-            fresh[k] = a.shape, a.dtype
+            fresh.append((k, a.shape, a.dtype))
         elif given[k] is not a:
             return
-        first, end = extent(a)
-        if first != a.data.ptr:
-            return
-        spans[k] = end - first
-    in_place = key[0] == "forward" and used[OUT].strides == used[X].strides
+        else:
+            first, end = extent(a)
+            if first != a.data.ptr:
+                return
+            sizes[k] = end - first
+    # what a call without sums may overwrite: a thread reads an element before it writes it
+    over = [
+        k for k in (X, DY, DDX)
+        if used[RESULT] is None and used[k] is not None and used[k].strides == used[OUT].strides
+    ]  # fmt: skip
+    pairs = [
+        (k, size, other, sizes[other], other in over)
+        for k, size in sizes.items() if k < X or k == RESULT
+        for other in sizes if other != k
+    ]  # fmt: skip
+    numbers = tuple([k for k in (ALPHA, DDALPHA) if type(given.get(k)) is float])
     if len(_known) >= MOST:
         _known.clear()
-    _known[key] = Known(call, in_place, spans, fresh)
+    _known[key] = Known(call, numbers, tuple(fresh), tuple(pairs))
 
 
 def rounded(number: float, dtype: Any) -> float:

@@ -9,15 +9,15 @@ import numpy as np
 
 from . import doorway, launches
 from . import plan as _plan
-from .arguments import Alpha
-from .memory import keep, low_bits, workspace
+from .arguments import Alpha, with_strides_of
+from .memory import apart, keep, low_bits, workspace
 
 
 class Operands(NamedTuple):
     """What a call reads and writes. None: it has no use for it."""
 
     x: Any
-    alpha: Alpha
+    alpha: Any  # an Alpha
     out: Any = None  # y, dx, y_dot or the cotangent of dy
     dy: Any = None
     ddx: Any = None  # also x_dot
@@ -41,6 +41,20 @@ class Operands(NamedTuple):
         arrays = (self.out, self.of_x, self.x, self.dy, self.ddx, self.alpha.array, dd.array)
         return (*arrays, result)
 
+    def apart(self, written: Any, may_be_same: bool) -> Operands:
+        """Return operands of which writing to `written` changes none too early."""
+        x, dy, ddx = (apart(v, written, may_be_same) for v in (self.x, self.dy, self.ddx))
+        alpha, dd = (
+            None if a is None else a._replace(array=apart(a.array, written, False))
+            for a in (self.alpha, self.ddalpha)
+        )
+        return Operands(x, alpha, self.out, dy, ddx, dd, self.of_x)
+
+    def in_order(self) -> Operands:
+        """Return operands in x's order, where x is one block of memory."""
+        dy, ddx = (with_strides_of(self.x, a) for a in (self.dy, self.ddx))
+        return self._replace(dy=dy, ddx=ddx)
+
     def start(self, call: doorway.Call, result: Any = None) -> None:
         """Start a prepared call."""
         pointers = [0 if a is None else a.data.ptr for a in self.slots(result)]
@@ -54,7 +68,7 @@ class Operands(NamedTuple):
 _NO_ALPHA = Alpha(None, 0.0, None, (), ())
 
 
-def along(a: Alpha, x: Any) -> Any:
+def along(a: Any, x: Any) -> Any:
     """Return alpha for CuPy's kernels, along x."""
     if a.array is None:
         return launches.as_bits(np.asarray(a.number).astype(a.dtype))[()]
