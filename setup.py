@@ -95,7 +95,7 @@ cpu = Extension(
     # with _cpu.pyx: cythonize puts its C in the place of the source, which an sdist needs
     depends=[
         "_ext/_cpu.pyx",
-        "_ext/addresses.pxi",
+        *(str(path) for path in Path("_ext").glob("*.pxi")),
         "prelu_array/prelu_scalar.h",
         *(str(path) for path in Path("_ext").glob("*.h")),
     ],

@@ -123,7 +123,7 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
     for (int k = 0; k < groups; k++) {
         s[k].scale = doubts->scale;
         from[k] = lane + k * LANES < t->period ? lane + k * LANES : lane + k * LANES - t->period;
-        for (int l = 0; l < LANES && SECOND(job); l++) s[k].doubt[l] = doubts->doubt[l];
+        for (int l = 0; l < LANES && SECOND(job); l++) s[k].doubt[l] = 0;
         T(move)(s + k, &t->sums, from[k], 0, job);
     }
     do {

@@ -10,8 +10,8 @@ import numpy as np
 from .. import _arguments
 from .._cpu import fit_alpha
 from .._foreign import kind_of
+from .._rounding import rounded
 from . import plan as _plan
-from .known import rounded
 from .memory import keep, share_memory
 
 
@@ -69,7 +69,7 @@ def _number_or_array(
     if type(value) in (float, int):
         if not -65504 <= value <= 65504:  # what every dtype holds
             value = _arguments.number(value, dtype, name, like)
-        return None, rounded(value, dtype), dtype, ()
+        return None, rounded(float(value), dtype.name), dtype, ()
     if isinstance(value, np.generic | bool | complex):
         given = np.asarray(value)
         _arguments.check_dtype(given.dtype, name)

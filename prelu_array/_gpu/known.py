@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from cupy import ndarray
 from cupy.cuda.runtime import getDevice
 
-from .. import _arguments
+from .._rounding import rounded
 from .doorway import Call
 from .memory import extent, workspace
 
@@ -68,7 +67,7 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
     for k in numbers:
         if not -65504 <= slots[k] <= 65504:
             return key, None
-        fields[k + 5] = rounded(slots[k], slots[X].dtype)
+        fields[k + 5] = rounded(float(slots[k]), slots[X].dtype.name)
     for k, shape, dtype in fresh:
         slots[k] = a = ndarray(shape, dtype)
         fields[k] = pointer = a.data.ptr
@@ -122,14 +121,3 @@ def remember(key: Any, call: Call | None, given: dict[int, Any], used: tuple[Any
     if len(_known) >= MOST:
         _known.clear()
     _known[key] = Known(call, numbers, tuple(fresh), tuple(pairs))
-
-
-def rounded(number: float, dtype: Any) -> float:
-    """Return a number rounded once to a dtype; ml_dtypes would round to float32 before."""
-    if not _arguments.is_bfloat16(dtype):
-        return float(dtype.type(number))
-    cut = np.float32(number)
-    if abs(float(cut)) > abs(number):
-        cut = np.nextafter(cut, np.float32(0))
-    odd = cut.view(np.uint32) | np.uint32(float(cut) != number)
-    return float(np.asarray(odd).view(np.float32).astype(dtype))
