@@ -137,7 +137,7 @@ PRELU_FN void T(sum_group)(const REAL *x, const REAL *u, const REAL *w, const RE
 /* Of a group's outputs those from lane `first` on and before `end`. */
 PRELU_FN void T(merge)(X *to, const X *out, const int first, const int end) {
     PRELU_VECTOR
-    for (int l = 0; l < LANES; l++) to[l] = (l >= first) & (l < end) ? out[l] : to[l];
+    for (int l = 0; l < LANES; l++) to[l] = ((l >= first) & (l < end)) ? out[l] : to[l];
 }
 
 /* Non-temporal stores go to where a line begins; 16 bits are half a line, which takes longer so. */
