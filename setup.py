@@ -68,7 +68,7 @@ class BuildWithFlags(build_ext):
     def build_extension(self, extension):
         """Build, unless an earlier editable install made the module of these files."""
         made = Path(self.get_ext_filename(extension.name))
-        files = [Path(__file__), Path("prelu_array/prelu_scalar.h"), *Path("_ext").iterdir()]
+        files = [Path(__file__), *map(Path, extension.sources + extension.depends)]
         newest = max(file.stat().st_mtime for file in files)
         if self.editable_mode and made.exists() and made.stat().st_mtime > newest:
             to = Path(self.get_ext_fullpath(extension.name))
