@@ -228,14 +228,3 @@ def test_scarce_doubles_sum_sizes():
 def test_edge_is_zero_or_the_number_below_it(at_one):
     assert plan.edge("f16", "f32", at_one) == (-(2.0**-149) if at_one else 0.0)
     assert plan.edge("f32", "f64", at_one) == (-(2.0**-1074) if at_one else 0.0)
-
-
-@pytest.mark.parametrize(("step", "integer"), [(2**24, "int"), (2**26, "long long")])
-def test_alphas_and_their_gradients_far_apart_get_64_bits_in_sums(step, integer):
-    shape, near, far = (2, 64, 8), (0, 4, 0), (0, 4 * step, 0)
-    x = (strides(shape, 4),) * 3
-    for alpha, dalpha in ((far, near), (near, far)):
-        plan = walk.walk(
-            "f32", "f32", shape, x, alpha, dalpha, 0, 0, True, walk.Device(132, False)
-        )
-        assert value(plan.walk, "I") == integer
