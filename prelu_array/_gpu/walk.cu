@@ -9,15 +9,18 @@
  *     chunk (steps behind each other). WRAP: a run of one alpha is longer than a block's vectors;
  *     the slab is that run then, and threads go on in the next row where it ends.
  * (c) SAME: a vector is of one alpha, so that a thread has one sum in shared memory; else one for
- *     each element. totals.cu adds them.
- * (d) SPANS: where an alpha has few terms a block takes several spans, each of one row and one
- *     chunk, so that whole warps settle; a span's first vectors are loaded before those of the
- *     span before it are added.
+ *     each element. A few threads for an alpha add them.
+ * (d) The last of `fan` blocks to arrive adds their sums, of those the last adds theirs and
+ *     settles: rounds, or writes the state. Counters are 0 again afterwards. No number depends on
+ *     the order, and there is no atomic operation on floats.
+ * (e) What is in doubt is listed for exact.cu, or with HERE summed by this block.
+ * (f) SPANS: where an alpha has few terms a block takes several spans, each of one row and one
+ *     chunk, so that whole warps settle;
+ *     a span's first vectors are loaded before those of the span before it are added.
  *
  * Definitions beside those of operands.cu: BLOCK, I (the integer of indices), SAME, WRAP, SPANS,
- * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each
- * term is its sum; PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a
- * thread).
+ * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each term is its sum;
+ * PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a thread).
  */
 
 /* The last chunk of a slab may end within a vector; all else is whole vectors. */
