@@ -89,11 +89,6 @@ DEVICE int block_index() { /* asked once more, where blockIdx.x would be kept in
     asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(index));
     return index;
 }
-DEVICE int anew(int v) { /* what follows from it is computed here, not kept since before a loop */
-    int same;
-    asm volatile("mov.b32 %0, %1;" : "=r"(same) : "r"(v));
-    return same;
-}
 DEVICE int above(float a, float b) {
     int answer;
     asm("{\n\t.reg .pred p;\n\tsetp.gt.f32 p, %1, %2;\n\tselp.s32 %0, 1, 0, p;\n\t}"

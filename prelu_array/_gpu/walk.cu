@@ -14,8 +14,7 @@
  *     settles: rounds, or writes the state. Counters are 0 again afterwards. No number depends on
  *     the order, and there is no atomic operation on floats.
  * (e) What is in doubt is listed for exact.cu, or with HERE summed by this block.
- * (f) SPANS: where an alpha has few terms a block takes several spans, each of one row and one
- *     chunk, so that whole warps settle;
+ * (f) SPANS: where an alpha has few terms a block takes several spans, so that whole warps settle;
  *     a span's first vectors are loaded before those of the span before it are added.
  *
  * Definitions beside those of operands.cu: BLOCK, I (the integer of indices), SAME, WRAP, SPANS,
@@ -47,7 +46,7 @@ DEVICE prelu_vectors fetch(const prelu_walk &w, I e) {
     prelu_vectors v;
     v.x = load(w.o.x + e);
     v.dy = load(w.o.dy + e);
-    if (SECOND) v.ddx = load(w.o.ddx + e); /* a copy of x would be kept beside it */
+    v.ddx = SECOND ? load(w.o.ddx + e) : v.x;
     return v;
 }
 
@@ -68,66 +67,54 @@ DEVICE void advance(const prelu_walk &w, prelu_place *at) {
     }
 }
 
-/* Whether a span is its block's last. */
-DEVICE int is_last(const prelu_walk &w, int span) {
-    return span % SPANS == SPANS - 1 || span == w.spans - 1;
-}
-/* A thread's first vector in a span, after so many steps of the slab. */
-DEVICE int row_of(const prelu_walk &w) { return SPANS > 1 ? 0 : threadIdx.x / w.width; }
-DEVICE prelu_place place_of(const prelu_walk &w, int slab, int span, int from) {
-    const int thread = threadIdx.x, row = row_of(w), lateral = (thread - row * w.width) * VECTOR;
-    const I across = (I)span * (I)w.beside, flat = (I)from * (I)w.whole + (WRAP ? lateral : 0);
-    const I turns = SPANS > 1 ? 0 : flat / (I)w.turn, column = flat - turns * (I)w.turn;
-    const I within = WRAP ? 0 : row * (I)w.period + lateral;
-    prelu_place at;
-    at.e = (I)(slab * w.far) + across;
-    at.stop = at.e + (I)w.end;
-    at.e += turns * (I)w.jump + column + within;
-    at.column = WRAP ? column : across + column + within;
-    at.active = (SPANS > 1 ? thread < w.width : row < w.rows) &&
-                (WRAP || w.spans == 1 || across + lateral < (I)w.period);
-    return at;
-}
-
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_walk_kernel(const prelu_walk w) {
     __shared__ prelu_sum entries[SLOT(ENTRIES)];
     const real edge = rounded<real>(w.o.edge);
     const int thread = threadIdx.x;
     const prelu_part p = part_of(w, blockIdx.x);
-    const int slab = p.slab, from = p.chunk * w.chunk;
-    const int steps = SPANS > 1 ? w.steps : w.steps - from > w.chunk ? w.chunk : w.steps - from;
+    const int slab = p.slab, spans = p.spans;
+    const I first = p.first;
+    const int row = thread / w.width, lateral = (thread - row * w.width) * VECTOR;
+    const int from = p.chunk * w.chunk, steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
 
-    /* which alphas the elements of a vector have beyond the span's first one */
-    const int lateral = WRAP ? 0 : (thread - row_of(w) * w.width) * VECTOR;
-    const int run = lateral / (int)w.inner, phase = lateral - run * (int)w.inner;
-    const int own = SPANS == 1 && w.spans == 1 ? run % (int)w.alphas : run;
-    prelu_place now = place_of(w, slab, p.first_span, from);
-    const prelu_place at = now;
+    /* the first vector, and which alphas its elements have beyond `first` */
+    const I across = (I)p.first_span * (I)w.beside, flat = (I)from * (I)w.whole + (WRAP ? lateral : 0);
+    const I turns = flat / (I)w.turn, column = flat - turns * (I)w.turn;
+    const I within = WRAP ? 0 : row * (I)w.period + lateral;
+    const int run = WRAP ? 0 : lateral / (int)w.inner;
+    const int phase = WRAP ? 0 : lateral - run * (int)w.inner;
+    const int own = w.spans == 1 ? run % (int)w.alphas : run;
+    prelu_place at;
+    at.e = (I)(slab * w.far) + across;
+    at.stop = at.e + (I)w.end;
+    at.e += turns * (I)w.jump + column + within;
+    at.column = WRAP ? column : across + column + within;
+    at.active = row < w.rows;
 
     prelu_vectors next;
-    if (PREFETCH && is_inside(w, now)) next = fetch(w, now.e);
-    for (int span = p.first_span;; span++) {
-        const I first = (I)span * w.count;
+    for (int span = 0; span < spans; span++) {
         prelu_lane lanes[LANES];
         prelu_slope slopes[SLOPES];
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if (now.active && WANT_DX) {
+        if (w.spans > 1) at.active = row < w.rows && (WRAP || lateral + (I)(p.first_span + span) * (I)w.beside < (I)w.period);
+        if (at.active && WANT_DX) {
             I k = own;
             int beyond = phase;
-            const I far = anew(slab) * (I)w.a_far;
-            if (PACKED) load_slopes(w.o, far + first + k, slopes);
+            if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
 #pragma unroll
             for (int q = 0; q < SLOPES && !PACKED; q++) {
-                slopes[q] = slope_at(w.o, far + (first + k) * (I)w.a_near);
+                slopes[q] = slope_at(w.o, (i64)slab * w.a_far + (i64)(first + span * w.count + k) * w.a_near);
                 if (++beyond == (int)w.inner) {
                     beyond = 0;
                     if (++k == (I)w.alphas) k = 0;
                 }
             }
         }
+        if (PREFETCH && span == 0 && is_inside(w, at)) next = fetch(w, at.e);
+        prelu_place now = at;
 #pragma unroll 1
         for (int j = 0; j < steps; j++) {
             const int inside = is_inside(w, now);
@@ -136,8 +123,13 @@ prelu_walk_kernel(const prelu_walk w) {
             if (PREFETCH) {
                 v = next;
                 advance(w, &now);
-                if (SPANS > 1 && j == steps - 1) now = place_of(w, slab, anew(span) + 1, 0);
-                if ((j < steps - 1 || !is_last(w, span)) && is_inside(w, now)) next = fetch(w, now.e);
+                if (SPANS > 1 && j == steps - 1) { /* on to the next span */
+                    at.e += (I)w.beside;
+                    at.column += (I)w.beside;
+                    now = at;
+                    now.active = row < w.rows && lateral + (I)(p.first_span + span + 1) * (I)w.beside < (I)w.period;
+                }
+                if ((j < steps - 1 || span < spans - 1) && is_inside(w, now)) next = fetch(w, now.e);
             } else {
                 if (inside) v = fetch(w, e);
                 advance(w, &now);
@@ -148,7 +140,7 @@ prelu_walk_kernel(const prelu_walk w) {
 #pragma unroll
             for (int q = 0; q < VECTOR; q++) {
                 const prelu_slope &a = slopes[q % SLOPES];
-                const X x = v.x.v[q], dy = v.dy.v[q], factor = SECOND ? v.ddx.v[q] : x;
+                const X x = v.x.v[q], dy = v.dy.v[q], factor = v.ddx.v[q];
                 const int identity = prelu_identity(widen(x), edge);
                 if (WANT_DX) outs.v[q] = scaled(identity, x, SECOND ? factor : dy, a);
                 if (SECOND && WANT_DX)
@@ -159,13 +151,13 @@ prelu_walk_kernel(const prelu_walk w) {
             if (WANT_DX) store(w.o.out + e, outs);
             if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
             if (ONE_TERM) {
-                A *to = static_cast<A *>(w.o.result) + slab * (I)w.d_far + (first + own) * (I)w.d_near;
+                A *to = static_cast<A *>(w.o.result) + slab * w.d_far + (i64)(first + own) * w.d_near;
                 if (PACKED) store(to, terms);
                 else
-                    for (int q = 0; q < VECTOR; q++) to[q * (I)w.d_near] = terms.v[q];
+                    for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
             }
         }
-        if (VECTOR > 1 && SPANS == 1 && !WRAP && from + steps == w.steps && w.tail && at.active) {
+        if (VECTOR > 1 && !WRAP && from + steps == w.steps && w.tail && at.active) {
             const I e = at.e + (I)(steps - 1) * (I)w.step, end = (I)w.slab;
             if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
 #pragma unroll
@@ -176,18 +168,17 @@ prelu_walk_kernel(const prelu_walk w) {
                 }
             }
         }
-        if (ONE_TERM) break;
+        if (ONE_TERM) continue;
         if (SAME) {
             prelu_sum total = sum_of(lanes[0], least, w.bound);
 #pragma unroll
             for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q], least, w.bound));
-            entries[SLOT(span % SPANS * BLOCK + thread)] = total;
+            entries[SLOT(span * BLOCK + thread)] = total;
         } else {
 #pragma unroll
             for (int q = 0; q < VECTOR; q++)
-                entries[(span % SPANS * VECTOR + q) * BLOCK + thread] = sum_of(lanes[q % LANES], least, w.bound);
+                entries[(span * VECTOR + q) * BLOCK + thread] = sum_of(lanes[q % LANES], least, w.bound);
         }
-        if (is_last(w, span)) break;
     }
     if (!ONE_TERM) add_up(w, part_of(w, block_index()), entries); /* anew, not kept until now */
 }

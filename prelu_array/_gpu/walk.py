@@ -221,7 +221,6 @@ def walk(
     )
     if len(kept) == 1:
         at[0] = at[2] = 0
-    reach = max(sum(abs(s) // item * m for s, m in zip(v, lengths, strict=True)) for v in (a, d))
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
         "18q15i4xd",
@@ -233,8 +232,7 @@ def walk(
         (chunk * (vector // lanes) + 3) * 2.0**-52,
     )  # fmt: skip
     common: dict[str, str | int] = {
-        "BLOCK": BLOCK, "I": index(max(2 * n + 2**16, reach)),
-        "SECOND": int(second), "STATES": int(states),
+        "BLOCK": BLOCK, "I": index(2 * n + 2**16), "SECOND": int(second), "STATES": int(states),
         "LEVELS": levels, "SIZES": sizes, "VECTOR": vector,
     }  # fmt: skip
     packed = one_term and at[1] == at[3] == 1 and n % vector == 0

@@ -10,7 +10,7 @@ BROKEN = {
     "greater or equal": ("setp.gt.f32 p, %1, %2", "setp.ge.f32 p, %1, %2"),
     "dropped tail": ("first < tail) {", "first < tail - 1) {"),
     "dropped tail of a slab": ("e + VECTOR > end) {", "e + VECTOR > end + 1) {"),
-    "wrong alpha": ("first = (I)span * w.count;", "first = (I)p.first_span * w.count;"),
+    "wrong alpha": ("first + span * w.count + k) * w.a_near", "first + k) * w.a_near"),
     "off-by-one chunk": ("> w.chunk ? w.chunk : w.steps", "> w.chunk ? w.chunk - 1 : w.steps"),
     "wrong row": ("at->e += (I)(w.jump - w.turn);", "at->e += (I)w.jump;"),
     "wrong entries": ("(period * w.count + c) * each", "(period * w.alphas + c + 1) * each"),

@@ -179,7 +179,6 @@ static inline unsigned size_bits(float x, float dy) {
     fesetround(FE_TONEAREST);
     return bits_as<unsigned>((float)product);
 }
-static inline int anew(int v) { return v; }
 static inline int above(float a, float b) { return a > b; }
 static inline float add_size(float size, float x, float dy) {
     fesetround(FE_UPWARD);
