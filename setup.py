@@ -68,7 +68,7 @@ class BuildWithFlags(build_ext):
     def build_extension(self, extension):
         """Build, unless an earlier editable install made the module of these files."""
         made = Path(self.get_ext_filename(extension.name))
-        files = [Path(__file__), *map(Path, extension.sources + extension.depends)]
+        files = [Path(__file__), *map(Path, extension.depends)]
         newest = max(file.stat().st_mtime for file in files)
         if self.editable_mode and made.exists() and made.stat().st_mtime > newest:
             to = Path(self.get_ext_fullpath(extension.name))
@@ -97,7 +97,7 @@ cpu = Extension(
         "_ext/_cpu.pyx",
         *(str(path) for path in Path("_ext").glob("*.pxi")),
         "prelu_array/prelu_scalar.h",
-        *(str(path) for path in Path("_ext").glob("*.h")),
+        *(str(path) for path in Path("_ext").glob("*.[ch]")),
     ],
     include_dirs=["_ext", "prelu_array", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
