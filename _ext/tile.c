@@ -1,3 +1,6 @@
+/* Design: an operand that is contiguous is used where it is, also beside others that are not. What is
+ * gathered or computed in double goes by way of the walk's buffers, which stay in the first cache.
+ */
 #include "tile.h"
 
 static void *input(walk_state *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
