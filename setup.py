@@ -68,7 +68,9 @@ class BuildWithFlags(build_ext):
     def build_extension(self, extension):
         """Build, unless an earlier editable install made the module of these files."""
         made = Path(self.get_ext_filename(extension.name))
-        files = [Path(__file__), *map(Path, extension.depends)]
+        # Cython adds NumPy's headers, which are new in each environment that pip builds in
+        own = [path for path in map(Path, extension.depends) if not path.is_absolute()]
+        files = [Path(__file__), *own]
         newest = max(file.stat().st_mtime for file in files)
         if self.editable_mode and made.exists() and made.stat().st_mtime > newest:
             to = Path(self.get_ext_fullpath(extension.name))
