@@ -67,11 +67,13 @@ static inline void exact_add_product(int64_t *state, exact_format f, double x, d
 
 /* Carries, so that all limbs but the signed top one lie in [0, 2^32). The number stays. */
 static inline void exact_carry(int64_t *state, exact_format f) {
+    int64_t carry = 0;
     for (int i = 0; i + 1 < f.digits; i++) {
-        const int64_t low = (int64_t)((uint64_t)state[i] & 0xffffffffu);
-        state[i + 1] += (state[i] - low) / 4294967296;
-        state[i] = low;
+        const int64_t limb = state[i] + carry;
+        state[i] = limb & 0xffffffff;
+        carry = limb >> 32;
     }
+    state[f.digits - 1] += carry;
 }
 
 /* The number rounded once, to nearest even, to a dtype; as a double, which holds it exactly. The

@@ -34,6 +34,14 @@
 #define PRELU_UNROLL
 #endif
 
+/* An array whose elements are all taken for used. gcc sees that in a fold ever fewer lanes count, and
+ * computes those one by one, which takes twice as long. */
+#if defined(__GNUC__)
+#define PRELU_IN_MEMORY(array) __asm__("" : "+m"(array))
+#else
+#define PRELU_IN_MEMORY(array) (void)0
+#endif
+
 /* Whether a group writes `out`, and how. STREAM, a non-temporal store, is an instruction that is said
  * to change no memory, since no loop reads again what it has written: gcc takes the intrinsic for one
  * that might change any number, and would store and load every sum around it. */

@@ -13,19 +13,21 @@
 /* Adds the upper `half` of 2 * half lanes to the lower one. */
 PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
     double *const part[PARTS] = {s->part[0], s->part[1], s->part[2], s->part[3]};
+    PRELU_IN_MEMORY(s->part);
     for (int k = LEVELS - 1; k >= 0 && job == EXACT; k--) {
         double term[LANES / 2];
         int lost = 1;
         for (int l = 0; l < half; l++) term[l] = part[k][l + half];
         for (int level = k; level < LEVELS && lost; level++) { /* mostly the last ones add zeros */
-            lost = 0;
             PRELU_VECTOR
             for (int l = 0; l < half; l++) {
                 const double sum = part[level][l] + term[l];
                 term[l] = two_sum_error(part[level][l], term[l], sum);
                 part[level][l] = sum;
-                lost |= !(term[l] == 0);
             }
+            PRELU_IN_MEMORY(term);
+            lost = 0;
+            for (int l = 0; l < half; l++) lost |= !(term[l] == 0);
         }
         for (int l = 0; l < half && lost; l++) part[LEVELS - 1][l] = NAN;
     }
