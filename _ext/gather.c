@@ -49,19 +49,27 @@ void copy_row(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_st
 void copy_block(char *contiguous, char *strided, const ptrdiff_t *stride, const ptrdiff_t *n,
                 ptrdiff_t item, int scatter) {
     const int axis = contiguous_from(n, stride, item); /* axes from this one on are one row */
-    const int last = axis < BLOCK_AXES ? axis : BLOCK_AXES - 1;
-    const ptrdiff_t step = axis < BLOCK_AXES ? item : stride[last];
-    ptrdiff_t row = 1, outer[3] = {1, 1, 1};
     enum { AHEAD = 2048 }; /* bytes that are asked for */
-    for (int k = 0; k < BLOCK_AXES; k++)
-        if (k < last) outer[k] = n[k];
-        else row *= n[k];
+    ptrdiff_t own[BLOCK_AXES], outer[BLOCK_AXES], row = 1;
+    int along = axis < BLOCK_AXES ? axis : BLOCK_AXES - 1;
+    for (int k = 0; k < BLOCK_AXES && axis == BLOCK_AXES; k++)
+        if (stride[k] == item && n[k] >= 8) along = k; /* transposed: rows of the strided memory */
+    for (int k = BLOCK_AXES - 1; k >= 0; k--) {
+        const int in_row = k == along || k >= axis;
+        own[k] = k == BLOCK_AXES - 1 ? item : own[k + 1] * n[k + 1];
+        outer[k] = in_row ? 1 : n[k];
+        row *= in_row ? n[k] : 1;
+    }
+    const ptrdiff_t step = axis < BLOCK_AXES ? item : stride[along];
+    const ptrdiff_t own_step = axis < BLOCK_AXES ? item : own[along];
     for (ptrdiff_t i = 0; i < outer[0]; i++)
         for (ptrdiff_t j = 0; j < outer[1]; j++)
-            for (ptrdiff_t k = 0; k < outer[2]; k++, contiguous += row * item) {
-                char *at = strided + i * stride[0] + j * stride[1] + k * stride[2];
-                if (step <= 2 * item) PRELU_PREFETCH(at + AHEAD);
-                if (scatter) copy_row(at, step, contiguous, item, row, item);
-                else copy_row(contiguous, item, at, step, row, item);
-            }
+            for (ptrdiff_t k = 0; k < outer[2]; k++)
+                for (ptrdiff_t l = 0; l < outer[3]; l++) {
+                    char *at = strided + i * stride[0] + j * stride[1] + k * stride[2] + l * stride[3];
+                    char *to = contiguous + i * own[0] + j * own[1] + k * own[2] + l * own[3];
+                    if (step <= 2 * item) PRELU_PREFETCH(at + AHEAD);
+                    if (scatter) copy_row(at, step, to, own_step, row, item);
+                    else copy_row(to, own_step, at, step, row, item);
+                }
 }

@@ -18,7 +18,7 @@ typedef struct {
     int varying;
     ptrdiff_t index_stride[VIEW_MAX_AXES]; /* among the sums */
     lanes_state lanes;
-    ptrdiff_t tile, lanes_most;
+    ptrdiff_t tile, side, lanes_most; /* side: most of a tile along its innermost axis */
     char *buffer[VIEW_OPERANDS], *raw;
 } walk_state;
 

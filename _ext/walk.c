@@ -25,6 +25,8 @@ enum {
     LANES_MOST = 4096,   /* of a band: their sums stay in the second cache */
     SMALL = 4096,        /* elements of a call for which the stack has room: */
     TILE_SMALL = 256,
+    TILE_SIDE = 32,      /* of a tile that is transposed, if its innermost axis is longer than */
+    SIDE_LONG = 4096,    /* so many elements, each in a line of its own: the second cache loses them */
     LANES_SMALL = LANES_USUAL,
     ROWS = 4,            /* of a wide pattern that are walked at once */
     SEGMENT_LEAST = 128, /* shorter ones are lanes, if rows repeat them so often: */
@@ -63,8 +65,9 @@ static int tile_extent(const walk_state *w, const ptrdiff_t *n, ptrdiff_t *exten
                                                n[0] == 1));
     ptrdiff_t left = in_place ? most : w->tile;
     for (int k = BLOCK_AXES - 1; k >= 0; k--) {
-        extent[k] = in_place && k < axis ? 1 : n[k] < left ? n[k] : left;
-        left = extent[k] == n[k] ? left / extent[k] : 1;
+        const ptrdiff_t side = !in_place && k == BLOCK_AXES - 1 && left > w->side ? w->side : left;
+        extent[k] = in_place && k < axis ? 1 : n[k] < side ? n[k] : side;
+        left = in_place && extent[k] < n[k] ? 1 : left / extent[k];
     }
     if (!in_place || !rows) return in_place ? IN_PLACE : GATHERED;
     extent[0] = n[0] < ROWS ? n[0] : ROWS;
@@ -125,7 +128,8 @@ static void walk_bands(walk_state *w, char *const *from, ptrdiff_t index) {
         const int in_place = w->dtype == w->call->x_dtype && all_contiguous_from(w, n) <= 1;
         ptrdiff_t left = in_place && w->job != JVP && w->job != DOUBLE ? w->lanes_most : w->tile;
         for (int k = BLOCK_AXES - 1; k > 0; k--) {
-            most[k] = n[k] < left ? n[k] : left;
+            const ptrdiff_t side = k == BLOCK_AXES - 1 && left > w->side ? w->side : left;
+            most[k] = n[k] < side ? n[k] : side;
             left /= most[k];
         }
     }
@@ -179,6 +183,15 @@ static int choose_nest(walk_state *w, int *nest) {
     return k;
 }
 
+/* Is another axis than the innermost one contiguous for an operand? A tile is then as wide as long, so
+ * that it uses whole lines of all operands. */
+static int is_transposed(const walk_state *w) {
+    for (int i = 0; i < w->operands; i++)
+        for (int k = 0; k < BLOCK_AXES - 1; k++)
+            if (w->n[k] > 1 && w->stride[w->operand[i]][k] == item_size[w->call->x_dtype]) return 1;
+    return 0;
+}
+
 static void begin(walk_state *w, const prelu_call *call, int job, const prelu_sums *sums) {
     const prelu_view *v = &call->view;
     w->call = call;
@@ -215,6 +228,7 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
             w->lanes.stride[d][i] = k < 0 || !v->data[o] ? 0 : v->stride[o][k];
         }
     }
+    w->side = w->n[BLOCK_AXES - 1] > SIDE_LONG && is_transposed(w) ? TILE_SIDE : TILE;
     w->outer = w->varying = 0;
     for (int k = 0; k <= next; k++)
         if (view_varies(v, k)) w->axis[w->outer++] = k;

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from arrays import DTYPES, check_backward, check_forward, name, numbers
 
-from prelu_array import _cpu
+from prelu_array import _cpu, prelu
 
 Drawn = tuple[tuple[int, ...], tuple[int, ...], int | tuple[int, ...] | None]
 
@@ -106,6 +106,25 @@ def test_drawn_shapes(instruction_set: str, dtype: type, kind: Callable, memory:
     what = f"{shape} {alpha_shape} {np.dtype(alpha_dtype)}"
     check_forward(x, alpha, axis, what)
     check_backward(x, alpha, dy, axis, what)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=name)
+@pytest.mark.parametrize("long", [0, 1, 2], ids=["long first", "long last", "long in the middle"])
+@pytest.mark.parametrize("alpha_axis", [0, 1, 2])
+def test_x_and_dy_in_other_orders(dtype: type, long: int, alpha_axis: int) -> None:
+    """Tiles of both are transposed, squares of them where an axis is long."""
+    rng = np.random.default_rng([long, alpha_axis])
+    for most in (60, 6000):
+        shape = [between(rng, 2, 40), between(rng, 2, 9), between(rng, 2, 9)]
+        shape[0], shape[long] = shape[long], between(rng, most // 2, most)
+        x = numbers(rng, tuple(shape), dtype)
+        dy = numbers(rng, tuple(shape), dtype)
+        dy = dy.transpose(order := rng.permutation(3)).copy().transpose(np.argsort(order))
+        alpha = numbers(rng, (shape[alpha_axis],), dtype)
+        check_backward(x, alpha, dy, alpha_axis, f"{shape} {dy.strides}")
+        y = np.empty_like(dy)
+        prelu(x, alpha, axis=alpha_axis, out=y)
+        assert y.tobytes() == prelu(x, alpha, axis=alpha_axis).tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
