@@ -4,14 +4,14 @@
  * (a) The quick sums are right unless they are in doubt; then the slow ones are taken. Doubts are
  *     rare, so the loops ask once for a whole tile.
  * (b) In float (all arguments are floats' values) both products are exact in double, and so is
- *     their sum but for its rounding. That shows in the float only if the double is a tie of two
- *     floats. The slow sum is rounded to odd in double: with more than two bits to spare, the
- *     second rounding is the only one then.
+ *     their sum but for its rounding. That shows in the float only if there was one and the double
+ *     is a tie of two floats. The slow sum is rounded to odd in double: with more than two bits to
+ *     spare, the second rounding is the only one then.
  * (c) In double the sum is four doubles, product and error twice, added with a bound on what is
  *     lost: if both ends round to the same number, that is it. Products may underflow by 2^-1074
- *     each; where one overflows nothing is equal. That leaves ties, which numbers of few bits
- *     have many of: the slow sum adds the three small ones first, rounded to odd, or where they
- *     are not exact or not small takes all in integers.
+ *     each; where one overflows nothing is equal. Products of numbers of few bits have no error,
+ *     and their sum is rounded once. That leaves ties: the slow sum adds the three small ones
+ *     first, rounded to odd, or where they are not exact or not small takes all in integers.
  * (d) A sum of zero is -0 only if both products are.
  */
 #ifndef PRELU_DOT_H
@@ -42,8 +42,10 @@ static inline float dot_float(double a, double b, double c, double d) {
 }
 
 static inline int dot_in_doubt_float(double a, double b, double c, double d) {
-    const int tie = (double_bits(sum_of_exact(a, b, c, d)) & 0x1fffffff) == 0x10000000;
-    return tie | (fabsf(dot_float(a, b, c, d)) <= 0x1p-126f); /* there ties lie elsewhere */
+    const double p = a * b, q = c * d, sum = p + q;
+    const int tie = (double_bits(sum) & 0x1fffffff) == 0x10000000;
+    const int tiny = fabsf((float)sum) <= 0x1p-126f; /* there ties lie elsewhere */
+    return (tie | tiny) & (two_sum_error(p, q, sum) != 0);
 }
 
 /* sum + error, |error| at most half a unit of sum, rounded to odd. */
@@ -67,7 +69,9 @@ typedef struct {
 static inline dot_ends dot_interval(double a, double b, double c, double d) {
     const double p = a * b, q = c * d, sum = p + q, left = two_sum_error(p, q, sum);
     const double errors = fma(a, b, -p) + fma(c, d, -q), rest = left + errors;
-    const double bound = (fabs(left) + fabs(errors)) * 0x1p-51 + 0x1p-1070;
+    const int whole = (fabs(p) >= 0x1p-960) & (fabs(q) >= 0x1p-960); /* no error underflows */
+    const double lost = (fabs(left) + fabs(errors)) * 0x1p-51 + 0x1p-1070;
+    const double bound = whole & (errors == 0) ? 0.0 : lost;
     const dot_ends ends = {sum, sum + (rest - bound), sum + (rest + bound)};
     return ends;
 }
