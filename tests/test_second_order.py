@@ -101,6 +101,21 @@ def test_two_products_whose_sum_is_often_a_tie(instruction_set, bits):
     check(x, few_bits(50), dy, u, few_bits(50), 1, bits)
 
 
+def test_ties_that_an_underflowing_error_decides(instruction_set):
+    """(1 + d) (1 - d) is below 1 by less than any float64 where it is scaled far down."""
+    rng = np.random.default_rng(11)
+    n = 500
+    first, d = rng.integers(-1000, -950, n), np.ldexp(1.0, -rng.integers(40, 53, n))
+    alpha = np.ldexp(1 + rng.integers(0, 4, n) * 2.0**-52, first // 2)
+    u = np.ldexp(rng.choice([-1.0, 1.0], n), first - first // 2)
+    second = first - rng.integers(52, 55, n)
+    v = np.ldexp(rng.choice([-1.0, 1.0], n) * (1 + d), second // 2)
+    x = np.ldexp(d - 1, second - second // 2)
+    expected = reference_prelu_jvp(x, alpha, u, v)
+    for i in range(n):  # one by one: a tile with another sum in doubt is computed again
+        assert prelu_jvp(x[i], alpha[i], u[i], v[i]) == expected[i], i
+
+
 def test_products_out_of_range():
     """The sum of two products is exact also where they overflow or underflow."""
     big, small = 1e300, 1e-300
