@@ -9,7 +9,7 @@ enum { LANES_USUAL = 256 }; /* to which a narrow pattern is repeated */
 
 typedef struct {
     const prelu_sums *sums;                              /* of the call's alphas */
-    ptrdiff_t stride[2][BLOCK_AXES];                     /* of alpha and alpha_dot, bytes */
+    const ptrdiff_t *stride[2];                          /* of alpha and alpha_dot, bytes */
     ptrdiff_t index_stride[BLOCK_AXES];                  /* among the sums */
     /* room for the lanes of a band, and LANES more, but at least 2 * LANES_USUAL */
     double *alphas[2], *raw;

@@ -223,11 +223,9 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
         w->lanes.index_stride[i] = k < 0 ? 0 : w->index_stride[k];
         for (int o = 0; o < VIEW_OPERANDS; o++)
             if (v->data[o]) w->stride[o][i] = k < 0 ? 0 : v->stride[o][k];
-        for (int d = 0; d < 2; d++) {
-            const int o = d ? VIEW_ALPHA_DOT : VIEW_ALPHA;
-            w->lanes.stride[d][i] = k < 0 || !v->data[o] ? 0 : v->stride[o][k];
-        }
     }
+    w->lanes.stride[0] = w->stride[VIEW_ALPHA];
+    w->lanes.stride[1] = w->stride[VIEW_ALPHA_DOT];
     w->side = w->n[BLOCK_AXES - 1] > SIDE_LONG && is_transposed(w) ? TILE_SIDE : TILE;
     w->outer = w->varying = 0;
     for (int k = 0; k <= next; k++)
