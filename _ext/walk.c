@@ -226,7 +226,7 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
     }
     w->lanes.stride[0] = w->stride[VIEW_ALPHA];
     w->lanes.stride[1] = w->stride[VIEW_ALPHA_DOT];
-    w->side = w->n[BLOCK_AXES - 1] > SIDE_LONG && is_transposed(w) ? TILE_SIDE : TILE;
+    w->side = w->n[BLOCK_AXES - 1] > SIDE_LONG && is_transposed(w) ? TILE_SIDE : PTRDIFF_MAX;
     w->outer = w->varying = 0;
     for (int k = 0; k <= next; k++)
         if (view_varies(v, k)) w->axis[w->outer++] = k;
