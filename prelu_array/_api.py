@@ -2,38 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from functools import cache
-from types import ModuleType
 from typing import Any
 
-from numpy import ndarray
-
-import prelu_array._cpu as _cpu
-
 from . import _arguments
-
-
-@cache
-def _of_cupy() -> ModuleType:
-    from . import _gpu
-
-    return _gpu
-
-
-def _backend(x: Any) -> ModuleType:
-    """Return the backend for x; it refuses arrays of any other library."""
-    if type(x) is ndarray:  # a global: np.ndarray takes as long as the rest of this function
-        return _cpu
-    cupy = sys.modules.get("cupy")  # whoever has a CuPy array has imported CuPy
-    if cupy is not None and isinstance(x, cupy.ndarray):
-        return _of_cupy()
-    dask = sys.modules.get("dask.array")
-    if dask is not None and isinstance(x, dask.Array):
-        from . import _dask
-
-        return _dask
-    return _cpu
+from ._backend import backend_of
 
 
 def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
@@ -96,7 +68,7 @@ def prelu(x: Any, alpha: Any, *, axis: Any = None, out: Any = None) -> Any:
     >>> prelu(np.array([-3, 5]), 2)
     array([-6,  5])
     """
-    return _backend(x).forward(x, alpha, axis, out)
+    return backend_of(x).forward(x, alpha, axis, out)
 
 
 def prelu_backward(
@@ -171,7 +143,7 @@ def prelu_backward(
     array([ -2., -10.])
     """
     at_one = _arguments.at_one(at_zero)
-    gradients: tuple[Any, Any] = _backend(x).backward(
+    gradients: tuple[Any, Any] = backend_of(x).backward(
         dy, x, alpha, axis, at_one, need_dx, need_dalpha, out
     )
     return gradients
@@ -234,7 +206,7 @@ def prelu_jvp(
     array([-1.75,  1.  ])
     """
     at_one = _arguments.at_one(at_zero)
-    return _backend(x).jvp(x, alpha, x_dot, alpha_dot, axis, at_one, out)
+    return backend_of(x).jvp(x, alpha, x_dot, alpha_dot, axis, at_one, out)
 
 
 def prelu_double_backward(
@@ -302,7 +274,7 @@ def prelu_double_backward(
     True
     """
     at_one = _arguments.at_one(at_zero)
-    cotangents: tuple[Any, Any, Any] = _backend(x).double_backward(
+    cotangents: tuple[Any, Any, Any] = backend_of(x).double_backward(
         ddx, ddalpha, dy, x, alpha, axis, at_one, out
     )
     return cotangents
@@ -361,7 +333,7 @@ def prelu_backward_partial(
     array(1.e+30)
     """
     at_one = _arguments.at_one(at_zero)
-    partial: tuple[Any, Any] = _backend(x).backward_partial(
+    partial: tuple[Any, Any] = backend_of(x).backward_partial(
         dy, x, alpha, axis, at_one, need_dx, out
     )
     return partial
@@ -393,4 +365,4 @@ def dalpha_from_partial(state: Any, dtype: Any) -> Any:
     --------
     prelu_backward_partial : Has an example.
     """
-    return _backend(state).round_partial(state, dtype)
+    return backend_of(state).round_partial(state, dtype)
