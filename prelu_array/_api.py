@@ -53,9 +53,9 @@ def prelu(
         array of NumPy, CuPy or Dask decides where the work is done, and what comes back; a Python
         number or list becomes a NumPy array of float64.
     alpha : float or array_like
-        Slope for x that is not positive. A Python number takes x's dtype; an array has one of the
-        four dtypes, not necessarily x's. One alpha (a number, 0-d or of size 1) is shared by all
-        of x; other shapes lie along x as `axis` says.
+        Slope for x that is not positive. A Python number takes x's dtype; any other alpha has one
+        of the four dtypes of its own. One alpha (a number, 0-d or of size 1) is shared by all of
+        x; other shapes lie along x as `axis` says.
     axis : None, int or tuple of int, optional
         None: alpha broadcasts to ``x.shape`` as in NumPy, and never enlarges it. An integer or
         a tuple: alpha's axes lie along these axes of x, with their lengths, or 1 in places.
@@ -181,9 +181,9 @@ def prelu_backward(
         array of NumPy, CuPy or Dask decides where the work is done, and what comes back; a Python
         number or list becomes a NumPy array of float64.
     alpha : float or array_like
-        Slope for x that is not positive. A Python number takes x's dtype; an array has one of the
-        four dtypes, not necessarily x's. One alpha (a number, 0-d or of size 1) is shared by all
-        of x; other shapes lie along x as `axis` says.
+        Slope for x that is not positive. A Python number takes x's dtype; any other alpha has one
+        of the four dtypes of its own. One alpha (a number, 0-d or of size 1) is shared by all of
+        x; other shapes lie along x as `axis` says.
     axis : None, int or tuple of int, optional
         None: alpha broadcasts to ``x.shape`` as in NumPy, and never enlarges it. An integer or
         a tuple: alpha's axes lie along these axes of x, with their lengths, or 1 in places.
