@@ -10,7 +10,13 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "prelu_array"
 FILES = [
     PACKAGE / name
-    for name in ("_api.py", "_derivatives.py", "_partial.py", "torch/__init__.py", "jax/__init__.py")
+    for name in (
+        "_api.py",
+        "_derivatives.py",
+        "_partial.py",
+        "torch/__init__.py",
+        "jax/__init__.py",
+    )
 ]
 # How the lines above such a text begin, and the text: all that is indented more, or a section.
 SHARED = re.compile(
@@ -30,5 +36,7 @@ def alike(sources: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    for file, source in zip(FILES, alike([file.read_text("utf-8") for file in FILES]), strict=True):
+    for file, source in zip(
+        FILES, alike([file.read_text("utf-8") for file in FILES]), strict=True
+    ):
         file.write_text(source, "utf-8")
