@@ -3,6 +3,8 @@
 A checker must find an error in each line that ends with `# wrong`, and in no other.
 """
 
+# pyright: strict
+
 from __future__ import annotations
 
 from typing import Any, assert_type

@@ -1,5 +1,7 @@
 """As arrays.py, with Dask's arrays."""
 
+# pyright: strict
+
 from __future__ import annotations
 
 from typing import assert_type
