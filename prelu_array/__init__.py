@@ -1,14 +1,9 @@
 """Parametric ReLU and its gradients on whole arrays, exact to the last bit."""
 
 try:
-    from ._api import (
-        dalpha_from_partial,
-        prelu,
-        prelu_backward,
-        prelu_backward_partial,
-        prelu_double_backward,
-        prelu_jvp,
-    )
+    from ._api import prelu, prelu_backward
+    from ._derivatives import prelu_double_backward, prelu_jvp
+    from ._partial import dalpha_from_partial, prelu_backward_partial
 except ModuleNotFoundError as error:
     if error.name != "prelu_array._cpu":
         raise

@@ -13,25 +13,25 @@ def backward(
     x: Any,
     alpha: Any,
     axis: Any,
-    at_one: Any,
-    need_dx: Any,
-    need_dalpha: Any,
+    at_one: bool,
+    need_dx: bool,
+    need_dalpha: bool,
     out: Any,
 ) -> tuple[Any, Any]: ...
 def backward_partial(
-    dy: Any, x: Any, alpha: Any, axis: Any, at_one: Any, need_dx: Any, out: Any
+    dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, need_dx: bool, out: Any
 ) -> tuple[Any, Any]: ...
 def round_partial(state: Any, dtype: Any) -> Any: ...
 def jvp(
-    x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: Any, out: Any
+    x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool, out: Any
 ) -> Any: ...
 def double_backward(
-    ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: Any, out: Any
+    ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, out: Any
 ) -> tuple[Any, Any, Any]: ...
 def start(
     x_dtype: Any,
     alpha_dtype: Any,
-    at_one: Any,
+    at_one: bool,
     shape: Any,
     alpha_shape: Any,
     axis: Any,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from typing import SupportsIndex
 
 from . import _cpus
 from ._foreign import short
@@ -35,7 +36,7 @@ def get_num_threads() -> int:
     return count
 
 
-def set_num_threads(n: int) -> None:
+def set_num_threads(n: SupportsIndex) -> None:
     """Set how many threads a call on a large CPU array may use.
 
     Results never depend on it. Arrays of less than 8 MiB use one thread, larger ones two, or one

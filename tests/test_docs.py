@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import re
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,6 +34,30 @@ def test_every_parameter_is_described(function):
             if re.match(r"\w[\w, ]*( :|$)", line):
                 described.update(re.split(r"[ ,]+", line.split(" :")[0]))
     assert set(inspect.signature(function).parameters) == described
+
+
+def docstrings():
+    return runpy.run_path(str(README.parent / "docs" / "docstrings.py"))
+
+
+def test_what_docstrings_share_is_the_same_in_all():
+    tool = docstrings()
+    sources = [file.read_text(encoding="utf-8") for file in tool["FILES"]]
+    assert tool["alike"](sources) == sources, "python docs/docstrings.py copies the first over all"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_help_shows_the_shared_text_whole(function):
+    """Nothing but the text of `prelu` and `prelu_backward` itself, no "as in"."""
+    doc = "\n".join(line.strip() for line in inspect.getdoc(function).splitlines())
+    first = [inspect.getdoc(f) for f in (prelu_array.prelu_backward, prelu_array.prelu)]
+    for name in {"dy", "x", "alpha", "axis", "at_zero"} & set(
+        inspect.signature(function).parameters
+    ):
+        entry = next(
+            m for text in first if (m := re.search(rf"^{name} : .*\n((?:    .+\n)+)", text, re.M))
+        )
+        assert "\n".join(line.strip() for line in entry[0].splitlines()) in doc
 
 
 @pytest.mark.parametrize("function", [prelu_array.prelu, prelu_array.prelu_backward])

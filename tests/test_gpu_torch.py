@@ -149,11 +149,21 @@ def test_second_order(here, layout, at_zero):
         assert_same_bits(array(a), right)
 
 
-def test_integers(here):
-    x = np.array([[3, -1, 0], [-7, 2, 5]], np.int32)
-    alpha = np.array([2, -3, 4], np.int32)
-    y = _cuda.prelu(place(x), place(alpha), [1], False)
-    assert y.tolist() == np.where(x > 0, x, alpha * x).tolist()
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("strides", [None, (1, 2), (6, 2)], ids=["dense", "transposed", "gaps"])
+def test_integers(here, dtype, strides):
+    """Products wrap; of memory in any order, and on torch's stream."""
+    dtype = np.dtype(dtype)
+    info = np.iinfo(dtype)
+    x = np.array([[info.max, info.min, 0], [info.min + 1, 2, 5]], dtype)
+    alpha = np.array([2, -3, 4], np.int64).astype(dtype)
+    expected = [
+        [v if v > 0 else int(a) * v for v, a in zip(row, alpha, strict=True)] for row in x.tolist()
+    ]
+    y = _cuda.prelu(place(x, strides), place(alpha), [1], False)
+    size = 8 * dtype.itemsize
+    wrapped = [[v % 2**size for v in row] for row in expected]
+    assert_same_bits(array(y), np.array(wrapped, f"u{dtype.itemsize}").view(dtype), "y")
 
 
 def test_nothing_to_do(here):

@@ -5,12 +5,14 @@ Needs jax (extra ``jax``). Nothing else of `prelu_array` imports it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from .. import _arguments
 from .._cpu import fit_alpha
@@ -20,7 +22,12 @@ from . import _primitives
 __all__ = ["prelu"]
 
 
-def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
+def prelu(
+    x: ArrayLike,
+    alpha: ArrayLike,
+    axis: int | Sequence[int] | None = None,
+    at_zero: Literal["alpha", "one"] = "alpha",
+) -> jax.Array:
     """Parametric rectified linear unit of a JAX array: ``y = x if x > 0 else alpha * x``.
 
     Differentiable any number of times, in reverse and in forward mode, under ``jax.jit``,
@@ -34,14 +41,16 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
         Of any shape; float16, bfloat16, float32 or float64, or for the forward alone int32,
         int64, uint32 or uint64.
     alpha : jax.Array or float
-        Slope for x that is not positive. A Python number takes x's dtype; an array has one of the
-        floats' dtypes, not necessarily x's. Its place along x is as in `prelu_array.prelu`.
+        Slope for x that is not positive. A Python number takes x's dtype; any other alpha has one
+        of the four dtypes of its own. One alpha (a number, 0-d or of size 1) is shared by all of
+        x; other shapes lie along x as `axis` says.
     axis : None, int or sequence of int, optional
-        None: alpha broadcasts to ``x.shape``, and never enlarges it. Otherwise alpha's axes lie
-        along these axes of x.
+        None: alpha broadcasts to ``x.shape`` as in NumPy, and never enlarges it. An integer or
+        a tuple: alpha's axes lie along these axes of x, with their lengths, or 1 in places.
+        ``axis=1`` with alpha of shape ``(x.shape[1],)`` is one alpha per channel of NCHW data.
     at_zero : {"alpha", "one"}, optional
-        The subgradient at x = 0: "alpha", the left derivative, or "one", the right one, as Flax
-        takes it.
+        The subgradient at x = 0: "alpha" takes the left derivative, as PyTorch and oneDNN do,
+        "one" the right one, as Chainer and Flax do.
 
     Returns
     -------

@@ -5,7 +5,8 @@ Needs torch 2.5 or later (extra ``torch``). Nothing else of `prelu_array` import
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.autograd import forward_ad
@@ -13,14 +14,21 @@ from torch.compiler import is_compiling
 
 from .. import _arguments, _foreign
 from . import _derivatives, _operators
-from ._checks import FLOATS, alpha_of_number, check
+from ._checks import FLOATS, alpha_of_number, check, check_axis
 from ._operators import is_plain, is_seen, kernels
 
 __all__ = ["PReLU", "prelu", "replace"]
 
 
-@torch.fx.wrap
-def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
+torch.fx.wrap("prelu")  # by name: as a decorator it would hide the types
+
+
+def prelu(
+    x: torch.Tensor,
+    alpha: torch.Tensor | float,
+    axis: int | Sequence[int] | None = None,
+    at_zero: Literal["alpha", "one"] = "alpha",
+) -> torch.Tensor:
     """Parametric rectified linear unit of a tensor: ``y = x if x > 0 else alpha * x``.
 
     Differentiable any number of times, in reverse and in forward mode, under ``torch.func``,
@@ -31,18 +39,19 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     Parameters
     ----------
     x : torch.Tensor
-        Of any shape and strides, on the CPU or a CUDA device; float16, bfloat16, float32 or
-        float64, or for the forward alone int32 or int64.
+        Of any shape and strides, on the CPU or a CUDA device, where alpha is too; float16,
+        bfloat16, float32 or float64, or for the forward alone int32 or int64.
     alpha : torch.Tensor or float
-        Slope for x that is not positive, on x's device. A Python number takes x's dtype; a tensor
-        has one of the floats' dtypes, not necessarily x's. Its place along x is as in
-        `prelu_array.prelu`.
+        Slope for x that is not positive. A Python number takes x's dtype; any other alpha has one
+        of the four dtypes of its own. One alpha (a number, 0-d or of size 1) is shared by all of
+        x; other shapes lie along x as `axis` says.
     axis : None, int or sequence of int, optional
-        None: alpha broadcasts to ``x.shape``, and never enlarges it. Otherwise alpha's axes lie
-        along these axes of x. ``axis=1`` with alpha of shape ``(x.shape[1],)`` is what
-        ``torch.nn.functional.prelu`` does.
+        None: alpha broadcasts to ``x.shape`` as in NumPy, and never enlarges it. An integer or
+        a tuple: alpha's axes lie along these axes of x, with their lengths, or 1 in places.
+        ``axis=1`` with alpha of shape ``(x.shape[1],)`` is one alpha per channel of NCHW data.
     at_zero : {"alpha", "one"}, optional
-        The subgradient at x = 0: "alpha", as ``torch.nn.functional.prelu`` takes it, or "one".
+        The subgradient at x = 0: "alpha" takes the left derivative, as PyTorch and oneDNN do,
+        "one" the right one, as Chainer and Flax do.
 
     Returns
     -------
@@ -77,35 +86,37 @@ def prelu(x: Any, alpha: Any, axis: Any = None, at_zero: str = "alpha") -> Any:
     >>> y.tolist(), alpha.grad.tolist()
     ([[-1.0, 0.0, 3.0], [-1.0, 5.0, -1.5]], [-2.0, -10.0])
     """
-    at_one = at_zero == "one" or (at_zero != "alpha" and _arguments.at_one(at_zero))
+    at_one = at_zero != "alpha" and _arguments.at_one(at_zero)
+    slope: Any = alpha
+    axes: Any = axis
     plain = (
         not is_compiling()
         and is_plain(x)
-        and is_plain(alpha)
+        and is_plain(slope)
         and x.dtype in FLOATS
-        and alpha.dtype in FLOATS
-        and ((x.is_cpu and alpha.is_cpu) or x.device == alpha.device)
+        and slope.dtype in FLOATS
+        and ((x.is_cpu and slope.is_cpu) or x.device == slope.device)
     )
     if not plain:
-        if isinstance(alpha, float | int | torch.SymFloat | torch.SymInt):
-            alpha = alpha_of_number(alpha, x)
-        check(x, alpha)
-    if type(axis) is int:
-        axis = [axis]
-    elif axis is not None:
-        axis = list(axis) if isinstance(axis, tuple | list) else [axis]
-        _arguments.axes(tuple(axis), None)
+        if isinstance(slope, float | int | torch.SymFloat | torch.SymInt):
+            slope = alpha_of_number(slope, x)
+        check(x, slope)
+    if type(axes) is int:
+        axes = [axes]
+    elif axes is not None:
+        axes = list(axes) if isinstance(axes, tuple | list) else [axes]
+        _arguments.axes(tuple(axes), None)
     if is_compiling():
-        return _operators.prelu(x, alpha, axis, at_one)
+        return _operators.prelu(x, slope, axes, at_one)
     if (
-        ((x.requires_grad or alpha.requires_grad) and torch.is_grad_enabled())
+        ((x.requires_grad or slope.requires_grad) and torch.is_grad_enabled())
         or forward_ad._current_level >= 0
         or _operators.transforming()
     ):
-        return _derivatives.apply(_derivatives.Prelu, x, alpha, axis, at_one)
+        return _derivatives.apply(_derivatives.Prelu, x, slope, axes, at_one)
     if plain and not is_seen() and (own := kernels(x)) is not None:
-        return own.prelu(x, alpha, axis, at_one)
-    return _operators.run("prelu", x, alpha, axis, at_one)
+        return own.prelu(x, slope, axes, at_one)
+    return _operators.run("prelu", x, slope, axes, at_one)
 
 
 class PReLU(torch.nn.PReLU):
@@ -143,18 +154,20 @@ class PReLU(torch.nn.PReLU):
     def __init__(
         self,
         num_parameters: int = 1,
-        axis: Any = 1,
+        axis: int = 1,
         init: float = 0.25,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        if isinstance(axis, tuple):
-            raise TypeError(f"axis must be an integer, got {axis}")
-        _arguments.axes(axis, None)
+        check_axis(axis)
         super().__init__(num_parameters, init, device, dtype)
         self.axis = axis
 
-    def forward(self, x: Any) -> Any:
+    if TYPE_CHECKING:  # torch says that a layer returns anything
+
+        def __call__(self, x: torch.Tensor) -> torch.Tensor: ...  # noqa: D102
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return y."""
         try:  # one alpha is for all, also of a tensor that has no such axis
             return prelu(x, self.weight, None if self.num_parameters == 1 else self.axis)
@@ -172,7 +185,7 @@ class PReLU(torch.nn.PReLU):
         return f"num_parameters={self.num_parameters}, axis={self.axis}"
 
 
-def replace(module: Any) -> int:
+def replace(module: torch.nn.Module) -> int:
     """Make every ``torch.nn.PReLU`` in a model a `PReLU`, in place.
 
     The layers remain the same objects with the same parameters and hooks, so optimizers, shared

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .. import _foreign
+from .. import _arguments, _foreign
 from .._rounding import rounded
 
 # In the order of _ext/dtypes.h. The floats come first; integers have a forward and nothing else.
@@ -62,6 +62,13 @@ def _check_tensor(t: Any, name: str, kind: str) -> None:
     elif t.is_quantized:
         cure = f"use {name}.dequantize()"
     raise TypeError(f"{name} must be {_NAMES}, got {t.dtype}; {cure}")
+
+
+def check_axis(axis: Any) -> None:
+    """Raise unless a layer's axis is an integer."""
+    if isinstance(axis, tuple):
+        raise TypeError(f"axis must be an integer, got {axis}")
+    _arguments.axes(axis, None)
 
 
 def alpha_of_number(number: Any, x: Any) -> Any:

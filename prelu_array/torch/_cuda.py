@@ -1,8 +1,8 @@
 """What the operators do on CUDA devices: prepared calls, started by addresses.
 
-`_gpu.doorway` prepares a call from dtypes, shapes and strides; no array of CuPy is made, and all
-memory, workspaces too, is torch's. A call like one before is looked up and started. Memory with
-gaps, or in another order than x's, is copied first.
+`_gpu.doorway` prepares a call from dtypes, shapes and strides; no array of CuPy is made but for
+integers, and all memory, workspaces too, is torch's. A call like one before is looked up and
+started. Memory with gaps, or in another order than x's, is copied first.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 from threading import get_ident
 from typing import Any, NamedTuple
 
+import cupy
 import torch
 
 from .. import _arguments
 from .._cpu import fit_alpha
-from .._gpu import doorway
+from .._gpu import doorway, launches
 from .._gpu import plan as _plan
 from ._checks import DTYPES, FLOATS
 
@@ -70,11 +71,13 @@ def prelu(x: Any, alpha: Any, axis: Any, at_one: bool) -> Any:
         _start(call, x, (at_y, 0, at_x, 0, 0, at_alpha, 0, 0))
         return y
     where = _place(x, alpha, axis)
-    if x.dtype not in FLOATS:
-        return torch.where(x > 0, x, _along(alpha, where, x) * x)
     if x.numel():
         with _on_device(x.device):
-            _scale(y, x, None, None, alpha, None, where, False, key)
+            if x.dtype in FLOATS:
+                _scale(y, x, None, None, alpha, None, where, False, key)
+            else:
+                arrays = map(_as_cupy, (x, _along(alpha, where, x), y))
+                launches.integers()(*arrays, stream=Stream(_stream(_index(x))))
     return y
 
 
@@ -274,6 +277,13 @@ def _along(alpha: Any, where: Any, x: Any) -> Any:
     """Return alpha in x's shape, without a copy."""
     strides = [s // alpha.itemsize for s in _placed(alpha, where, x)]
     return alpha.as_strided(x.shape, strides)
+
+
+def _as_cupy(t: Any) -> Any:
+    """Return a tensor's memory as CuPy's array, for what takes no addresses."""
+    memory = cupy.cuda.UnownedMemory(t.data_ptr(), t.untyped_storage().nbytes(), t, _index(t))
+    pointer = cupy.cuda.MemoryPointer(memory, 0)
+    return cupy.ndarray(tuple(t.shape), _NAMED[t.dtype].name, pointer, _bytes(t))
 
 
 def _given(slots: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int]]:
