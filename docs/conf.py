@@ -1,7 +1,9 @@
 """The documentation as a site: python -m sphinx -W -b html docs build/site."""
 
 import re
+import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
@@ -23,6 +25,7 @@ extensions = [
 exclude_patterns = ["pictures", "**sg_execution_times.rst"]
 templates_path = ["_templates"]
 default_role = "py:obj"  # `prelu` is a link, `axis` is code
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 # A link to a file that is no page is right on the forge and a download in the site.
 suppress_warnings = ["myst.xref_missing"]
@@ -36,6 +39,7 @@ html_js_files = ["tables.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {"index": []}
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "prelu_array"},
     "show_toc_level": 2,
@@ -43,7 +47,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
+    "pygments_dark_style": "github-dark",
 }
 # What a reader copies is the input alone.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -64,10 +68,11 @@ sphinx_gallery_conf = {
 autodoc_member_order = "bysource"
 autodoc_mock_imports = [  # what the pages of prelu_array.jax and prelu_array.torch do without
     "jax",
-    "torch",
     "prelu_array.jax._primitives",
     *(f"prelu_array.torch.{name}" for name in ("_checks", "_derivatives", "_operators")),
 ]
+torch = MagicMock(**{"fx.wrap": lambda function: function, "nn.PReLU": type("PReLU", (), {})})
+sys.modules |= {name: torch for name in ("torch", "torch.autograd", "torch.compiler")}
 autodoc_typehints = "none"  # the arguments are arrays of any library: the text says it better
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {

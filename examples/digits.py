@@ -159,9 +159,9 @@ def main() -> None:
     print(f"{seeds} seeds, {epochs} epochs, rate {given.rate}")
     report(results)
     if given.pictures:
-        import pictures
+        import drawing
 
-        pictures.draw_digits(results, LAYERS, given.pictures)
+        drawing.draw_digits(results, LAYERS, given.pictures)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ for label, alpha in CURVES.items():
 def draw():
     """Return the figure: y, dy/dx and dy/dalpha against x."""
     left, right = np.linspace(-2, 0, 50), np.linspace(1e-9, 2, 50)
-    fig, ((values, slopes, terms),) = panels(1, 3, width=9, height=3.4)
+    fig, ((values, slopes, terms),) = panels(1, 3, width=7.2, height=3.3)
     ink, background = plt.rcParams["text.color"], plt.rcParams["axes.facecolor"]
     for k, (label, alpha) in enumerate(CURVES.items()):
         style = {"color": f"C{k}", "lw": 2.4, "ls": ("-", "--", "-.")[k], "label": label}
@@ -54,7 +54,7 @@ def draw():
     slopes.plot(right, gradients(right, 0.25)[0], color=ink, lw=2.4)
     one = gradients(np.zeros(1), 0.25, "one")[0]
     slopes.plot(0, one, "o", ms=8, color=ink, mfc=background, mew=2, zorder=3)
-    slopes.text(-0.15, 0.9, "at_zero='one'", ha="right", va="top", size="small")
+    slopes.text(0.15, 0.94, "at_zero='one'", va="top", size="small")
     x = np.concatenate([left, right])
     terms.plot(x, gradients(x, 0.25)[1], color=ink, lw=2.4)
     titles = "y", "dy/dx", "dy/dalpha"
@@ -63,7 +63,7 @@ def draw():
     values.set_yticks((-1, 0, 1, 2))
     slopes.set_yticks((0, 0.25, 0.6, 1), ("0", "0.25", "0.6", "1"))
     terms.set_yticks((-2, -1, 0))
-    fig.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    fig.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 

@@ -111,9 +111,9 @@ def main() -> None:
             cells.append(f"{last.mean():.3g} ({low:.2g} to {high:.2g})")
         print(f"{name:27}" + "".join(f"{cell:27}" for cell in cells))
     if given.pictures:
-        import pictures
+        import drawing
 
-        pictures.draw_variance(results, given.pictures)
+        drawing.draw_variance(results, given.pictures)
 
 
 if __name__ == "__main__":

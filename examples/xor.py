@@ -105,9 +105,9 @@ def main() -> None:
                 f"  {low:10.2f} {high:6.2f}"
             )
     if given.pictures:
-        import pictures
+        import drawing
 
-        pictures.draw_xor(results, steps, given.pictures)
+        drawing.draw_xor(results, steps, given.pictures)
 
 
 if __name__ == "__main__":
