@@ -18,8 +18,8 @@ STYLES = tuple({"color": c, "ls": d, "lw": 1.8} for c, d in zip(COLOURS, DASHES,
 
 
 THEMES = {  # name: background, text, and a colour for each line
-    "light": ("#ffffff", "#1f2328", ("#0072B2", "#C04A00", "#007A5A", "#A64D82")),
-    "dark": ("#14181e", "#e6edf3", ("#56B4E9", "#F28A3C", "#2CC59B", "#E29BC4")),
+    "light": ("#ffffff", "#1f2328", ("#0072B2", "#C04A00", "#007A5A", "#A64D82", "#8A6D00")),
+    "dark": ("#14181e", "#e6edf3", ("#56B4E9", "#F28A3C", "#2CC59B", "#E29BC4", "#E5C34D")),
 }
 
 
