@@ -67,11 +67,15 @@ def draw_peers(rows):
     rows = [r for r in rows if (r["cpus"], r["dtype"], r["layout"]) == (1, "float32", "NCHW")]
     for panel, op in zip(axes, ("forward", "backward"), strict=True):
         lines = {
-            peer: sorted((r["bytes"], r["GB/s"]) for r in rows if (r["op"], r["peer"]) == (op, peer))
+            peer: sorted(
+                (r["bytes"], r["GB/s"]) for r in rows if (r["op"], r["peer"]) == (op, peer)
+            )
             for peer in ("copy", *PEERS)
         }
         if op == "forward":
-            panel.plot(*zip(*lines["copy"], strict=True), "--", color=ink, lw=1.5, label="np.copyto")
+            panel.plot(
+                *zip(*lines["copy"], strict=True), "--", color=ink, lw=1.5, label="np.copyto"
+            )
         else:
             panel.plot(*zip(*lines["copy"], strict=True), "--", color=ink, lw=1.5)
         for k, (peer, (label, marker)) in enumerate(PEERS.items()):

@@ -72,7 +72,7 @@ autodoc_mock_imports = [  # what the pages of prelu_array.jax and prelu_array.to
     *(f"prelu_array.torch.{name}" for name in ("_checks", "_derivatives", "_operators")),
 ]
 torch = MagicMock(**{"fx.wrap": lambda function: function, "nn.PReLU": type("PReLU", (), {})})
-sys.modules |= {name: torch for name in ("torch", "torch.autograd", "torch.compiler")}
+sys.modules |= dict.fromkeys(("torch", "torch.autograd", "torch.compiler"), torch)
 autodoc_typehints = "none"  # the arguments are arrays of any library: the text says it better
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {

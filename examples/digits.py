@@ -129,7 +129,8 @@ def report(results: dict[str, list[dict]]) -> None:
 def main() -> None:
     """Train every activation with every seed."""
     parser = argparse.ArgumentParser(
-        description="Train a small net on digits with each activation.", epilog="It needs the extra `examples`."
+        description="Train a small net on digits with each activation.",
+        epilog="It needs the extra `examples`.",
     )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=20)
@@ -168,7 +169,8 @@ if __name__ == "__main__":
     main()
 
 # %%
-# What it printed on an AMD EPYC with Python 3.11.7, NumPy 2.4.6 and scikit-learn 1.9.1, 2026-11-22:
+# What it printed on an AMD EPYC with Python 3.11.7, NumPy 2.4.6 and scikit-learn 1.9.1,
+# 2026-11-22:
 #
 # .. literalinclude:: /../examples/results/digits.txt
 #     :language: text

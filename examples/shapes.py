@@ -35,8 +35,8 @@ for label, alpha in CURVES.items():
         print(f"{label:19} at_zero={at_zero!r:8} dy/dx at 0: {slope}")
 
 # %%
-# The full circles are the default at zero, the empty one is `at_zero="one"`. The last panel has one
-# line for all alphas: what an element adds to the gradient of alpha does not depend on alpha.
+# The full circles are the default at zero, the empty one is `at_zero="one"`. The last panel has
+# one line for all alphas: what an element adds to the gradient of alpha does not depend on alpha.
 
 
 def draw():

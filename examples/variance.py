@@ -76,7 +76,8 @@ def measure(images: Array, labels: Array, seed: int, name: str, depth: int, widt
 def main() -> None:
     """Print a table of stacks."""
     parser = argparse.ArgumentParser(
-        description="Measure He initialisation in deep stacks.", epilog="It needs the extra `examples`."
+        description="Measure He initialisation in deep stacks.",
+        epilog="It needs the extra `examples`.",
     )
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--depth", type=int, default=30)

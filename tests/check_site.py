@@ -2,10 +2,10 @@
 
     python tests/check_site.py build/site
 
-Prints and counts what is wrong: a page, code block or table that is wider than its place or cut, a
-picture that does not load, a dead link or anchor of the site's own, an error in the console, a
-search that finds nothing. The exit status is 1 if there is any, 77 if there is no browser. It needs
-Chromium with its driver (Debian: chromium-driver) and selenium; nothing is fetched from elsewhere.
+Prints and counts what is wrong: a page, code block or table that is wider than its place or cut,
+a dead link or anchor of the site's own, an error in the console (a picture that does not load is
+one), a search that finds nothing. The exit status is 1 if there is any, 77 without a browser. It
+needs Chromium with its driver (Debian: chromium-driver) and selenium, and no network.
 """
 
 import shutil
@@ -32,9 +32,9 @@ function look() {
   const place = (document.querySelector("article") ?? document.body).getBoundingClientRect();
   for (const element of document.body.querySelectorAll("*")) {
     const style = getComputedStyle(element);
-    if (!element.checkVisibility() || element.clientWidth < 2 || style.display === "inline")
-      continue;
     const block = element.matches("article :is(pre, table, td, th, img, svg)");
+    if (!element.checkVisibility() || element.clientWidth < 2) continue;
+    if (!block && style.display === "inline") continue;
     if (element.scrollWidth > element.clientWidth + 1 && (block || style.overflowX !== "visible"))
       say(element, `${element.scrollWidth} in ${element.clientWidth}`);
     if (element.matches("pre") && element.scrollHeight > element.clientHeight + 1)
@@ -42,8 +42,6 @@ function look() {
     const box = element.getBoundingClientRect();
     if (block && (box.right > place.right + 1 || box.left < place.left - 1))
       say(element, "outside its place");
-    if (element.matches("img") && !element.naturalWidth)
-      say(element, `no picture ${element.src}`);
   }
   done({
     faults,
