@@ -72,12 +72,8 @@ def draw_peers(rows):
             )
             for peer in ("copy", *PEERS)
         }
-        if op == "forward":
-            panel.plot(
-                *zip(*lines["copy"], strict=True), "--", color=ink, lw=1.5, label="np.copyto"
-            )
-        else:
-            panel.plot(*zip(*lines["copy"], strict=True), "--", color=ink, lw=1.5)
+        copy = {"color": ink, "lw": 1.5, "ls": "--", "label": "np.copyto"}
+        panel.plot(*zip(*lines["copy"], strict=True), **copy)
         for k, (peer, (label, marker)) in enumerate(PEERS.items()):
             if lines[peer]:
                 style = {"color": f"C{k}", "marker": marker, "ms": 5, "label": label}
