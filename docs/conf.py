@@ -27,8 +27,6 @@ templates_path = ["_templates"]
 default_role = "py:obj"  # `prelu` is a link, `axis` is code
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-# A link to a file that is no page is right on the forge and a download in the site.
-suppress_warnings = ["myst.xref_missing"]
 maximum_signature_line_length = 60
 html_theme = "pydata_sphinx_theme"
 html_title = "prelu_array"

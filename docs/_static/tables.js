@@ -8,8 +8,13 @@ function fit(table) {
 document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll("article table")) {
     const headings = [...table.querySelectorAll("thead th")].map((th) => th.textContent.trim());
+    table.role = "table"; /* also when it is not displayed as one */
     for (const row of table.tBodies[0].rows) {
-      [...row.cells].forEach((cell, k) => { cell.dataset.heading = headings[k] ?? ""; });
+      row.role = "row";
+      [...row.cells].forEach((cell, k) => {
+        cell.role = "cell";
+        cell.dataset.heading = headings[k] ?? "";
+      });
     }
     new ResizeObserver(() => fit(table)).observe(table.parentElement);
     fit(table);
