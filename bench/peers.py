@@ -4,7 +4,6 @@
     python bench/peers.py --json FILE --cpus 0        the same with all CPUs of the process
     python bench/peers.py --json FILE --minutes 4     some of it; the next call goes on from there
     python bench/peers.py --markdown FILE             the table of the 64 MiB arrays
-    python bench/peers.py --pictures FILE FOLDER      GB/s against bytes, a picture for each dtype
 
 The exit status is 1 while --minutes has left cases to measure. Cases that FILE has are skipped.
 
@@ -77,7 +76,7 @@ def ours(case):
     return {"forward": forward, "backward": backward}
 
 
-def numpy_expression(case):
+def numpy_where(case):
     """What one writes in NumPy."""
     import numpy as np
 
@@ -91,6 +90,15 @@ def numpy_expression(case):
         np.where(x > 0, 0, x * dy).sum(case.summed)
 
     return {"forward": forward, "backward": backward}
+
+
+def numpy_maximum(case):
+    """What many write for the forward, in NumPy."""
+    import numpy as np
+
+    return {
+        "forward": lambda: np.maximum(case.x, 0) + case.broadcast * np.minimum(case.x, 0),
+    }
 
 
 def numexpr_expression(case):
@@ -298,7 +306,8 @@ def onnxruntime_node(case):
 # name: (what makes the calls, the module whose version counts, whether outputs are given)
 PEERS = {
     "prelu_array": (ours, "prelu_array", True),
-    "NumPy": (numpy_expression, "numpy", False),
+    "NumPy": (numpy_where, "numpy", False),
+    "NumPy maximum": (numpy_maximum, "numpy", False),
     "numexpr": (numexpr_expression, "numexpr", True),
     "numba": (numba_loops, "numba", True),
     "PyTorch": (torch_eager, "torch", False),
@@ -387,8 +396,6 @@ def measure(case, op, calls, seconds):
 
 def run(options, here):
     """Measure what the file does not have yet; return whether all is there."""
-    from importlib.metadata import version
-
     started, silent, done = time.perf_counter(), set(), set()
     if options.json and options.json.exists():
         rows = map(json.loads, options.json.read_text().splitlines())
@@ -424,7 +431,7 @@ def run(options, here):
                         | {
                             "bytes": case.bytes,
                             "peer": name,
-                            "version": version(PEERS[name][1]) if name in PEERS else "",
+                            "version": version_of(name),
                             "out": name == "copy" or PEERS[name][2],
                             "us": t * 1e6,
                             "GB/s": rates[name],
@@ -435,6 +442,11 @@ def run(options, here):
                     with options.json.open("a") as file:
                         file.writelines(json.dumps(row) + "\n" for row in rows)
     return True
+
+
+def version_of(peer):
+    """Return the version of a peer, "" for the copy."""
+    return sys.modules[PEERS[peer][1]].__version__ if peer in PEERS else ""
 
 
 def bytes_of(size):
@@ -513,63 +525,6 @@ def markdown(path, size):
     return "\n".join(lines)
 
 
-def pictures(path, folder):
-    """Draw GB/s against bytes: a file for each dtype and number of CPUs."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    rows = load(path)
-    colours = dict(zip(PEERS, plt.get_cmap("tab10").colors, strict=False))
-    for cpus, dtype in dict.fromkeys(key[:2] for key in rows):
-        figure, axes = plt.subplots(3, 3, figsize=(13, 10), sharex=True, sharey="row")
-        for (i, op), (j, layout) in ((a, b) for a in enumerate(OPS) for b in enumerate(LAYOUTS)):
-            axis = axes[i, j]
-            own = [r for k, r in rows.items() if (*k[:3], k[4]) == (cpus, dtype, layout, op)]
-            for peer in ("copy", *PEERS):
-                line = sorted((row["bytes"], row["GB/s"]) for row in own if row["peer"] == peer)
-                if line:
-                    style = (
-                        {"color": "black", "linestyle": "--", "label": "a copy"}
-                        if peer == "copy"
-                        else {"color": colours[peer], "marker": ".", "label": peer}
-                    )
-                    axis.plot(*zip(*line, strict=True), **style)
-            for name, size in (own[0]["caches"] if own else {}).items():
-                axis.axvline(size, color="0.8", zorder=0)
-                axis.text(
-                    size,
-                    1,
-                    f" {name}",
-                    color="0.5",
-                    va="top",
-                    transform=axis.get_xaxis_transform(),
-                )
-            axis.set(xscale="log", yscale="log", title=f"{op}, {layout}" if i == 0 else op)
-            axis.set_xscale("log", base=2)
-            if i == 2:
-                axis.set_xlabel("bytes of x")
-            if j == 0:
-                axis.set_ylabel("GB/s")
-        handles = {}
-        for axis in axes.flat:
-            handles |= {
-                label: handle
-                for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-            }
-        figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=len(handles))
-        some = next(row for key, row in rows.items() if key[:2] == (cpus, dtype))
-        figure.suptitle(
-            f"{dtype}, {cpus} CPU{'s' * (cpus > 1)}: {some['machine']} "
-            f"({some['instruction_set']}), {some['date']}"
-        )
-        figure.tight_layout(rect=(0, 0.03, 1, 1))
-        folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(folder / f"peers_{dtype}_{cpus}.png", dpi=80)
-        plt.close(figure)
-
-
 def main():
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -588,13 +543,9 @@ def main():
     parser.add_argument("--minutes", type=float, help="stop before the next case after so many")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
-    parser.add_argument("--pictures", type=Path, nargs=2, metavar=("FILE", "FOLDER"))
     options = parser.parse_args()
     if options.markdown:
         print(markdown(options.markdown, options.sizes if "," not in options.sizes else "64M"))
-        return 0
-    if options.pictures:
-        pictures(*options.pictures)
         return 0
     if options.cpus:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cpus])

@@ -1,4 +1,8 @@
-"""Data-parallel gradients: the same dalpha for any number of workers, to the last bit.
+"""
+The same gradient for any number of workers
+===========================================
+
+Data-parallel training, to the last bit::
 
     python examples/data_parallel.py
 
@@ -9,7 +13,6 @@ adds the dalphas of their parts, as floats, which is what data-parallel training
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -28,6 +31,10 @@ def in_memory(block: SharedMemory, shape: tuple[int, ...], dtype: np.dtype) -> n
     return np.ndarray(shape, dtype, block.buf)
 
 
+# %%
+# Each worker hands out the exact sums of its part as integers, and rounded ones beside them.
+
+
 def work(rank: int, workers: int, blocks: list[SharedMemory], x_shape: tuple[int, ...]) -> None:
     """Write what a worker's part of the batch adds to dalpha: a state, and a float."""
     x, dy = (in_memory(block, x_shape, F32) for block in blocks[:2])
@@ -39,6 +46,10 @@ def work(rank: int, workers: int, blocks: list[SharedMemory], x_shape: tuple[int
 
     in_memory(blocks[2], (workers, *state.shape), state.dtype)[rank] = state
     in_memory(blocks[3], (workers, *dalpha.shape), dalpha.dtype)[rank] = dalpha
+
+
+# %%
+# Integers add in any order; `dalpha_from_partial` rounds their sum once.
 
 
 def all_reduce(workers: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +81,6 @@ def all_reduce(workers: int) -> tuple[np.ndarray, np.ndarray]:
 
 def main() -> None:
     """Print how many of the dalphas differ from those of one worker."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     x, dy, alpha = (np.load(DATA)[name].astype(F32) for name in ("x", "dy", "alpha"))
     right = prelu_backward(dy, x, alpha, axis=1)[1]
     print(f"{right.size} alphas, {len(x)} images; dalphas that are not those of one process:")
@@ -82,3 +92,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+# %%
+# What it prints:
+#
+# .. literalinclude:: /../examples/results/data_parallel.txt
+#     :language: text

@@ -1,10 +1,18 @@
-"""ReLU, leaky ReLU and PReLU in a small convolutional net on handwritten digits.
+"""
+Handwritten digits: ReLU, leaky ReLU and PReLU
+==============================================
+
+A small convolutional net, written in NumPy, trained with each activation::
 
     python examples/digits.py                           # the table, in some minutes
     python examples/digits.py --pictures docs/pictures  # and the pictures
     python examples/digits.py --quick                   # seconds: does it run?
 
-It needs the extra `examples`.
+.. image:: /pictures/digits_alpha.png
+    :alt: Learned alphas against epochs, for each of three layers. Those of single channels stay
+        near 0.25; shared ones move more and have not settled after 20 epochs.
+
+It needs the extra `examples`. The layers are in :download:`layers.py </../examples/layers.py>`.
 
 The data are the 1797 digits of 8 by 8 pixels that come with scikit-learn. Training follows He et
 al. 2015 (arXiv:1502.01852): weights drawn with gain sqrt(2 / (1 + alpha^2)); alpha starts at 0.25
@@ -15,6 +23,8 @@ same split into training and test, the same draws and the same batches.
 From the same x and dy the gradients of alpha are exact, hence the same everywhere. What may differ
 between machines is the rest: NumPy's matrix products (the BLAS, its threads), sums and exp.
 """
+
+# sphinx_gallery_thumbnail_path = "pictures/digits_alpha.png"
 
 import argparse
 import sys
@@ -34,6 +44,10 @@ ACTIVATIONS = {  # name: (alpha at the start, is it learned, one for each channe
 }
 LAYERS = ("conv 1", "conv 2", "dense")
 BATCH = 32
+
+
+# %%
+# One net, trained and tested.
 
 
 def train(images: Array, labels: Array, seed: int, name: str, epochs: int, rate: float) -> dict:
@@ -74,6 +88,10 @@ def train(images: Array, labels: Array, seed: int, name: str, epochs: int, rate:
     return {"accuracy": accuracy, "silent": silent, "losses": losses, "alphas": alphas, "x": x}
 
 
+# %%
+# The tables and the command line.
+
+
 def line(label: str, figures: Iterable[float], form: str) -> None:
     """Print one line of a table."""
     print(f"{label:28}" + "".join(f"{figure:{form}}" for figure in figures))
@@ -111,7 +129,8 @@ def report(results: dict[str, list[dict]]) -> None:
 def main() -> None:
     """Train every activation with every seed."""
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="It needs the extra `examples`."
+        description="Train a small net on digits with each activation.",
+        epilog="It needs the extra `examples`.",
     )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=20)
@@ -141,10 +160,23 @@ def main() -> None:
     print(f"{seeds} seeds, {epochs} epochs, rate {given.rate}")
     report(results)
     if given.pictures:
-        import pictures
+        import drawing
 
-        pictures.draw_digits(results, LAYERS, given.pictures)
+        drawing.draw_digits(results, LAYERS, given.pictures)
 
 
 if __name__ == "__main__":
     main()
+
+# %%
+# What it printed on an AMD EPYC with Python 3.11.7, NumPy 2.4.6 and scikit-learn 1.9.1,
+# 2026-11-22:
+#
+# .. literalinclude:: /../examples/results/digits.txt
+#     :language: text
+#
+# .. image:: /pictures/digits_loss.png
+#     :alt: Training loss against epochs for five activations.
+#
+# .. image:: /pictures/digits_histograms.png
+#     :alt: Histograms of what goes into and comes out of the activations of three layers.

@@ -1,4 +1,8 @@
-"""PReLU and its gradients from Zarr to Zarr, a block at a time, with a progress bar.
+"""
+Arrays larger than memory: Zarr to Zarr
+=======================================
+
+PReLU and its gradients, a block at a time, with a progress bar::
 
     python examples/out_of_core.py                          # 64 MiB of random numbers
     python examples/out_of_core.py --mib 100000             # more than the memory
@@ -40,6 +44,10 @@ def make(path: Path, seed: int, mib: float) -> None:
     da.store(a, create(path, shape, chunks), lock=False)
 
 
+# %%
+# The pass itself: three lazy results, stored together.
+
+
 def convert(folder: Path, alpha: np.ndarray) -> np.ndarray:
     """Go from x and dy to y, dx and dalpha; return dalpha."""
     import dask.array as da
@@ -55,10 +63,14 @@ def convert(folder: Path, alpha: np.ndarray) -> np.ndarray:
     return targets[-1][:]
 
 
+# %%
+# The command line.
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="It needs the extra `cluster`."
+        description="PReLU from Zarr to Zarr.", epilog="It needs the extra `cluster`."
     )
     parser.add_argument("--mib", type=float, default=64, help="of x, if it is made")
     parser.add_argument("--folder", type=Path, help="where the arrays are, and stay")

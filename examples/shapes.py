@@ -1,72 +1,71 @@
-"""The picture of ReLU, leaky ReLU and PReLU, and of their derivatives.
+"""
+The curves of ReLU, leaky ReLU and PReLU
+========================================
 
-    python examples/shapes.py                         # the values at zero
-    python examples/shapes.py --pictures docs/pictures
+y and its derivatives, x = 0 included, all computed by prelu_array. It needs matplotlib (extra
+`plot`)::
 
-All curves and the full circles at zero are computed by prelu_array; an empty circle is the limit
-from the other side.
+    python examples/shapes.py
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
+from drawing import panels
+from matplotlib import pyplot as plt
 
 from prelu_array import prelu, prelu_backward
 
-CURVES = {"ReLU, alpha = 0": 0.0, "leaky ReLU, alpha = 0.1": 0.1, "PReLU, alpha = 0.4": 0.4}
+CURVES = {"ReLU, alpha = 0": 0.0, "PReLU, alpha = 0.25": 0.25, "PReLU, alpha = 0.6": 0.6}
 
 
-def slopes(x: np.ndarray, alpha: float, at_zero: str) -> np.ndarray:
-    """Return dy/dx."""
-    return prelu_backward(np.ones_like(x), x, alpha, at_zero=at_zero, need_dalpha=False)[0]
+def gradients(x, alpha, at_zero="alpha"):
+    """Return dy/dx, and what each element adds to dalpha for dy = 1."""
+    x = x[:, None]  # and an alpha, so a dalpha, for each x
+    alphas = np.full(x.shape, alpha)
+    dx, dalpha = prelu_backward(np.ones_like(x), x, alphas, at_zero=at_zero)
+    return dx[:, 0], dalpha[:, 0]
 
 
-def draw(folder: Path) -> None:
-    """Draw the curves, a panel for each convention at zero."""
-    import pictures
+# %%
+# At x = 0 the derivative is a choice between the slopes of both sides: `at_zero="alpha"` takes the
+# left one, as PyTorch does, `at_zero="one"` the right one.
 
-    left, right, zero = np.linspace(-2, -1e-9, 50), np.linspace(1e-9, 2, 50), np.zeros(1)
-    fig, axes = pictures.panels(2, 2, width=8, height=6.4)
-    same = {"color": "0.45", "lw": 1.8}  # where all are the same
-    axes[0, 0].plot(right, prelu(right, 0.4), **same, label="all, x > 0")
-    column = np.concatenate([left, zero, right])[:, None]  # and an alpha, so a dalpha, for each x
-    _, dalpha = prelu_backward(np.ones_like(column), column, np.full(column.shape, 0.4))
-    axes[0, 1].plot(column, dalpha, **same)
-    for panel, at_zero in zip(axes[1], ("alpha", "one"), strict=True):
-        panel.plot(right, slopes(right, 0.4, at_zero), **same)
-    for (label, alpha), style in zip(CURVES.items(), pictures.STYLES, strict=False):
-        axes[0, 0].plot(left, prelu(left, alpha), label=label, **style)
-        for panel, at_zero in zip(axes[1], ("alpha", "one"), strict=True):
-            panel.plot(left, slopes(left, alpha, at_zero), **style)
-            (value,) = slopes(zero, alpha, at_zero)
-            for height in (alpha, 1):
-                colour = style["color"] if height == alpha else same["color"]
-                fill = colour if height == value else "white"
-                panel.plot(0, height, "o", ms=7, color=colour, mfc=fill, zorder=3)
-    titles = "y", "dy/dalpha, the same for all", "dy/dx, at_zero='alpha' (default)"
-    for panel, title in zip(axes.flat, (*titles, "dy/dx, at_zero='one'"), strict=True):
-        panel.set(title=title, xlabel="x", ylabel=title.split(",")[0], xlim=(-2, 2))
-    for panel in axes[1]:
-        panel.set_ylim(-0.15, 1.15)
-    axes[0, 0].legend()
-    pictures.save(fig, folder / "shapes.png")
+for label, alpha in CURVES.items():
+    for at_zero in ("alpha", "one"):
+        (slope,), _ = gradients(np.zeros(1), alpha, at_zero)
+        print(f"{label:19} at_zero={at_zero!r:8} dy/dx at 0: {slope}")
+
+# %%
+# The full circles are the default at zero, the empty one is `at_zero="one"`. The last panel has
+# one line for all alphas: what an element adds to the gradient of alpha does not depend on alpha.
 
 
-def main() -> None:
-    """Print the derivatives at zero, and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--pictures", type=Path, metavar="FOLDER", help="draw it there: extra `plot`"
-    )
-    given = parser.parse_args()
-    for label, alpha in CURVES.items():
-        for at_zero in ("alpha", "one"):
-            (value,) = slopes(np.zeros(1), alpha, at_zero)
-            print(f"{label:24} at_zero={at_zero!r:8} dy/dx at 0: {value}")
-    if given.pictures:
-        draw(given.pictures)
+def draw():
+    """Return the figure: y, dy/dx and dy/dalpha against x."""
+    left, right = np.linspace(-2, 0, 50), np.linspace(1e-9, 2, 50)
+    fig, ((values, slopes, terms),) = panels(1, 3, width=7.2, height=3.3)
+    ink, background = plt.rcParams["text.color"], plt.rcParams["axes.facecolor"]
+    for k, (label, alpha) in enumerate(CURVES.items()):
+        style = {"color": f"C{k}", "lw": 2.4, "ls": ("-", "--", "-.")[k], "label": label}
+        values.plot(left, prelu(left, alpha), **style)
+        slope = gradients(left, alpha)[0]
+        slopes.plot(left, slope, **style)
+        slopes.plot(0, slope[-1], "o", ms=7, color=f"C{k}", zorder=3, clip_on=False)
+    values.plot(right, prelu(right, 0.25), color=ink, lw=2.4, label="all, x > 0")
+    slopes.plot(right, gradients(right, 0.25)[0], color=ink, lw=2.4)
+    one = gradients(np.zeros(1), 0.25, "one")[0]
+    slopes.plot(0, one, "o", ms=8, color=ink, mfc=background, mew=2, zorder=3)
+    slopes.text(0.15, 0.94, "at_zero='one'", va="top", size="small")
+    x = np.concatenate([left, right])
+    terms.plot(x, gradients(x, 0.25)[1], color=ink, lw=2.4)
+    titles = "y", "dy/dx", "dy/dalpha"
+    for panel, title in zip((values, slopes, terms), titles, strict=True):
+        panel.set(title=title, xlabel="x", xlim=(-2, 2), xticks=(-2, -1, 0, 1, 2))
+    values.set_yticks((-1, 0, 1, 2))
+    slopes.set_yticks((0, 0.25, 0.6, 1), ("0", "0.25", "0.6", "1"))
+    terms.set_yticks((-2, -1, 0))
+    fig.legend(*values.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return fig
 
 
-if __name__ == "__main__":
-    main()
+draw()
+plt.show()

@@ -10,7 +10,6 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PICTURES = {
-    "shapes": ["shapes"],
     "xor": ["xor"],
     "variance": ["variance"],
     "digits": ["digits_loss", "digits_alpha", "digits_histograms"],
@@ -33,29 +32,28 @@ def names_of(example, run_name=None):
     return runpy.run_path(str(EXAMPLES / f"{example}.py"), run_name=run_name)
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(EXAMPLES.glob("*.py"))])
+@pytest.mark.parametrize("name", [*PICTURES, "out_of_core", "layers", "drawing"])
 def test_help_needs_no_extra_and_names_it(run, monkeypatch, capsys, name):
     for absent in ("sklearn", "threadpoolctl", "matplotlib", "dask", "zarr"):
         for module in {absent, *(m for m in sys.modules if m.startswith(f"{absent}."))}:
             monkeypatch.setitem(sys.modules, module, None)  # import raises
     monkeypatch.setattr("sys.argv", [f"{name}.py", "--help"])
-    if name in ("layers", "pictures"):  # parts of the others
+    if name in ("layers", "drawing"):  # parts of the others
         runpy.run_path(str(EXAMPLES / f"{name}.py"))
         return
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     assert caught.value.code == 0
-    extra = {"out_of_core": "cluster", "xor": "plot", "shapes": "plot"}.get(name, "examples")
-    assert f"extra `{extra}`" in capsys.readouterr().out or name == "data_parallel"
+    extra = {"out_of_core": "cluster", "xor": "plot"}.get(name, "examples")
+    assert f"extra `{extra}`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_it_runs(run, monkeypatch, capsys, tmp_path, name):
     """As `python examples/NAME.py --quick`; with pictures if matplotlib is there."""
     draws = find_spec("matplotlib") is not None
-    options = [] if name == "shapes" else ["--quick"]
-    options += ["--pictures", str(tmp_path)] if draws else []
-    monkeypatch.setattr("sys.argv", [f"{name}.py", *options])
+    options = ["--pictures", str(tmp_path)] if draws else []
+    monkeypatch.setattr("sys.argv", [f"{name}.py", "--quick", *options])
     run(name, "__main__")
     printed = capsys.readouterr().out
     assert len(printed.splitlines()) > 5
@@ -105,8 +103,15 @@ def test_a_wrong_gain_grows_by_a_factor_in_each_layer(run):
         np.testing.assert_allclose(wrong[k] / right[k], 1.25 ** np.arange(10), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES.glob("*.py")])
-def test_pictures_of_the_docs_are_of_the_examples(name):
-    assert name in (*PICTURES, "layers", "pictures", "data_parallel", "out_of_core")
-    for picture in PICTURES.get(name, ()):
-        assert (EXAMPLES.parent / "docs" / "pictures" / f"{picture}.png").stat().st_size < 200_000
+def test_pictures_of_the_docs_are_drawn_from_the_results(run, monkeypatch, tmp_path):
+    """In light and dark; no picture of the docs is left that nothing draws."""
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    monkeypatch.setattr("sys.argv", ["pictures.py", "--folder", str(tmp_path)])
+    runpy.run_path(str(EXAMPLES.parent / "bench" / "pictures.py"), run_name="__main__")
+    drawn = {path.name for path in tmp_path.iterdir() if b"<svg" in path.read_bytes()}
+    names = "shapes", "peers", "layouts"
+    assert drawn == {f"{name}-{theme}.svg" for name in names for theme in ("light", "dark")}
+    stored = {path.name: path for path in (EXAMPLES.parent / "docs" / "pictures").iterdir()}
+    examples = {f"{picture}.png" for pictures in PICTURES.values() for picture in pictures}
+    assert set(stored) == drawn | examples
+    assert max(path.stat().st_size for path in stored.values()) < 200_000

@@ -1,6 +1,10 @@
-"""PReLU for HIPS autograd, whose gradient of alpha is the exact sum, rounded once.
+"""
+HIPS autograd
+=============
 
-Copy this file beside your code; it needs autograd and prelu_array:
+PReLU for autograd, whose gradient of alpha is the exact sum, rounded once.
+
+Copy this file beside your code; it needs autograd and prelu_array::
 
     import autograd.numpy as np
     from autograd import grad

@@ -1,9 +1,13 @@
-"""Learn |x| by two linear layers and a PReLU between them, in JAX.
+"""
+A PReLU learned in JAX
+======================
+
+Two linear layers and a PReLU between them learn the absolute value::
 
     python examples/frameworks/jax_fit.py
 
-It needs the extra `jax`. |x| is a sum of two PReLUs, which no linear layer is; one alpha must
-become negative for it, or the weights must do it.
+It needs the extra `jax`. The absolute value is a sum of two PReLUs, which no linear layer is; one
+alpha must become negative for it, or the weights must do it.
 """
 
 import jax

@@ -1,7 +1,11 @@
-"""PReLU for Keras 3, whose gradient of alpha is the exact sum, rounded once.
+"""
+Keras
+=====
+
+PReLU for Keras 3, whose gradient of alpha is the exact sum, rounded once.
 
 Copy this file beside your code; it needs keras and prelu_array, and Keras' backend: torch, jax or
-numpy, set before keras is imported:
+numpy, set before keras is imported::
 
     from keras_prelu import PReLU
 

@@ -1,6 +1,10 @@
-"""ONNX's PRelu for onnx.reference.ReferenceEvaluator, with every bit defined.
+"""
+ONNX
+====
 
-Copy this file beside your code; it needs onnx and prelu_array:
+PRelu for onnx.reference.ReferenceEvaluator, with every bit defined.
+
+Copy this file beside your code; it needs onnx and prelu_array::
 
     from onnx.reference import ReferenceEvaluator
     from onnx_prelu import PRelu

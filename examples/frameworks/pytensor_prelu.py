@@ -1,6 +1,10 @@
-"""PReLU for PyTensor (and PyMC), whose gradient of alpha is the exact sum, rounded once.
+"""
+PyTensor
+========
 
-Copy this file beside your code; it needs pytensor 3 and prelu_array:
+PReLU for PyTensor (and PyMC), whose gradient of alpha is the exact sum, rounded once.
+
+Copy this file beside your code; it needs pytensor 3 and prelu_array::
 
     import pytensor
     from pytensor_prelu import prelu

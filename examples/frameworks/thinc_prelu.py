@@ -1,6 +1,10 @@
-"""PReLU as a layer of thinc.
+"""
+thinc
+=====
 
-Copy this file beside your code; it needs thinc and prelu_array:
+PReLU as a layer of thinc.
+
+Copy this file beside your code; it needs thinc and prelu_array::
 
     from thinc.api import Linear, chain
     from thinc_prelu import PReLU

@@ -1,4 +1,8 @@
-"""A small convolutional net on handwritten digits, with torch's PReLU and with prelu_array's.
+"""
+Digits in PyTorch
+=================
+
+A small convolutional net, with torch's PReLU and with prelu_array's::
 
     python examples/frameworks/torch_digits.py          # a minute
     python examples/frameworks/torch_digits.py --quick  # seconds

@@ -1,9 +1,10 @@
-"""How the examples draw; needs matplotlib.
+"""How the examples and bench/pictures.py draw; needs matplotlib.
 
 The colours are Okabe and Ito's, told apart also by the colour-blind; lines differ in their dashes,
 too.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,44 @@ DASHES = ("-", (0, (6, 2)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1)), (0, (5,
 STYLES = tuple({"color": c, "ls": d, "lw": 1.8} for c, d in zip(COLOURS, DASHES, strict=True))
 
 
+THEMES = {  # name: background, text, and a colour for each line
+    "light": ("#ffffff", "#1f2328", ("#0072B2", "#C04A00", "#007A5A", "#A64D82", "#8A6D00")),
+    "dark": ("#14181e", "#e6edf3", ("#56B4E9", "#F28A3C", "#2CC59B", "#E29BC4", "#E5C34D")),
+}
+
+
+def save_themes(draw: Callable[[], Any], folder: Path, name: str) -> None:
+    """Write what `draw` returns as NAME-light.svg and NAME-dark.svg."""
+    from matplotlib import cycler, rc_context
+    from matplotlib import pyplot as plt
+
+    for theme, (background, ink, colours) in THEMES.items():
+        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+        rc = dict.fromkeys(inked, ink) | {
+            "figure.facecolor": background,
+            "axes.facecolor": background,
+            "legend.frameon": False,
+            "grid.color": ink,
+            "axes.prop_cycle": cycler(color=colours),
+            "font.size": 12,
+            "svg.hashsalt": name,  # the same file each time
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        with rc_context(rc):
+            fig = draw()
+            fig.savefig(folder / f"{name}-{theme}.svg", metadata={"Date": None})
+            plt.close(fig)
+        print(folder / f"{name}-{theme}.svg")
+
+
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> Any:
     """Return a figure and its axes, (rows, columns) of them."""
-    from matplotlib.figure import Figure
+    from matplotlib import pyplot as plt
 
-    fig = Figure(figsize=(width, height), layout="constrained")
-    axes = fig.subplots(rows, columns, squeeze=False, **options)
+    size = {"figsize": (width, height), "layout": "constrained"}
+    fig, axes = plt.subplots(rows, columns, squeeze=False, **size, **options)
     for panel in axes.flat:
-        panel.grid(color="0.9")
+        panel.grid(alpha=0.3)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     return fig, axes
@@ -31,8 +62,11 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
 
 def save(fig: Any, path: Path) -> None:
     """Write the picture, without what would change from run to run."""
+    from matplotlib import pyplot as plt
+
     path.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(path, dpi=100, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    plt.close(fig)
     print(path)
 
 
