@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from numpy import ndarray
+
+import prelu_array._cpu as _cpu
+
 from . import _arguments
+from ._arguments import ALPHA
 from ._backend import backend_of
 
 if TYPE_CHECKING:
@@ -102,6 +107,8 @@ def prelu(
     >>> prelu(np.array([-3, 5]), 2)
     array([-6,  5])
     """
+    if type(x) is ndarray:  # one call fewer, which small arrays feel
+        return _cpu.forward(x, alpha, axis, out)
     return backend_of(x).forward(x, alpha, axis, out)
 
 
@@ -236,8 +243,9 @@ def prelu_backward(
     >>> dalpha
     array([ -2., -10.])
     """
-    at_one = _arguments.at_one(at_zero)
-    gradients: tuple[Any, Any] = backend_of(x).backward(
+    at_one = at_zero is not ALPHA and _arguments.at_one(at_zero)
+    backend = _cpu if type(x) is ndarray else backend_of(x)
+    gradients: tuple[Any, Any] = backend.backward(
         dy, x, alpha, axis, at_one, need_dx, need_dalpha, out
     )
     return gradients

@@ -287,12 +287,13 @@ def as_dtype(dtype: Any) -> Any:
     return native(result)
 
 
+ALPHA = "alpha"  # the usual at_zero, an object known by its identity
+
+
 def at_one(at_zero: Any) -> bool:
     """Whether x = 0 takes the identity branch."""
-    if at_zero == "alpha":
-        return False
-    if at_zero == "one":
-        return True
+    if isinstance(at_zero, str) and at_zero in ("alpha", "one"):
+        return at_zero == "one"
     raise ValueError(f"at_zero must be 'alpha' or 'one', got {short(at_zero)}")
 
 
