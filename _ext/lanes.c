@@ -30,7 +30,6 @@ static void clear(lanes_state *s) {
     const int parts = s->job == EXACT ? PARTS : s->item == 8 ? 3 : 2;
     for (int k = 0; k < parts; k++)
         memset(s->lanes.part[k], 0, (size_t)(s->period + LANES) * sizeof(double));
-    s->adds = 0;
 }
 
 void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int segments,
@@ -58,8 +57,6 @@ void lanes_begin(lanes_state *s, const prelu_call *call, int job, int dtype, int
     s->alpha_dot =
         alpha_dot ? lay_out(s, 1, alpha_dot, call->alpha_dtype, dtype, s->alphas[1]) : NULL;
     s->adds = 0;
-    if (segments || !s->sums) return;
-    clear(s);
 }
 
 void lanes_of_segments(const lanes_state *s, prelu_tile *t, ptrdiff_t first) {
@@ -83,7 +80,7 @@ void lanes_end(lanes_state *s) {
                 s->loops->add(&to, s->index_stride[3], &s->lanes, lane,
                               end - lane < n[3] ? end - lane : n[3], s->adds, s->job);
             }
-    clear(s);
+    s->adds = 0;
 }
 
 void lanes_run(lanes_state *s, const prelu_tile *tile, void (*loop)(const prelu_tile *)) {
@@ -100,6 +97,7 @@ void lanes_run(lanes_state *s, const prelu_tile *tile, void (*loop)(const prelu_
             if (tile->at[k]) t.at[k] = (char *)tile->at[k] + i * item;
         const ptrdiff_t adds = t.rows > 1 ? t.rows : (t.n + period - 1) / period + 1;
         if (s->adds + adds > ADDS_MOST) lanes_end(s);
+        if (s->sums && s->adds == 0) clear(s);
         loop(&t);
         s->adds += adds;
     }
