@@ -46,6 +46,31 @@ static void T(narrow)(const double *from, void *to_, ptrdiff_t n) {
     memcpy(to + i, out, (size_t)(n - i) * sizeof *to);
 }
 
+PRELU_FN void T(add_quick)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes,
+                           ptrdiff_t first, ptrdiff_t n, ptrdiff_t adds, const int job) {
+    const double *s = lanes->part[SUM] + first, *b = lanes->part[BOUND] + first;
+    const double *l = lanes->part[LOW] + first;
+    const float *size = (const float *)lanes->part[BOUND] + first;
+    const double factor = bound_of_size(adds);
+    const prelu_sums sums = *to;
+    if (step) {
+        PRELU_VECTOR
+        for (ptrdiff_t i = 0; i < n; i++)
+            quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
+                          job == CAREFUL);
+    } else if (WIDE || job == CAREFUL) {
+        for (ptrdiff_t i = 0; i < n; i++)
+            quick_sum_add(&sums, 0, s[i], b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
+    } else {
+        double sum = 0, bound = 0;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            sum += s[i];
+            bound += (SIZES(job) ? size[i] * factor : b[i]) + fabs(sum);
+        }
+        quick_sum_add(&sums, 0, sum, bound, 0, 0);
+    }
+}
+
 static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes, ptrdiff_t first,
                    ptrdiff_t n, ptrdiff_t adds, int job) {
     for (int k = 0; k < LEVELS && job == EXACT; k++) {
@@ -60,29 +85,8 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
         }
         for (ptrdiff_t i = 0; i < n && !step; i++) exact_sum_add(part, 0, from[i], k, PARTS);
     }
-    if (job == EXACT) return;
-    const double *s = lanes->part[SUM] + first, *b = lanes->part[BOUND] + first;
-    const double *l = lanes->part[LOW] + first;
-    const float *size = (const float *)lanes->part[BOUND] + first;
-    const double factor = bound_of_size(adds);
-    if (step) {
-        double *const sum = to->part[SUM], *const bound = to->part[BOUND], *const low = to->part[LOW];
-        const prelu_sums sums = {{sum, bound, low, NULL}};
-        PRELU_VECTOR
-        for (ptrdiff_t i = 0; i < n; i++)
-            quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
-        return;
-    }
-    if (WIDE || job == CAREFUL) {
-        for (ptrdiff_t i = 0; i < n; i++) quick_sum_add(to, 0, s[i], b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
-        return;
-    }
-    double sum = 0, bound = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        sum += s[i];
-        bound += (SIZES(job) ? size[i] * factor : b[i]) + fabs(sum);
-    }
-    quick_sum_add(to, 0, sum, bound, 0, 0);
+    if (job == CAREFUL) T(add_quick)(to, step, lanes, first, n, adds, CAREFUL);
+    else if (job != EXACT) T(add_quick)(to, step, lanes, first, n, adds, SUMS);
 }
 
 /* With alphas narrower than double each end must also lie more than a unit of the sum beyond it:
