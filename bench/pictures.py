@@ -8,6 +8,7 @@ Each comes as NAME-light.svg and NAME-dark.svg:
     shapes    PReLU and its derivatives, by examples/shapes.py
     peers     GB/s against bytes beside other libraries, of `python bench/peers.py --json FILE`
     layouts   each kind of layout beside the memory, of `python bench/layouts.py --json FILE`
+    threads   what threads bring, of `python bench/threads.py --json FILE`
 """
 
 import argparse
@@ -126,6 +127,33 @@ def draw_layouts(rows):
     return fig
 
 
+def draw_threads(rows):
+    """Draw the speed of several threads over that of one, against the bytes of x."""
+    from drawing import panels
+    from matplotlib import pyplot as plt
+
+    fig, (axes,) = panels(1, 2, width=7.2, height=3.8, sharey=True)
+    for panel, op in zip(axes, ("forward", "backward"), strict=True):
+        own = [r for r in rows if (r["op"], r["dtype"]) == (op, "float32")]
+        for k, name in enumerate(name for name in own[0]["us"] if name != "1"):
+            label = name if name == "default" else f"{name} threads allowed"
+            speeds = [r["us"]["1"] / r["us"][name] for r in own]
+            style = {"color": f"C{k}", "marker": "osv^D"[k % 5], "ms": 5, "label": label}
+            panel.plot([r["mib"] for r in own], speeds, **style)
+        panel.axhline(1, color=plt.rcParams["text.color"], lw=1)
+        panel.set_xscale("log", base=2)
+        panel.set_xticks((0.25, 1, 8, 64, 256), ("1/4", "1", "8", "64", "256"))
+        panel.set(title=op, xlabel="MiB of x")
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylabel("speed: 1 is one thread")
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    row = own[0]
+    text = f"{row['machine']}, {row['cpus']} CPUs, float32, NCHW; NumPy {row['numpy']}, {row['date']}"
+    fig.suptitle(text, fontsize="x-small")
+    return fig
+
+
 def main():
     """Draw all of them."""
     parser = argparse.ArgumentParser(
@@ -143,6 +171,7 @@ def main():
     save_themes(shapes.draw, options.folder, "shapes")
     save_themes(partial(draw_peers, newest("peers")), options.folder, "peers")
     save_themes(partial(draw_layouts, newest("layouts")), options.folder, "layouts")
+    save_themes(partial(draw_threads, newest("threads")), options.folder, "threads")
 
 
 if __name__ == "__main__":

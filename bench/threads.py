@@ -4,6 +4,7 @@
     python bench/threads.py --dtypes float32 --mib 8,64 --counts 1,2,16
     python bench/threads.py --callers 16           callers at once beside one after the other
     python bench/threads.py --json FILE            adds a JSON line for each row
+    python bench/threads.py --markdown FILE        a table of such a file
 
 One alpha for each channel of NCHW, `out` given, random signs; all calls of a row run interleaved,
 medians. "default" is without set_num_threads. Times are in microseconds, beside np.copyto's.
@@ -103,6 +104,21 @@ def callers(count, mib, repeats):
     return medians(repeats, one_after_the_other, at_once)
 
 
+def markdown(path):
+    """Return a table of such a file: speeds over one thread's."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    names = [name for name in rows[0]["us"] if name != "1"]
+    lines = ["| MiB of x | worth | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    for mib in sorted({row["mib"] for row in rows}):
+        own = [row for row in rows if row["mib"] == mib]
+        cells = []
+        for name in names:
+            speeds = [row["us"]["1"] / row["us"][name] for row in own]
+            cells.append(f"{min(speeds):.2f} to {max(speeds):.2f}")
+        lines.append(f"| {mib:g} | {own[0]['worth']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def numbers(kind):
     """Return a parser of a list with commas."""
     return lambda text: tuple(kind(part) for part in text.split(","))
@@ -121,7 +137,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=3, help="for each row (%(default)s)")
     parser.add_argument("--callers", type=int, help="so many at once, 16 MiB each, instead")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
+    if options.markdown:
+        print(markdown(options.markdown))
+        return
     prelu_array.set_num_threads(1)
     here = machine() | {"cpus": most, "default": _cpus.usable()}
     print(", ".join(f"{key} {value}" for key, value in here.items()))
