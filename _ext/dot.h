@@ -71,7 +71,7 @@ static inline dot_ends dot_interval(double a, double b, double c, double d) {
     const double errors = fma(a, b, -p) + fma(c, d, -q), rest = left + errors;
     const int whole = (fabs(p) >= 0x1p-960) & (fabs(q) >= 0x1p-960); /* no error underflows */
     const double lost = (fabs(left) + fabs(errors)) * 0x1p-51 + 0x1p-1070;
-    const double bound = whole & (errors == 0) ? 0.0 : lost;
+    const double bound = whole && errors == 0 ? 0.0 : lost;
     const dot_ends ends = {sum, sum + (rest - bound), sum + (rest + bound)};
     return ends;
 }

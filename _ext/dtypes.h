@@ -33,6 +33,14 @@ enum {
 #define PRELU_PREFETCH(p) (void)(p)
 #endif
 
+#if defined(__clang__)
+#define PRELU_UNROLL _Pragma("clang loop unroll_count(4)")
+#elif defined(__GNUC__)
+#define PRELU_UNROLL _Pragma("GCC unroll 4")
+#else
+#define PRELU_UNROLL
+#endif
+
 typedef uint16_t f16;
 typedef uint16_t bf16;
 typedef float f32;

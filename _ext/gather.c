@@ -17,6 +17,7 @@
         else if (to_stride == ITEM && from_stride == 2 * ITEM)                                 \
             for (ptrdiff_t i = 0; i < n; i++) memcpy(to + i * ITEM, from + i * 2 * ITEM, ITEM); \
         else                                                                                   \
+            PRELU_UNROLL                                                                       \
             for (; n > 0; n--, to += to_stride, from += from_stride) memcpy(to, from, ITEM);   \
     }
 ITEMS(uint16_t)
@@ -48,28 +49,29 @@ void copy_row(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_st
 
 void copy_block(char *contiguous, char *strided, const ptrdiff_t *stride, const ptrdiff_t *n,
                 ptrdiff_t item, int scatter) {
-    const int axis = contiguous_from(n, stride, item); /* axes from this one on are one row */
     enum { AHEAD = 2048 }; /* bytes that are asked for */
-    ptrdiff_t own[BLOCK_AXES], outer[BLOCK_AXES], row = 1;
-    int along = axis < BLOCK_AXES ? axis : BLOCK_AXES - 1;
+    const int axis = contiguous_from(n, stride, item); /* axes from this one on are one row */
+    int along = BLOCK_AXES - 1;
     for (int k = 0; k < BLOCK_AXES && axis == BLOCK_AXES; k++)
         if (stride[k] == item && n[k] >= 8) along = k; /* transposed: rows of the strided memory */
-    for (int k = BLOCK_AXES - 1; k >= 0; k--) {
-        const int in_row = k == along || k >= axis;
-        own[k] = k == BLOCK_AXES - 1 ? item : own[k + 1] * n[k + 1];
-        outer[k] = in_row ? 1 : n[k];
-        row *= in_row ? n[k] : 1;
+    ptrdiff_t count[3] = {1, 1, 1}, by[3] = {0}, own_by[3] = {0}; /* of the axes around a row */
+    ptrdiff_t row = 1, own = item, own_step = item;
+    for (int k = BLOCK_AXES - 1, i = 3; k >= 0; own *= n[k--]) {
+        if (k >= axis || k == along) {
+            if (k == along && axis == BLOCK_AXES) own_step = own;
+            row *= n[k];
+        } else {
+            count[--i] = n[k], by[i] = stride[k], own_by[i] = own;
+        }
     }
     const ptrdiff_t step = axis < BLOCK_AXES ? item : stride[along];
-    const ptrdiff_t own_step = axis < BLOCK_AXES ? item : own[along];
-    for (ptrdiff_t i = 0; i < outer[0]; i++)
-        for (ptrdiff_t j = 0; j < outer[1]; j++)
-            for (ptrdiff_t k = 0; k < outer[2]; k++)
-                for (ptrdiff_t l = 0; l < outer[3]; l++) {
-                    char *at = strided + i * stride[0] + j * stride[1] + k * stride[2] + l * stride[3];
-                    char *to = contiguous + i * own[0] + j * own[1] + k * own[2] + l * own[3];
-                    if (step <= 2 * item) PRELU_PREFETCH(at + AHEAD);
-                    if (scatter) copy_row(at, step, to, own_step, row, item);
-                    else copy_row(to, own_step, at, step, row, item);
-                }
+    for (ptrdiff_t i = 0; i < count[0]; i++)
+        for (ptrdiff_t j = 0; j < count[1]; j++) {
+            char *at = strided + i * by[0] + j * by[1], *to = contiguous + i * own_by[0] + j * own_by[1];
+            for (ptrdiff_t k = 0; k < count[2]; k++, at += by[2], to += own_by[2]) {
+                if (step <= 2 * item) PRELU_PREFETCH(at + AHEAD);
+                if (scatter) copy_row(at, step, to, own_step, row, item);
+                else copy_row(to, own_step, at, step, row, item);
+            }
+        }
 }

@@ -26,14 +26,6 @@
 #define PRELU_VECTOR
 #endif
 
-#if defined(__clang__)
-#define PRELU_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define PRELU_UNROLL _Pragma("GCC unroll 4")
-#else
-#define PRELU_UNROLL
-#endif
-
 /* An array whose elements are all taken for used. gcc sees that in a fold ever fewer lanes count, and
  * computes those one by one, which takes twice as long. */
 #if defined(__GNUC__)

@@ -149,7 +149,9 @@ def draw_threads(rows):
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     row = own[0]
-    text = f"{row['machine']}, {row['cpus']} CPUs, float32, NCHW; NumPy {row['numpy']}, {row['date']}"
+    text = (
+        f"{row['machine']}, {row['cpus']} CPUs, float32, NCHW; NumPy {row['numpy']}, {row['date']}"
+    )
     fig.suptitle(text, fontsize="x-small")
     return fig
 
