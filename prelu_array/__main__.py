@@ -14,6 +14,7 @@ import numpy as np
 
 from . import __version__, prelu, prelu_backward
 from ._npy import is_one_file, load, save_all
+from ._report import report
 from ._self_check import self_check
 
 _HELP = """\
@@ -30,6 +31,10 @@ pipes are files, too.
   python -m prelu_array x.npy --alpha 0.25 -o y.npy
   python -m prelu_array x.npy --alpha alpha.npy --axis 1 -o y.npy
   python -m prelu_array x.npy --alpha 0.25 --dy dy.npy -o dx.npy --dalpha dalpha.npy
+
+A bug report is complete with what this prints: versions, processor, threads, GPU.
+
+  python -m prelu_array --report
 
 Two more commands judge other PReLU kernels; each has a --help of its own:
 
@@ -84,6 +89,7 @@ def _run(argv: list[str]) -> int:
     )
     parser.add_argument("-o", "--out", help="where to write y, or dx with --dy")
     parser.add_argument("--dalpha", help="where to write dalpha, with --dy")
+    parser.add_argument("--report", action="store_true", help="print what a bug report needs")
     parser.add_argument("--version", action="version", version=f"prelu_array {__version__}")
     arguments, rest = parser.parse_known_args(with_values(argv))
     if arguments.x is not None and not Path(arguments.x).exists():
@@ -96,6 +102,10 @@ def _run(argv: list[str]) -> int:
         return 2
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.report:
+        if len(argv) > 1:
+            parser.error("--report stands alone")
+        return report()
     if arguments.x is None:
         if argv:
             parser.error("the options are for a file: give x, too")

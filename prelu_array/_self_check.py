@@ -52,7 +52,6 @@ def self_check() -> int:
         f"GB/s: x is repeated {_COPIES} times, to {real['x'].size * _COPIES:,} elements\n"
         "of a copy: of the speed of NumPy's copy (forward) or addition (backward)\n"
         "threads: that such a call may take\n"
-        "How fast large arrays are: bench/cpu.py of the repository\n"
     )
     wrong += _check_hard(usable)
     for line in unusable:
@@ -65,7 +64,7 @@ def self_check() -> int:
             "in the linker's wrapper."
         )
     if wrong:
-        print(f"{wrong} elements differ: please report this.")
+        print(f"{wrong} elements differ: please report this, with what --report prints.")
     elif not changed:
         print("Every bit is right.")
     return int(bool(wrong or changed))
