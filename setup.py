@@ -1,5 +1,6 @@
 """The compiled module; everything else about the package stands in pyproject.toml."""
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -105,7 +106,14 @@ cpu = Extension(
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
 )
 
+# Where the package is listed a picture, or a link to a file of the repository, leads nowhere.
+description = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+description = re.sub(r"!\[[^\]]*\]\([^)]*\)\n\n", "", description)
+description = re.sub(r"\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", description)
+
 setup(
+    long_description=description,
+    long_description_content_type="text/markdown",
     ext_modules=cythonize([cpu], build_dir="build"),
     cmdclass={"build_ext": BuildWithFlags},
     # So an editable install puts the clone itself on the path. Without it a finder is asked after

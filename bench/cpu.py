@@ -259,9 +259,10 @@ def markdown(path, mib, threads):
             ops = pairs.setdefault((row["dtype"], row["layout"]), {"forward": [], "backward": []})
             ops[row["op"]].append(row)
     lines = [
-        f"| {mib:g} MiB arrays | forward, of `np.copyto` | backward, of `np.add` "
-        "| of `np.where(x > 0, x, a * x)`: forward, backward "
-        "| forward, of `np.maximum(x, 0) + a * np.minimum(x, 0)` |",
+        f"| {mib:g} MiB arrays | forward, relative to `np.copyto` "
+        "| backward, relative to `np.add` "
+        "| forward, backward, relative to `np.where(x > 0, x, a * x)` "
+        "| forward, relative to `np.maximum(x, 0) + a * np.minimum(x, 0)` |",
         "|---|---|---|---|---|",
     ]
     for (dtype, layout), ops in pairs.items():

@@ -65,7 +65,10 @@ def _cure(value: Any, name: str) -> str:
     if library == "jax":  # a traced value; JAX's own arrays are jaxlib's
         return "it is being traced: use prelu_array.jax.prelu"
     if library == "autograd":
-        return "it is being traced: use prelu of examples/frameworks/autograd_prelu.py"
+        return (
+            "it is being traced: wrap prelu in autograd.extend.primitive and prelu_backward in its "
+            "defvjp, as the documentation shows under Arrays of other libraries"
+        )
     if library == "xarray":
         array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
         return f"use xarray.apply_ufunc(prelu, x, alpha), or use {array}.to_numpy()"
