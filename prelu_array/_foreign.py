@@ -66,8 +66,8 @@ def _cure(value: Any, name: str) -> str:
         return "it is being traced: use prelu_array.jax.prelu"
     if library == "autograd":
         return (
-            "it is being traced: wrap prelu in autograd.extend.primitive and prelu_backward in its "
-            "defvjp, as the documentation shows under Arrays of other libraries"
+            "it is being traced: wrap prelu in autograd.extend.primitive and prelu_backward in "
+            "its defvjp, as the documentation shows under Arrays of other libraries"
         )
     if library == "xarray":
         array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name

@@ -122,12 +122,13 @@ def test_signatures_of_the_contract(name, signature):
     bare = [p.replace(annotation=p.empty) for p in found.parameters.values()]
     assert str(inspect.Signature(bare)) == signature
 
+
 # Of the repository; an installed package has none of these.
 ELSEWHERE = re.compile(r"\b(docs|bench|examples|tests|_ext)/|\b\w+\.(md|pyx)\b")
 
 
 def texts(path):
-    """Yield what users may read of a module: its strings, but for the docstrings of a private one."""
+    """Yield what users may read of a module: its strings, but for a private one's docstring."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     private = any(re.match(r"_[^_]", part) for part in path.relative_to(PACKAGE).parts)
     own = tree.body[0].value if private and ast.get_docstring(tree) else None
