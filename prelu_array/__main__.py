@@ -36,7 +36,7 @@ A bug report is complete with what this prints: versions, processor, threads, GP
 
   python -m prelu_array --report
 
-Two more commands judge other PReLU kernels; each has a --help of its own:
+Two more commands check other PReLU kernels; each has a --help of its own:
 
   python -m prelu_array vectors      write golden vectors for a kernel that is not in Python
   python -m prelu_array check        score what such a kernel computed
@@ -44,12 +44,12 @@ Two more commands judge other PReLU kernels; each has a --help of its own:
 
 
 _COMMANDS = ("vectors", "check")
-_CLOSED_PIPE = 141  # what a shell reports of a program that SIGPIPE ended: no verdict's status
+_CLOSED_PIPE = 141  # as a shell reports a program that SIGPIPE ended; no verdict has it
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that its encoding has not
+    if isinstance(sys.stdout, io.TextIOWrapper):  # for file names that it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:  # a full disk behind it
         print(f"prelu_array: {error}", file=sys.stderr)
         status = 2
-    # what is left in the buffer must not raise again at the exit
+    # the rest of the buffer must not raise again at the exit
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 

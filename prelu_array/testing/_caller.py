@@ -1,4 +1,4 @@
-"""Foreign code is called here: what it raises, or gives in place of an array, is a finding."""
+"""Calls of a kernel: an exception, or a result that is no array, is a failure of the kernel."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _as_array(result: Any) -> Array:
     if isinstance(result, np.ndarray | np.generic):
         return np.asarray(result)
     if hasattr(result, "get") and not hasattr(result, "keys"):
-        return np.asarray(result.get())  # CuPy copies from the device only when asked
+        return np.asarray(result.get())  # CuPy copies from the device only explicitly
     if hasattr(result, "__array__") or not hasattr(result, "__dlpack__"):
         return np.asarray(result)
     return np.from_dlpack(result)

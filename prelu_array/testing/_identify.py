@@ -24,9 +24,10 @@ _TIMES = 20
 
 @dataclass(frozen=True)
 class Card:
-    """The conventions of one kernel, as short words; "-" where it gave no answer.
+    """The conventions of one kernel, as short words; "-" if there is no answer.
 
-    Where a kernel does otherwise with one alpha for each channel, both words stand.
+    If the answer differs with one alpha per channel, the field holds both, as in "alpha, by
+    channel zero".
 
     Attributes
     ----------
@@ -44,9 +45,9 @@ class Card:
         "kept", "flushed" (to zero) or "other"; two words, as in "flushed/kept", where a subnormal
         alpha * x and a positive subnormal x fare differently, in this order.
     alpha_axis : str
-        The axis that a 1-D alpha runs along.
+        The axis of x for a 1-D alpha.
     accumulator : str
-        What dalpha is added in, told by small terms that get lost beside large ones: "float16"
+        The accumulator of dalpha, found by small terms that are lost next to large ones: "float16"
         (or narrower), "float32", "float64", or "exact" if none gets lost.
     products : str
         "exact", or "rounded" if x * dy is rounded to x's dtype before the sum.

@@ -116,7 +116,7 @@ def _reversed(make: Maker) -> Iterator[Case]:
 
 
 def _ties(make: Maker) -> Iterator[Case]:
-    """Products that lie halfway between two numbers of the format."""
+    """Products halfway between two numbers of the format."""
     p = format_of(make.dtype).precision
     half = (p + 1) // 2
     # The product of two odd integers is odd; with p + 1 bits it is a tie.
@@ -151,7 +151,7 @@ def _large(make: Maker) -> Iterator[Case]:
     yield make.case("integers", x, make.rng.choice([-1.0, 1.0, 3.0], shape))
     if make.layout != "element":
         ones = make.shape((3, 2003), 3)
-        # A sum of ones stands still at 2**p.
+        # A sum of ones stops growing at 2**p.
         yield make.case("ones", -np.ones(ones), np.ones(ones))
         shape = make.shape((3, 599), 7)
         yield make.case("normal", make.rng.standard_normal(shape), make.rng.standard_normal(shape))

@@ -1,6 +1,6 @@
 """Binary floating point as exact integers: take apart, multiply, add, round once.
 
-The judge must not share code, formulas or rounding habits with what it judges, so nothing here
+The oracle must not share code, formulas or rounding with what it checks, so nothing here
 computes in floating point.  A number is ``(-1)**negative * digits * 2**exponent`` with an integer
 ``digits``; products and sums of such numbers are exact, and the only rounding is `round_to`.
 """

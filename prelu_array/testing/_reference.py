@@ -39,7 +39,7 @@ def reference_prelu(x: ArrayLike, alpha: ArrayLike, *, axis: Axis = None) -> Arr
     alpha : array_like
         One of the same dtypes, or a Python number (which takes x's dtype).
     axis : int, tuple of int or None
-        The axis or axes of x along which alpha runs; None broadcasts as NumPy does.
+        The axis of x for each axis of alpha; None broadcasts as NumPy does.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from ._trial import Judge, Result
 Array = NDArray[Any]
 
 _MOST_ELEMENTS = 5_000
-# Sums of integers, which no honest kernel adds to another value the second time.
+# Sums of integers: a conforming kernel returns the same value the second time.
 _EXACT = ("tail", "alpha", "layout", "strides", "reversed", "empty", "large")
 
 
@@ -102,7 +102,7 @@ def _difference(seen: list[Observation]) -> str:
         return "state is kept from earlier calls, or a race"
     if not all(
         one.kind in _EXACT for one in seen
-    ):  # a wrong sum may still be one that an honest kernel adds in any order
+    ):  # a wrong sum may still be one that a conforming kernel adds in any order
         return ""
     if all(map(_added, seen, seen[1:])):
         return "not zeroed before the sum: each call adds to the one before"

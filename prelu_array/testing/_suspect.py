@@ -1,4 +1,4 @@
-"""From failures to suspicions: which known faults explain what was seen, and where it was seen."""
+"""From failures to suspicions: which known faults explain the failures, and where they are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BY_CHANCE = (*SINGLE, *_NARROW)
 
 @dataclass(frozen=True)
 class Observation:
-    """One judged output and the case it came from."""
+    """One checked output and the case it came from."""
 
     name: str
     kind: str
@@ -74,7 +74,7 @@ def explain(
     accumulator: Format | None,
     rules: Rules,
 ) -> list[str]:
-    """One fault if it explains all; else where the failures lie, and what they look like."""
+    """One fault if it explains all; otherwise where the failures are, and what they look like."""
     sample = _sample(failed)
     if not sample:
         return places(right, failed) or [f"the {UNKNOWN}"]
@@ -121,7 +121,7 @@ def _problems(failed: list[Observation]) -> list[str]:
 
 
 def places(right: list[Observation], failed: list[Observation]) -> list[str]:
-    """Where the failures lie, if it says something."""
+    """Where the failures are, if that is a hint."""
     found = []
     judged = right + failed
     kinds = {one.kind for one in failed}

@@ -22,7 +22,7 @@ Backward = Callable[[Any, Any, Any], Any]
 
 
 class Result(NamedTuple):
-    """What a kernel gave for one case; None where it raised or was not called."""
+    """What a kernel returned for one case; None if it raised or was not called."""
 
     case: Case
     y: Got | None
@@ -58,7 +58,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Judge:
-    """The rules by which results are judged."""
+    """The rules by which results are checked."""
 
     at_zero: str
     rules: Rules

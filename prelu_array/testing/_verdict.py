@@ -1,4 +1,4 @@
-"""One output of one call, judged: what was got, what was expected, where it is wrong."""
+"""One output of one call: what was returned, what was expected, where it is wrong."""
 
 from __future__ import annotations
 
