@@ -243,14 +243,14 @@ def test_out_of_the_other_byte_order_than_the_x_it_overlaps(dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("alpha_shape", [(), (6, 1), (10,), (6, 10)], ids=str)
 def test_second_order_into_memory_that_overlaps(backend, alpha_shape, dtype):
-    """Any output over any input; sums of two products that are in doubt are among them."""
+    """Any output over any input; undecided sums of two products are among them."""
     rng = np.random.default_rng(8)
     values = numbers(rng, 200, dtype)
     alpha, v = alphas(alpha_shape, dtype), -alphas(alpha_shape, dtype)
     alpha_, v_ = backend.asarray(alpha), backend.asarray(v)
     for k, (of_input, of_out) in enumerate(WAYS):
         at_zero = AT_ZERO[k % 2]
-        over = rng.permutation(3)[: 1 + k % 3]  # which inputs lie in the buffer
+        over = rng.permutation(3)[: 1 + k % 3]  # which inputs are in the buffer
         apart = [numbers(rng, (6, 10), dtype) for _ in range(3)]
         apart[1] = apart[0].copy()  # two products that cancel
 
