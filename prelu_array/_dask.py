@@ -1,9 +1,9 @@
 """The Dask backend: a call of a public function for each block, and a tree that adds exact sums.
 
-Everything is lazy. The public function is called with a block of x and the block of alpha that
-belongs to it, of NumPy or CuPy. Blocks that share an alpha return its sum before rounding, as
-integers (docs/partial.md); integers add in any order, so dalpha depends neither on the chunks nor
-on the workers. It is imported at the first call with a Dask array, and alone imports Dask.
+Everything is lazy. A block of x meets its block of alpha in the public function, which serves
+NumPy and CuPy blocks alike. Blocks that share an alpha hand out its sum still exact, as integers
+(docs/partial.md); integers add in any order, so dalpha depends neither on the chunks nor on the
+workers. Imported by whoever has a Dask array, so it is the only module that imports Dask.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from . import _api, _arguments, _cpu
 from ._foreign import kind_of
 
-# The number of states that one task adds. A state is 8 to 1096 bytes per alpha.
+# So many states are added by one task. A state is 8 to 1096 bytes per alpha.
 SPLIT_EVERY = 8
 
 
@@ -27,15 +27,15 @@ class Alpha(NamedTuple):
     """alpha, or an array like it, as blocks take it."""
 
     block: Any  # a number, or a Dask array in x's chunks without the axes of length 1
-    dims: tuple[int, ...]  # the axis of x for each axis of alpha, or -1
+    where: tuple[int, ...]  # the axis of x of each axis of alpha, or -1
     shape: tuple[int, ...]
     dtype: Any
     chunks: Any  # of alpha as it was given, if that was a Dask array
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes of x for the axes of the block."""
-        return tuple(k for k in self.dims if k >= 0)
+        """The axes of x that the block's lie along."""
+        return tuple(k for k in self.where if k >= 0)
 
 
 # ---- arguments ----
@@ -73,7 +73,7 @@ def _unknown(name: str, axis: int) -> NoReturn:
 def _as_alpha(
     alpha: Any, x: Any, axis: Any, name: str = "alpha", like: Alpha | None = None
 ) -> Alpha:
-    """Check alpha (or an array like it), map its axes to those of x, and rechunk it."""
+    """Check alpha (or an array like it), find its place, and cut it as x is cut."""
     dtype = like.dtype if like else _arguments.native(x.dtype)
     lazy = isinstance(alpha, da.Array)
     integers = _arguments.is_integer(dtype)
@@ -98,27 +98,27 @@ def _as_alpha(
     chunks = alpha.chunks if lazy else None
     if like:
         _arguments.check_like(Alpha(None, (), shape, dtype, None), name, like, "alpha")
-    # alpha has no length of -1
+    # a length of -1 is none of alpha's
     lengths = tuple(-1 if math.isnan(n) else n for n in x.shape)
-    dims = _cpu.fit_alpha(lengths, shape, axis)
-    if dims is None:
+    where = _cpu.fit_alpha(lengths, shape, axis)
+    if where is None:
         if -1 in lengths:
             _unknown("x", lengths.index(-1))
         raise _arguments.misfit(x.shape, shape, axis)
-    if -1 in dims:
-        alpha = alpha[tuple(0 if k < 0 else slice(None) for k in dims)]
-    rechunked = tuple(x.chunks[k] for k in dims if k >= 0)
+    if -1 in where:
+        alpha = alpha[tuple(0 if k < 0 else slice(None) for k in where)]
+    along = tuple(x.chunks[k] for k in where if k >= 0)
     if lazy:
-        alpha = alpha.rechunk(rechunked)
-    elif rechunked:
-        alpha = da.from_array(alpha.copy(), chunks=rechunked, asarray=False)
+        alpha = alpha.rechunk(along)
+    elif along:
+        alpha = da.from_array(alpha.copy(), chunks=along, asarray=False)
     elif isinstance(alpha, np.ndarray):
         alpha = alpha[()]  # a scalar of its dtype
-    return Alpha(alpha, dims, shape, dtype, chunks)
+    return Alpha(alpha, where, shape, dtype, chunks)
 
 
-def _rechunked(a: Any, name: str, x: Any) -> Any:
-    """Check an array that must have x's shape and dtype, and give it x's chunks."""
+def _as_cut(a: Any, name: str, x: Any) -> Any:
+    """Check an array that shall have x's shape and dtype, and cut it as x is cut."""
     _check_array(a, name, x)
     known = []
     for k, lengths in enumerate(zip(a.shape, x.shape, strict=False)):
@@ -126,7 +126,7 @@ def _rechunked(a: Any, name: str, x: Any) -> Any:
         if not any(unknown):
             known.append(k)
         elif not all(unknown) or a.numblocks[k] != x.numblocks[k]:
-            _unknown("x" if unknown[1] else name, k)  # otherwise blocks check their lengths
+            _unknown("x" if unknown[1] else name, k)  # else the blocks will see
     if a.ndim != x.ndim or any(a.shape[k] != x.shape[k] for k in known):
         raise ValueError(f"{name} must have x's shape {x.shape}, got {a.shape}")
     if _arguments.native(a.dtype) != _arguments.native(x.dtype):
@@ -181,19 +181,19 @@ def _take(results: Any, k: int) -> Any:
 
 
 def _sole(results: Any, k: int) -> Any:
-    """Return result k of a single block, which Dask passes in nested lists."""
+    """Return a result out of nested lists of one block."""
     while isinstance(results, list):
         (results,) = results
     return results[k]
 
 
 def _take_for_alpha(results: Any, k: int, a: Alpha) -> Any:
-    """Return a result of alpha's shape; no two blocks share an alpha."""
+    """Return a result of alpha's shape, where no two blocks share an alpha."""
     dalpha = da.blockwise(
         _sole, a.axes, results, tuple(range(results.ndim)), token="prelu-dalpha", k=k,
         dtype=a.dtype, meta=_meta(results, len(a.axes), a.dtype), align_arrays=False,
     )  # fmt: skip
-    return _like_alpha(dalpha, a)
+    return _placed(dalpha, a)
 
 
 def _state(results: Any, k: int, others: int) -> Any:
@@ -213,17 +213,17 @@ def _sum_of_states(results: Any, k: int, a: Alpha) -> Any:
     )  # fmt: skip
     if others:
         states = states.sum(axis=tuple(range(len(others))), dtype=int64, split_every=SPLIT_EVERY)
-    return _like_alpha(states, a)
+    return _placed(states, a)
 
 
-def _like_alpha(of_alpha: Any, a: Alpha) -> Any:
-    """Return an array with alpha's axes and chunks."""
-    of_alpha = of_alpha[tuple(slice(None) if k >= 0 else None for k in a.dims)]
+def _placed(of_alpha: Any, a: Alpha) -> Any:
+    """Return an array in alpha's axes and chunks."""
+    of_alpha = of_alpha[tuple(slice(None) if k >= 0 else None for k in a.where)]
     return of_alpha if a.chunks is None else of_alpha.rechunk(dict(enumerate(a.chunks)))
 
 
 def _blocks_share(x: Any, a: Alpha) -> bool:
-    """Whether several blocks share an alpha."""
+    """Whether any alpha is that of several blocks."""
     return any(n > 1 for k, n in enumerate(x.numblocks) if k not in a.axes)
 
 
@@ -261,7 +261,7 @@ def backward(
     """(dx, dalpha). See `prelu_array.prelu_backward`."""
     _refuse_out(out)
     _check_array(x, "x")
-    dy = _rechunked(dy, "dy", x)
+    dy = _as_cut(dy, "dy", x)
     a = _as_alpha(alpha, x, axis)
     if need_dalpha and _blocks_share(x, a):
         dx, state = _partial(dy, x, a, at_one, need_dx)
@@ -291,7 +291,7 @@ def backward_partial(
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
     _refuse_out(out)
     _check_array(x, "x")
-    dy = _rechunked(dy, "dy", x)
+    dy = _as_cut(dy, "dy", x)
     return _partial(dy, x, _as_alpha(alpha, x, axis), at_one, need_dx)
 
 
@@ -315,7 +315,7 @@ def jvp(x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool,
     """Y_dot. See `prelu_array.prelu_jvp`."""
     _refuse_out(out)
     _check_array(x, "x")
-    x_dot = _rechunked(x_dot, "x_dot", x)
+    x_dot = _as_cut(x_dot, "x_dot", x)
     a = _as_alpha(alpha, x, axis)
     a_dot = _as_alpha(alpha_dot, x, axis, "alpha_dot", a)
     return _map(_api.prelu_jvp, x, (x, a, x_dot, a_dot), at_zero=_at_zero(at_one))
@@ -327,7 +327,7 @@ def double_backward(
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
     _refuse_out(out)
     _check_array(x, "x")
-    ddx, dy = _rechunked(ddx, "ddx", x), _rechunked(dy, "dy", x)
+    ddx, dy = _as_cut(ddx, "ddx", x), _as_cut(dy, "dy", x)
     a = _as_alpha(alpha, x, axis)
     dda = _as_alpha(ddalpha, x, axis, "ddalpha", a)
     shared = _blocks_share(x, a)
@@ -346,9 +346,9 @@ def _double_backward_partial(
 ) -> tuple[Any, Any, Any]:
     """Return the cotangents of a block, that of alpha as a state.
 
-    The sum of ddx * dy is that of a backward whose factors have the same products. The first
-    factor is positive exactly if x is on the identity branch. Signs are set on integers, because
-    CuPy's minus and abs flush subnormal floats, and its `where` turns bfloat16 into float32.
+    The sum of ddx * dy is that of a backward whose factors have the same products, the first one
+    positive just where x is on the identity branch. They are made as integers: of floats, CuPy's
+    minus and abs flush subnormals, and its `where` makes float32 of bfloat16.
     """
     options = {"axis": axis, "at_zero": at_zero}
     of_dy, of_x, _ = _api.prelu_double_backward(ddx, ddalpha, dy, x, alpha, **options)
