@@ -1,4 +1,4 @@
-"""Golden vectors and dumps, for kernels that do not live in Python."""
+"""Golden vectors and dumps, for kernels that are not in Python."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def main_check(argv: list[str]) -> int:
 
 
 def with_values(argv: list[str]) -> list[str]:
-    """Join a negative number to its option, for argparse takes -1e-3 and -1,-2 for options."""
+    """Join a negative number to its option: argparse mistakes -1e-3 and -1,-2 for options."""
     joined: list[str] = []
     for word in argv:
         if joined and joined[-1] in ("--alpha", "--axis") and re.match(r"-[\d.,inf]", word):

@@ -1,4 +1,4 @@
-"""`identify`: which conventions a PReLU kernel follows, told by a few small inputs."""
+"""`identify`: which conventions a PReLU kernel follows, found with a few small inputs."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def identify(
 
 
 class _Probe:
-    """Calls the kernel on small inputs; an exception, or what is no array, is no answer."""
+    """Calls the kernel on small inputs; an exception or a result that is no array is no answer."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ def _forward_card(probe: _Probe, alphas: int) -> dict[str, str]:
     if probe.forward is None:
         return {}
     nan, inf = np.nan, np.inf
-    # 2-D and of ordinary length, as some frameworks take nothing else
+    # 2-D and of ordinary length, because some frameworks take nothing else
     y = probe.y([[-0.0, nan, -inf, 1.0]], [0.25] * alphas)
     card = {
         "y_at_minus_zero": _word(y, {"-0": -0.0, "+0": 0.0}),
@@ -219,7 +219,7 @@ def _axis_card(probe: _Probe) -> dict[str, str]:
 
 
 def _alpha_axis(probe: _Probe) -> str:
-    """Find the axis on a cube, which every axis fits."""
+    """Find the axis with a cube, where alpha fits every axis."""
     x = probe.array(-(np.arange(81.0) % 16 + 1).reshape(3, 3, 3, 3))
     alpha = probe.array([0.25, 0.5, 2.0])
     y = probe.y(x, alpha)
@@ -252,7 +252,7 @@ def _backward_card(probe: _Probe, alphas: int) -> dict[str, str]:
 
 
 def _total(dalpha: Array | None) -> Array | None:
-    """Sum over the channels, by which one word says all."""
+    """Sum over the channels."""
     return None if dalpha is None else dalpha.astype(np.float64).sum(keepdims=True)
 
 
@@ -267,7 +267,7 @@ def _sum_card(probe: _Probe) -> dict[str, str]:
     card = {"accumulator": _accumulator(probe)}
     fmt = format_of(probe.dtype)
     step = 2.0 ** (1 - fmt.precision)
-    # (1 + step)**2 = 1 + 2 step + step**2; what is left after 1 + 2 step is taken away
+    # (1 + step)**2 = 1 + 2 step + step**2; the rest after 1 + 2 step is subtracted
     x, dy = [[-1 - step, -1.0]], [[1 + step, -1 - 2 * step]]
     _, dalpha = probe.pair(dy, x, [0.25])
     lost = {"exact": -(step**2), "rounded": 0.0, "rounded ": -0.0}

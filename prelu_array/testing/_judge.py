@@ -52,7 +52,7 @@ def require(name: str, value: Any, allowed: Iterable[str]) -> None:
 
 
 def order_keys(array: Array) -> Array:
-    """Unsigned integers in the order of the numbers, one apart for neighbours; -0 as +0."""
+    """Unsigned integers in the order of the numbers, neighbours differ by 1; -0 as +0."""
     bits = bits_of(array)
     sign = bits.dtype.type(1 << (bits.dtype.itemsize * 8 - 1))
     keys = np.where((bits & sign) != 0, sign - (bits & ~sign), bits | sign)
@@ -241,7 +241,7 @@ def dalpha_interval(
 
 
 def _sizes(values: Exact) -> Exact:
-    """Absolute values; NaN and inf count for nothing."""
+    """Absolute values, with 0 for NaN and inf."""
     no = np.zeros_like(values.negative)
     return values._replace(negative=no, nan=no, inf=no)
 

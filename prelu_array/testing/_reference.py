@@ -1,4 +1,4 @@
-"""PReLU and its derivatives in exact arithmetic, rounded once: what the contract says, slowly."""
+"""PReLU and its derivatives in exact arithmetic, rounded once: the contract, slowly."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def like(value: ArrayLike, model: Array, name: str | None) -> Array:
 
 
 def above(x: Array, at_zero: str) -> Array:
-    """The identity branch, read off the sign and the digits."""
+    """The identity branch, from the sign and the digits."""
     if at_zero not in ("alpha", "one"):
         raise ValueError(f"at_zero must be 'alpha' or 'one', got {at_zero!r}")
     parts = take_apart(x)

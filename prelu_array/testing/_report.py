@@ -1,4 +1,4 @@
-"""The report of a judgement: for people by print, for programs by its fields."""
+"""The report of a check: printed for people, with fields for programs."""
 
 from __future__ import annotations
 
