@@ -1,5 +1,6 @@
-"""The compiled module; everything else about the package stands in pyproject.toml."""
+"""The compiled module and the description; everything else is in pyproject.toml."""
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -32,7 +33,7 @@ STRICT_WHERE_KNOWN = [
 ]
 GCC_AND_CLANG = [
     "-std=gnu11",
-    # Without it gcc vectorises no select: the lane that is not taken might raise a flag.
+    # Without it gcc vectorises no select: the branch that is not taken might raise a flag.
     "-fno-trapping-math",
     # fma and ldexp need not set errno.
     "-fno-math-errno",
@@ -43,7 +44,7 @@ GCC_AND_CLANG = [
     "-g0",
 ]
 GCC = [  # for speed alone; clang knows neither the flags nor what they prevent
-    # A group copied by a loop stays in registers; made a memcpy, it goes through memory.
+    # A group copied by a loop stays in registers; a memcpy of it goes through memory.
     "-fno-tree-loop-distribute-patterns",
     # Threaded jumps turn one select into two copies of what follows it, both computed.
     "-fno-thread-jumps",
@@ -94,7 +95,7 @@ sources += ["loops_baseline.c", "loops_avx2.c", "loops_avx512.c"]
 cpu = Extension(
     "prelu_array._cpu",
     [f"_ext/{name}" for name in sources],
-    # with _cpu.pyx: cythonize puts its C in the place of the source, which an sdist needs
+    # with _cpu.pyx: cythonize replaces it by its C in the sources, and an sdist needs it
     depends=[
         "_ext/_cpu.pyx",
         *(str(path) for path in Path("_ext").glob("*.pxi")),
@@ -105,10 +106,18 @@ cpu = Extension(
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
 )
 
+# Where the package is listed a picture, or a link to a file of the repository, leads nowhere.
+description = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+description = re.sub(r"!\[[^\]]*\]\([^)]*\)\n\n", "", description)
+description = re.sub(r"\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", description)
+
 setup(
+    long_description=description,
+    long_description_content_type="text/markdown",
     ext_modules=cythonize([cpu], build_dir="build"),
     cmdclass={"build_ext": BuildWithFlags},
-    # So an editable install puts the clone itself on the path. Without it a finder is asked after
-    # the path, and beside the clone Python takes its folder, which has the package's name, for it.
+    # So an editable install puts the clone itself on the path. Otherwise it installs a finder,
+    # which comes after the path: in the folder above a clone called prelu_array, Python would
+    # import the clone's folder in place of the package.
     package_dir={"": "."},
 )

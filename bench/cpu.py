@@ -10,8 +10,8 @@
 
 The roof is np.copyto for the forward and np.add(x, dy, out=dx) for the backward (16-bit dtypes:
 bitwise_xor) on arrays of the same size, scaled to the bytes the call moves. "of roof" is the speed
-as a multiple of the roof's: more is better. "of where" is the same of np.where(x > 0, x, a * x),
-in the backward of its like for dx and a sum, "of max" of np.maximum(x, 0) + a * np.minimum(x, 0).
+relative to the roof's: more is better. "of where" is relative to np.where(x > 0, x, a * x), in the
+backward to np.where for dx and a sum; "of max" to np.maximum(x, 0) + a * np.minimum(x, 0).
 All that a row compares runs interleaved in one process on the same random data; medians.
 """
 
@@ -185,7 +185,7 @@ def more(mib, repeats):
             w = Work(dtype_of(name), layout, mib)
             easy = medians(repeats, w.backward)[0]
             half = w.x.shape[0] // 2 * 2 // 2
-            w.x[half : 2 * half] = w.x[:half]  # all terms cancel, so each alpha is in doubt
+            w.x[half : 2 * half] = w.x[:half]  # all terms cancel, so each alpha is undecided
             w.dy[half : 2 * half] = -w.dy[:half]
             hard = medians(repeats, w.backward)[0]
             yield {"what": f"hard / easy backward, {name} {layout}", "ratio": hard / easy}
@@ -226,7 +226,7 @@ def more(mib, repeats):
 
 
 def machine():
-    """Return what every result must stand beside."""
+    """Return what every result must be reported with."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -259,9 +259,10 @@ def markdown(path, mib, threads):
             ops = pairs.setdefault((row["dtype"], row["layout"]), {"forward": [], "backward": []})
             ops[row["op"]].append(row)
     lines = [
-        f"| {mib:g} MiB arrays | forward, of `np.copyto` | backward, of `np.add` "
-        "| of `np.where(x > 0, x, a * x)`: forward, backward "
-        "| forward, of `np.maximum(x, 0) + a * np.minimum(x, 0)` |",
+        f"| {mib:g} MiB arrays | forward, relative to `np.copyto` "
+        "| backward, relative to `np.add` "
+        "| forward, backward, relative to `np.where(x > 0, x, a * x)` "
+        "| forward, relative to `np.maximum(x, 0) + a * np.minimum(x, 0)` |",
         "|---|---|---|---|---|",
     ]
     for (dtype, layout), ops in pairs.items():

@@ -196,7 +196,7 @@ def rows(options, folder):
             (16 * images, *shape[1:]), dtype="f4", chunks=(images, *shape[1:])
         )
         dy = x.map_blocks(np.roll, 1, dtype=x.dtype, meta=x._meta)
-        x, dy = client.persist([x, dy])  # each block of dy beside that of x
+        x, dy = client.persist([x, dy])  # blocks of dy on the workers of those of x
         wait([x, dy])
         medians = {}
         for function in (ours, plain):  # not in turn: one's memory, new from the system, is slow

@@ -1,4 +1,4 @@
-"""`prelu_array.torch` and `prelu_array.jax` beside the frameworks' own, in figures.
+"""Measure `prelu_array.torch` and `prelu_array.jax` against the frameworks' own PReLU.
 
 ``python bench/frameworks.py WHAT... [FILE]``  JSON lines are added to FILE (.jsonl)
 

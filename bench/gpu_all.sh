@@ -26,13 +26,13 @@ done
 
 attempt "the package's own check" 120 python -m prelu_array
 attempt "kernels on the device, against the exact reference" 300 \
-    python -m pytest -q tests/test_gpu_device.py
+    python -m pytest -q tests/gpu/test_gpu_device.py
 for what in table host sizes data peers; do
     attempt "figures: $what" 300 python bench/gpu.py "$what" "$figures"
 done
 if python -c "import torch" 2>/dev/null; then
     attempt "tensors on the device, against those on the CPU" 300 \
-        python -m pytest -q tests/test_torch_cuda.py
+        python -m pytest -q tests/for_torch/test_torch_cuda.py
     attempt "figures: PyTorch's layer beside ours" 300 \
         python bench/frameworks.py error cuda "$figures"
 fi
@@ -40,7 +40,7 @@ if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck initcheck; do
         CUPY_CACHE_IN_MEMORY=1 attempt "compute-sanitizer, $tool" 600 \
             compute-sanitizer --tool "$tool" --error-exitcode 9 \
-            python -m pytest -q tests/test_gpu_device.py -k "sanitizer and float32"
+            python -m pytest -q tests/gpu/test_gpu_device.py -k "sanitizer and float32"
     done
 else
     echo "compute-sanitizer is not installed"

@@ -254,7 +254,7 @@ def data(options, kind, dtype, roof):
 
 
 def commit_of_library():
-    """Return the commit of the library that is measured, if it lies in a checkout."""
+    """Return the commit of the library that is measured, if it is in a checkout."""
     where = Path(prelu_array.__file__).parent
     command = ["git", "describe", "--always", "--dirty"]
     found = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)

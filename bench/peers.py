@@ -1,4 +1,4 @@
-"""Measure prelu_array beside other PReLUs on the CPU, each where it is installed.
+"""Measure prelu_array and other PReLUs on the CPU, each if it is installed.
 
     python bench/peers.py --json FILE                 the whole measurement, one thread
     python bench/peers.py --json FILE --cpus 0        the same with all CPUs of the process
@@ -149,7 +149,7 @@ def numba_loops(case):
 
 
 def numba_functions(kept=[]):  # noqa: B006  compiled once
-    """Loops over runs of one alpha, and over rows of all alphas."""
+    """Loops over segments of one alpha, and over rows of all alphas."""
     if kept:
         return kept
     import numpy as np

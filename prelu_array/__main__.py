@@ -14,6 +14,7 @@ import numpy as np
 
 from . import __version__, prelu, prelu_backward
 from ._npy import is_one_file, load, save_all
+from ._report import report
 from ._self_check import self_check
 
 _HELP = """\
@@ -31,7 +32,11 @@ pipes are files, too.
   python -m prelu_array x.npy --alpha alpha.npy --axis 1 -o y.npy
   python -m prelu_array x.npy --alpha 0.25 --dy dy.npy -o dx.npy --dalpha dalpha.npy
 
-Two more commands judge other PReLU kernels; each has a --help of its own:
+A bug report is complete with what this prints: versions, processor, threads, GPU.
+
+  python -m prelu_array --report
+
+Two more commands check other PReLU kernels; each has a --help of its own:
 
   python -m prelu_array vectors      write golden vectors for a kernel that is not in Python
   python -m prelu_array check        score what such a kernel computed
@@ -39,12 +44,12 @@ Two more commands judge other PReLU kernels; each has a --help of its own:
 
 
 _COMMANDS = ("vectors", "check")
-_CLOSED_PIPE = 141  # what a shell reports of a program that SIGPIPE ended: no verdict's status
+_CLOSED_PIPE = 141  # as a shell reports a program that SIGPIPE ended; no verdict has it
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that its encoding has not
+    if isinstance(sys.stdout, io.TextIOWrapper):  # for file names that it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
@@ -57,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:  # a full disk behind it
         print(f"prelu_array: {error}", file=sys.stderr)
         status = 2
-    # what is left in the buffer must not raise again at the exit
+    # the rest of the buffer must not raise again at the exit
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
@@ -84,6 +89,7 @@ def _run(argv: list[str]) -> int:
     )
     parser.add_argument("-o", "--out", help="where to write y, or dx with --dy")
     parser.add_argument("--dalpha", help="where to write dalpha, with --dy")
+    parser.add_argument("--report", action="store_true", help="print what a bug report needs")
     parser.add_argument("--version", action="version", version=f"prelu_array {__version__}")
     arguments, rest = parser.parse_known_args(with_values(argv))
     if arguments.x is not None and not Path(arguments.x).exists():
@@ -96,6 +102,10 @@ def _run(argv: list[str]) -> int:
         return 2
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.report:
+        if len(argv) > 1:
+            parser.error("--report stands alone")
+        return report()
     if arguments.x is None:
         if argv:
             parser.error("the options are for a file: give x, too")

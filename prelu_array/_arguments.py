@@ -1,6 +1,6 @@
 """What may come in: conversions of unusual arguments, and every error message.
 
-Backends recognise the usual forms themselves and come here with the rest.
+Backends recognise usual arguments themselves and call this module for all others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._foreign import kind_of, library_of, refuse, short
-from ._places import has_one_place_for_each
+from ._overlap import overlaps_itself
 
 Shape = tuple[int, ...]
 
@@ -65,7 +65,7 @@ def native(dtype: Any) -> Any:
 
 
 def is_native(a: np.ndarray) -> bool:
-    """Whether the loops can read the array as it is."""
+    """Whether the loops can read the array without a conversion."""
     same = is_bfloat16(a.dtype) or a.dtype.char == native(a.dtype).char
     return same and a.dtype.isnative and a.flags.aligned
 
@@ -216,14 +216,14 @@ def misfit(x_shape: Shape, alpha_shape: Shape, axis: Any) -> ValueError:
 
 def _hint(x_shape: Shape, alpha_shape: Shape) -> str:
     """Name the axis that fits, if there is exactly one."""
-    from ._cpu import fit_alpha  # the layout rule itself, asked once for each candidate
+    from ._cpu import fit_alpha  # the rule itself, called once for each candidate
 
     count = len(alpha_shape)
-    found: dict[Any, Any] = {fit_alpha(x_shape, alpha_shape, None): None}  # placement: axis
+    found: dict[Any, Any] = {fit_alpha(x_shape, alpha_shape, None): None}  # axes of x: axis
     if len(x_shape) <= 8:
         for k in combinations(range(len(x_shape)), count):
             found[fit_alpha(x_shape, alpha_shape, k)] = k[0] if count == 1 else k
-    found.pop(None, None)  # those that do not fit
+    found.pop(None, None)  # candidates that do not fit
     return f"; axis={found.popitem()[1]} would fit" if len(found) == 1 else ""
 
 
@@ -257,7 +257,9 @@ def as_state(state: Any) -> np.ndarray:
     if type(state) not in (np.ndarray, np.memmap):
         refuse(state, "state", "an array of NumPy, CuPy or Dask")
     if state.dtype.kind != "i" or state.dtype.itemsize != 8:
-        raise TypeError(f"state must be int64, as it was handed out, got {state.dtype.name}")
+        raise TypeError(
+            f"state must be int64, as prelu_backward_partial returns it, got {state.dtype.name}"
+        )
     return np.asarray(state, np.int64, order="C")  # ascontiguousarray would make 0-d 1-d
 
 
@@ -269,9 +271,9 @@ def not_a_state(shape: Shape, limbs: Sequence[int]) -> ValueError:
 
 
 def too_many_axes_for_a_state(ndim: int) -> ValueError:
-    """Return the error for an alpha beside whose axes NumPy has none for the limbs."""
+    """Return the error for an alpha with so many axes that NumPy has none left for the limbs."""
     return ValueError(
-        f"alpha must have less than {ndim} axes, for its state has one more, got {ndim}; "
+        f"alpha must have fewer than {ndim} axes, because its state has one more, got {ndim}; "
         "join some with reshape, in x, dy and alpha"
     )
 
@@ -334,8 +336,8 @@ def check_out(out: Any, name: str, shape: Sequence[int], dtype: Any, like: str) 
         raise TypeError(f"{name} must have {like}'s dtype {dtype.name}, got {out.dtype.name}")
     if not out.flags.writeable:
         raise ValueError(f"{name} must be writable, got a read-only array")
-    if not has_one_place_for_each(out):
+    if overlaps_itself(out):
         raise ValueError(
-            f"{name} must have one place for each element, got strides {out.strides} "
-            f"for shape {out.shape}"
+            f"{name} must not overlap itself (some elements share memory), got strides "
+            f"{out.strides} for shape {out.shape}"
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-# More than these are not taken unasked: on one socket fewer fill the memory's channels.
+# The default is at most these: fewer saturate the memory of one socket.
 MOST = 32
 
 _SYSTEM = Path("/sys/devices/system/cpu")
@@ -27,12 +27,12 @@ def usable() -> int:
 
 @lru_cache(maxsize=16)
 def _cores(cpus: frozenset[int]) -> int:
-    """Count physical cores: two CPUs of one core share what computes."""
+    """Count physical cores: two CPUs of one core share its arithmetic units."""
     cores = set()
     for cpu in cpus:
         try:
             cores.add((_SYSTEM / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text())
-        except OSError:  # not known: it counts as one
+        except OSError:  # unknown: counted as a core
             cores.add(str(cpu))
     return len(cores)
 
@@ -83,7 +83,7 @@ def _groups() -> Iterator[tuple[Path, tuple[str, ...]]]:
     for line in lines:
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        # in a container the path may be the host's, of which only the root is here
+        # in a container the path may be the host's, of which only the root exists
         for own in (path.strip("/"), ""):
             if not controllers:
                 yield _CGROUPS / own, ("cpu.max",)

@@ -1,4 +1,4 @@
-"""Values that are refused: what they are called, and how to make an array of them."""
+"""Values that are refused: the names of their types, and how to make arrays of them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def _module(kind: type) -> str:
 
 
 def library_of(value: Any) -> str:
-    """Return the name of the package that a value's type is of."""
+    """Return the name of the package that defines a value's type."""
     return _module(type(value)).partition(".")[0]
 
 
 def short(value: Any) -> str:
-    """Return what a value looks like, in a line."""
+    """Return a value's repr, shortened to a line."""
     if isinstance(value, int) and value.bit_length() > 256:  # repr() refuses very many digits
         return f"an integer of {value.bit_length()} bits"
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # a repr may raise anything: a list's does for such an integer in it
+    except Exception:  # a repr may raise anything: a list's does for an integer as above
         return kind_of(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -48,7 +48,7 @@ def refuse(value: Any, name: str, kinds: str = _KINDS) -> NoReturn:
 
 
 def _cure(value: Any, name: str) -> str:
-    """Say how to make an array of it, if it can be one; nothing is imported, nothing is run."""
+    """Say how to make an array of it, if that is possible, without imports or calls of it."""
     kind = type(value)
     library = library_of(value)
     if library == "cupy":
@@ -65,7 +65,10 @@ def _cure(value: Any, name: str) -> str:
     if library == "jax":  # a traced value; JAX's own arrays are jaxlib's
         return "it is being traced: use prelu_array.jax.prelu"
     if library == "autograd":
-        return "it is being traced: use prelu of examples/frameworks/autograd_prelu.py"
+        return (
+            "it is being traced: wrap prelu in autograd.extend.primitive and prelu_backward in "
+            "its defvjp, as the documentation shows under Arrays of other libraries"
+        )
     if library == "xarray":
         array = f"{name}.to_dataarray()" if kind.__name__ == "Dataset" else name
         return f"use xarray.apply_ufunc(prelu, x, alpha), or use {array}.to_numpy()"

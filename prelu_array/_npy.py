@@ -44,8 +44,8 @@ def is_one_file(a: str, b: str) -> bool:
 def save_all(arrays: dict[str, Any]) -> None:
     """Write each path's array; if one cannot be written, every file is as it was before.
 
-    Files are written under another name beside their own and renamed when all are complete. What
-    is no regular file, a pipe or a device, is written as it is.
+    Files are written under another name in the same folder, and renamed when all are complete.
+    A pipe or a device is written directly.
     """
     renames: dict[str, str] = {}
     try:
@@ -86,12 +86,12 @@ def _save(path: str, array: Any, renames: dict[str, str]) -> None:
 
 
 def _write(file: Any, array: Any) -> None:
-    # a pipe has no position, which NumPy asks a real file for
+    # NumPy asks a file for its position, which a pipe has not
     np.lib.format.write_array(_Writer(file), array, allow_pickle=False)
 
 
 class _Writer:
-    """A file of which NumPy knows no more than that it can be written."""
+    """A file of which NumPy sees nothing but `write`."""
 
     def __init__(self, file: Any) -> None:
         self.write = file.write

@@ -1,7 +1,7 @@
 """Huge pages for large outputs in memory that another library allocates.
 
-The system clears each page of new memory before it is written for the first time. In pages of
-4 KiB that takes longer than the work; NumPy asks for pages of 2 MiB, other libraries do not.
+The system fills each page of new memory with zeros on first touch. With pages of 4 KiB these page
+faults take longer than the work; NumPy asks for pages of 2 MiB, other libraries do not.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _function = _madvise()
 
 
 def ask_for_huge(address: int, size: int) -> None:
-    """Ask for huge pages where memory of `size` bytes has not been written yet.
+    """Ask for huge pages for `size` bytes of memory that has not been written yet.
 
-    It is advice: memory that is there already stays as it is, and a system may decline.
+    It is advice: memory that has been written keeps its pages, and a system may decline.
     """
     if size >= FROM and _function is not None:
         page = mmap.PAGESIZE

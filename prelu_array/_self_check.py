@@ -1,4 +1,4 @@
-"""What ``python -m prelu_array`` does without a file: it checks this installation."""
+"""``python -m prelu_array`` without a file: a check of this installation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from . import __version__, _cpu, get_num_threads, prelu, prelu_backward
 _REPEATS = 15
 _COPIES = 64  # of the activations, for the timing: 16 MiB of float32
 
-# What a wrong compiler flag breaks, of the oracle's kinds of inputs.
+# The oracle's kinds of inputs that a wrong compiler flag breaks.
 _HARD = ("specials", "alpha", "ties", "cancellation", "overflow", "sums", "subnormals")
 _INSTRUCTION_SETS = ("avx512", "avx2", "baseline")
 
-# Run in a new process, whose floating-point mode nothing but this package has touched.
+# Run in a new process, whose floating-point mode only this package may have changed.
 _MODE = """
 import numpy
 flushes = lambda: numpy.float32(1e-40) * numpy.float32(0.5) == 0
@@ -50,9 +50,8 @@ def self_check() -> int:
     print(
         "\ndiffer: elements of y, or of dx and dalpha, with other bits than the exact result's\n"
         f"GB/s: x is repeated {_COPIES} times, to {real['x'].size * _COPIES:,} elements\n"
-        "of a copy: of the speed of NumPy's copy (forward) or addition (backward)\n"
-        "threads: that such a call may take\n"
-        "How fast large arrays are: bench/cpu.py of the repository\n"
+        "of a copy: speed relative to NumPy's copy (forward) or addition (backward)\n"
+        "threads: how many such a call may use\n"
     )
     wrong += _check_hard(usable)
     for line in unusable:
@@ -65,7 +64,7 @@ def self_check() -> int:
             "in the linker's wrapper."
         )
     if wrong:
-        print(f"{wrong} elements differ: please report this.")
+        print(f"{wrong} elements differ: please report this, with what --report prints.")
     elif not changed:
         print("Every bit is right.")
     return int(bool(wrong or changed))
@@ -177,8 +176,8 @@ def _check_activations(real: dict[str, Any], usable: dict[str, Callable[[Any], A
 def medians(repeats: int, *calls: Callable[[], Any]) -> list[float]:
     """Return the median seconds of each call, all of them interleaved.
 
-    Each round has another order, or a call would always pay for what the one before it left:
-    threads that still spin, memory to be freed.
+    Each round has another order: otherwise a call would always pay for what the same call before
+    it left, such as threads that still spin, or memory to be freed.
     """
     times: list[list[float]] = [[] for _ in calls]
     turns, order = list(zip(calls, times, strict=True)), random.Random(0)

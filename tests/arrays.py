@@ -38,7 +38,7 @@ PLACEMENTS = {
     "only in the middle": ((2, 7, 3, 5), (7, 1, 1), None),
     "axis 0": ((5, 3, 4), (5,), 0),
     "axis 1, NCHW": ((2, 3, 5, 7), (3,), 1),
-    "axis 1, long runs": ((2, 3, 40, 41), (3,), 1),
+    "axis 1, long segments": ((2, 3, 40, 41), (3,), 1),
     "axis -1, NHWC": ((2, 5, 7, 3), (3,), -1),
     "axis -1, whole groups": ((13, 64), (64,), -1),
     "axis -1, many channels": ((3, 1031), (1031,), -1),

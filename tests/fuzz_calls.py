@@ -55,7 +55,7 @@ LENGTHS += [768, 1000, 1024, 1025, 2048, 3000, 4095, 4096, 4097, 5000, 9000]
 
 
 def shape_and_axes(rng: Rng, most: int) -> tuple[list[int], list[int]]:
-    """x.shape, and the axes along which alpha lies."""
+    """x.shape, and the axes along which alpha varies."""
     size = int(most ** rng.random())
     shape: list[int] = []
     for _ in range(rng.integers(1, 6)):

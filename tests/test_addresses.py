@@ -1,4 +1,4 @@
-"""What lies below adapters: calls by addresses, a number rounded once, huge pages."""
+"""What adapters build on: calls by addresses, a number rounded once, huge pages."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_all_but_the_smallest_cancels(way, dtype, alpha_dtype):
 
 @pytest.mark.parametrize(("dtype", "alpha_dtype"), PAIRS, ids=name)
 def test_sums_at_a_tie_and_beside_it(way, dtype, alpha_dtype):
-    """Half a unit beside 4096 goes to even; the smallest term of all decides, wherever it is."""
+    """4096 and half a unit round to even; one smallest term decides, wherever it is."""
     unit = 4096 * float(ml_dtypes.finfo(alpha_dtype).eps)
     a = 2.0 ** (int(math.log2(unit / 2)) // 2)
     b = unit / 2 / a
@@ -165,8 +165,8 @@ def test_two_million_terms_that_cancel(backend, dtype, alpha_dtype):
     assert_same_bits(dalpha, np.array(-1.125, alpha_dtype))
 
 
-def test_what_compensates_a_sum_of_runs_loses_bits(way):
-    """1, then numbers below half a unit of that, one in each run of 128 elements of an alpha.
+def test_what_compensates_a_sum_of_segments_loses_bits(way):
+    """1, then numbers below half a unit of that, one in each segment of 128 elements of an alpha.
 
     Their sum is rounded down at each addition, and the exact one is just above a tie.
     """
@@ -304,7 +304,7 @@ def test_every_length_of_a_run(way, dtype, run):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_few_hard_sums_among_many(backend, dtype):
-    """Only some alphas are in doubt: they are summed again, and the others stay."""
+    """Only some alphas are undecided: they are summed again, and the others stay."""
     rng = np.random.default_rng(7)
     for shape, axis in (((200, 300), 1), ((300, 200), 0), ((40, 300, 5), 1)):
         x, dy = -abs(numbers(rng, shape, dtype)), numbers(rng, shape, dtype)
@@ -335,7 +335,7 @@ def test_sum_just_below_a_tie(way, alpha_dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_single_terms_near_the_bottom(instruction_set, dtype):
-    """Each alpha has one term, whose product lies about the least subnormal: rounded once."""
+    """Each alpha has one term, a product near the least subnormal: rounded once."""
     rng = np.random.default_rng(16)
     least = int(np.log2(float(ml_dtypes.finfo(dtype).smallest_subnormal)))
     x, dy = (
@@ -353,7 +353,7 @@ def test_single_terms_near_the_bottom(instruction_set, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_memory_that_does_not_begin_with_a_line(instruction_set, dtype):
-    """Long bands of lanes start with what lies before a line; all begin where they may."""
+    """Wide panels begin with the elements before a cache line; all offsets are tried."""
     rng = np.random.default_rng(17)
     for rows, lanes in ((900, 24), (9, 1500), (130, 64)):
         alpha = rng.standard_normal(lanes).astype(dtype)
@@ -365,5 +365,5 @@ def test_memory_that_does_not_begin_with_a_line(instruction_set, dtype):
             for result, expected in zip(got, right, strict=True):
                 assert_same_bits(result, expected, f"{rows} x {lanes} from {start}")
             dy[: rows // 2], x[: rows // 2] = -dy[-(rows // 2) :], x[-(rows // 2) :]
-            got = prelu_backward(dy, x, alpha, axis=1)[1]  # in doubt: the sums cancel
+            got = prelu_backward(dy, x, alpha, axis=1)[1]  # undecided: the sums cancel
             assert_same_bits(got, reference_prelu_backward(dy, x, alpha, axis=1)[1])

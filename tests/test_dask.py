@@ -70,7 +70,7 @@ def lazy(a, rng=None, chunks=None):
 
 
 def lazy_otherwise(a, rng):
-    """In other chunks than x. With query planning, Dask 2026.8 fails to cut in several steps."""
+    """In other chunks than x. With query planning, Dask 2026.8 fails to do it in several steps."""
     return lazy(a, rng, a.shape if PLANNING else None)
 
 
@@ -112,7 +112,7 @@ def calls(monkeypatch):
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # abs of a NaN
 def test_same_bits_for_any_chunks_and_workers(dtype):
-    """20 ways to cut hard data, with one worker and with two."""
+    """20 ways to chunk hard data, with one worker and with two."""
     rng = np.random.default_rng(0)
     alpha = alphas((3,), dtype)
     for trial in range(20):
@@ -134,7 +134,7 @@ def test_same_bits_for_any_chunks_and_workers(dtype):
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_placements(placement):
-    """Alpha lazy or not, cut as x or otherwise; dy cut otherwise."""
+    """Alpha lazy or not, in x's chunks or others; dy in others."""
     x, alpha, dy, axis = drawn(placement, np.float32, np.float64)
     rng = np.random.default_rng(1)
     right = (

@@ -85,7 +85,7 @@ def test_number_takes_the_dtype_of_x(backend, dtype, number):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_number_is_rounded_once(backend, dtype):
-    """Numbers between two of the dtype, at the tie and right beside it."""
+    """Numbers between two of the dtype, at the tie and next to it."""
     info = ml_dtypes.finfo(dtype)
     x = np.array([-1.0], dtype)
     x_ = backend.asarray(x)

@@ -193,7 +193,7 @@ def test_views_of_one_buffer(backend, dtype):
 @fuzz
 @given(st.data())
 def test_a_slice_of_x_gives_the_slice_of_y(data):
-    """Forward and dx are elementwise, whatever is cut out."""
+    """Forward and dx are element-wise, whatever slice is taken."""
     x = data.draw(
         arrays(np.float32, st.tuples(*[st.integers(1, 9)] * 3), elements=st.floats(width=32))
     )

@@ -1,7 +1,9 @@
 """What an import loads, what it says where the compiled module is missing, and what is public."""
 
+import ast
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -119,3 +121,37 @@ def test_signatures_of_the_contract(name, signature):
     found = inspect.signature(getattr(prelu_array, name))
     bare = [p.replace(annotation=p.empty) for p in found.parameters.values()]
     assert str(inspect.Signature(bare)) == signature
+
+
+# Of the repository; an installed package has none of these.
+ELSEWHERE = re.compile(r"\b(docs|bench|examples|tests|_ext)/|\b\w+\.(md|pyx)\b")
+
+
+def texts(path):
+    """Yield what users may read of a module: its strings, but for a private one's docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    private = any(re.match(r"_[^_]", part) for part in path.relative_to(PACKAGE).parts)
+    own = tree.body[0].value if private and ast.get_docstring(tree) else None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node is not own:
+            yield node.value
+
+
+def test_messages_point_to_what_is_installed():
+    modules = sorted(PACKAGE.rglob("*.py"))
+    assert len(modules) > 40
+    for path in modules:
+        for text in texts(path):
+            assert not ELSEWHERE.search(text), f"{path.name}: {text}"
+
+
+def test_the_description_points_to_what_is_installed():
+    metadata = pytest.importorskip("importlib.metadata")
+    try:
+        found = metadata.metadata("prelu_array")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package is not installed, only built in place")
+    description = found["Description"] or found.get_payload()
+    assert "# prelu_array" in description
+    for target in re.findall(r"\]\(([^)]+)\)", description):
+        assert re.match(r"https?://|#", target), target

@@ -1,4 +1,4 @@
-"""Where alpha lies along x: the contract's table, what is refused, and the hint in the message."""
+"""How alpha broadcasts: the contract's table, what is refused, and the hint in the message."""
 
 import itertools
 import math

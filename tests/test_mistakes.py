@@ -127,7 +127,7 @@ def test_differences_across_zero(h):
 
 @pytest.mark.parametrize("alpha", [0.25, 0.5])
 def test_gain_of_relu(alpha):
-    """The second moment of PReLU of a symmetric x: each x stands beside its -x."""
+    """The second moment of PReLU of a symmetric x: with each x there is -x."""
     x = np.concatenate([X, -X])
     growth = np.mean(prelu(x, alpha) ** 2) / np.mean(x**2)
     assert growth * 2 == 1 + alpha**2  # the gain's square times growth; 1 with the right gain

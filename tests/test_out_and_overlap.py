@@ -26,7 +26,7 @@ from prelu_array import (
     prelu_double_backward,
     prelu_jvp,
 )
-from prelu_array._places import has_one_place_for_each
+from prelu_array._overlap import overlaps_itself
 from prelu_array.testing import (
     reference_prelu,
     reference_prelu_backward,
@@ -34,7 +34,14 @@ from prelu_array.testing import (
     reference_prelu_jvp,
 )
 
-PLACES = ("0-d", "axis 1, NCHW", "axis 1, long runs", "axis -1, NHWC", "per element", "per sample")
+PLACES = (
+    "0-d",
+    "axis 1, NCHW",
+    "axis 1, long segments",
+    "axis -1, NHWC",
+    "per element",
+    "per sample",
+)
 
 
 @pytest.mark.parametrize("memory", ["C", "Fortran", "reversed", "padded rows"])
@@ -236,14 +243,14 @@ def test_out_of_the_other_byte_order_than_the_x_it_overlaps(dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("alpha_shape", [(), (6, 1), (10,), (6, 10)], ids=str)
 def test_second_order_into_memory_that_overlaps(backend, alpha_shape, dtype):
-    """Any output over any input; sums of two products that are in doubt are among them."""
+    """Any output over any input; undecided sums of two products are among them."""
     rng = np.random.default_rng(8)
     values = numbers(rng, 200, dtype)
     alpha, v = alphas(alpha_shape, dtype), -alphas(alpha_shape, dtype)
     alpha_, v_ = backend.asarray(alpha), backend.asarray(v)
     for k, (of_input, of_out) in enumerate(WAYS):
         at_zero = AT_ZERO[k % 2]
-        over = rng.permutation(3)[: 1 + k % 3]  # which inputs lie in the buffer
+        over = rng.permutation(3)[: 1 + k % 3]  # which inputs are in the buffer
         apart = [numbers(rng, (6, 10), dtype) for _ in range(3)]
         apart[1] = apart[0].copy()  # two products that cancel
 
@@ -409,7 +416,7 @@ REFUSED = {
     "stride 0": (
         lambda a: np.lib.stride_tricks.as_strided(np.full(1, 7, a.dtype), a.shape, (0,) * a.ndim),
         ValueError,
-        "one place for each element",
+        "must not overlap itself",
     ),
     "masked": (lambda a: np.ma.masked_array(np.full_like(a, 7)), TypeError, "NumPy array, got"),
     "list": (lambda a: np.full_like(a, 7).tolist(), TypeError, "NumPy array, got list"),
@@ -489,9 +496,9 @@ def test_in_place_with_alpha_in_another_order_of_axes(backend, n, which):
         assert_same_bits(got[k], right[k])
 
 
-def test_out_whose_places_overlap():
+def test_out_that_overlaps_itself():
     steps = np.lib.stride_tricks.as_strided(np.zeros(12), (4, 3), (8, 8), writeable=True)
-    with pytest.raises(ValueError, match=r"out must have one place for each element, got strides"):
+    with pytest.raises(ValueError, match="out must not overlap itself"):
         prelu(np.ones((4, 3)), 0.5, out=steps)
 
 
@@ -517,7 +524,7 @@ CROSSED = [
 
 @pytest.mark.parametrize(("shape", "strides"), CROSSED)
 def test_out_whose_strides_cross(shape, strides):
-    """Each element has a place of its own, though no axis steps over another."""
+    """No two elements share memory, though no axis steps over another."""
     rng = np.random.default_rng(0)
     x, dy = rng.standard_normal((2, *shape)).astype(np.float32)
     alpha = rng.standard_normal(shape[1:2]).astype(np.float32)
@@ -537,17 +544,17 @@ def test_out_whose_strides_cross(shape, strides):
     assert (memory == 7).sum() == memory.size - x.size
 
 
-def test_out_has_one_place_for_each_element():
-    """The rule itself, for all small shapes and strides, against a count of the places."""
+def test_whether_an_array_overlaps_itself():
+    """For all small shapes and strides, against a count of the offsets."""
     for shape in itertools.product((1, 2, 3), repeat=3):
         for strides in itertools.product((0, 1, 2, 3, 5, -4, 7), repeat=3):
             steps = np.abs(strides) @ np.indices(shape).reshape(3, -1)
-            expected = np.unique(steps).size == steps.size
+            expected = np.unique(steps).size < steps.size
             a = np.lib.stride_tricks.as_strided(np.zeros(64), shape, [abs(s) * 8 for s in strides])
-            got = has_one_place_for_each(a)
+            got = overlaps_itself(a)
             assert got == expected, (shape, strides)
     # not of whole elements: 8 bytes each, 6 or 12 apart
     bytes_ = np.zeros(64, np.uint8).data
-    assert not has_one_place_for_each(np.ndarray((2,), np.float64, bytes_, 0, (6,)))
-    assert has_one_place_for_each(np.ndarray((2, 2), np.float64, bytes_, 0, (12, 25)))
-    assert not has_one_place_for_each(np.ndarray((2, 2), np.float64, bytes_, 0, (12, 18)))
+    assert overlaps_itself(np.ndarray((2,), np.float64, bytes_, 0, (6,)))
+    assert not overlaps_itself(np.ndarray((2, 2), np.float64, bytes_, 0, (12, 25)))
+    assert overlaps_itself(np.ndarray((2, 2), np.float64, bytes_, 0, (12, 18)))

@@ -106,7 +106,7 @@ KINDS = ("ordinary", "sizes", "cancellation", "not finite")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # abs of a NaN
 def test_any_split_in_any_order_gives_the_whole(on, dtype, kind):
-    """50 times four kinds of data: cut at random, shuffled, added, rounded once."""
+    """50 times four kinds of data: split at random, shuffled, added, rounded once."""
     rng = np.random.default_rng(KINDS.index(kind))
     alpha = alphas((3,), np.float64 if kind == "ordinary" else dtype)
     for trial in range(50):
@@ -178,7 +178,7 @@ def test_the_limbs_are_the_exact_sum(on, dtype, kind):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_a_state_is_carried_and_depends_on_the_terms_alone(on, dtype):
-    """Shuffled, cut by alpha's place, transposed: the same integers."""
+    """Shuffled, split along alpha, transposed: the same integers."""
     rng = np.random.default_rng(3)
     limbs = FORMATS[np.dtype(dtype).name][1]
     for kind in KINDS[:3]:

@@ -1,4 +1,4 @@
-"""Inputs on which released PReLUs were wrong; the report stands beside each."""
+"""Inputs on which released PReLUs were wrong, each with its report."""
 
 import math
 

@@ -77,7 +77,7 @@ def test_every_memory(backend, memory):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 def test_two_products_that_cancel(instruction_set, dtype):
-    """alpha * x_dot + alpha_dot * x, where what is left lies below either product."""
+    """alpha * x_dot + alpha_dot * x, where the sum is far smaller than either product."""
     rng = np.random.default_rng(10)
     x = -np.abs(numbers(rng, 4000, dtype))
     alpha = numbers(rng, 4000, dtype)

@@ -25,7 +25,7 @@ from arrays import (
 from prelu_array import prelu, prelu_backward
 from prelu_array.testing import cases, reference_prelu, reference_prelu_backward
 
-PLACES = ("0-d", "axis 1, NCHW", "axis 1, long runs", "axis -1, NHWC", "shared in the middle")
+PLACES = ("0-d", "axis 1, NCHW", "axis 1, long segments", "axis -1, NHWC", "shared in the middle")
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)

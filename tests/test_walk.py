@@ -71,7 +71,7 @@ def cropped(a: np.ndarray) -> np.ndarray:
 
 
 def every_second(a: np.ndarray) -> np.ndarray:
-    """The same numbers, none beside another."""
+    """The same numbers, no two of them contiguous."""
     room = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
     room[..., ::2] = a
     return room[..., ::2]
@@ -130,7 +130,7 @@ def test_x_and_dy_in_other_orders(dtype: type, long: int, alpha_axis: int) -> No
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("data", ["integers", "float32", "cancels", "no negative x", "dy is 0"])
-def test_sums_in_doubt(dtype: type, kind: Callable, data: str) -> None:
+def test_undecided_sums(dtype: type, kind: Callable, data: str) -> None:
     """Ties, zeros and sums that cancel, which the first pass cannot round."""
     rng = np.random.default_rng([KINDS.index(kind), 7])
     shape, alpha_shape, axis = kind(rng)

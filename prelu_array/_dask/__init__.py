@@ -1,10 +1,10 @@
 """The Dask backend: a call for each block, and a tree that adds exact sums.
 
-Everything is lazy. A block of x meets its block of alpha (`arguments` cuts them alike) in what
-NumPy's or CuPy's backend does with them (`blocks`). Blocks that share an alpha hand out its sum
-still exact, as integers (docs/partial.md); integers add in any order, so dalpha depends neither on
-the chunks nor on the workers (`graphs`). Imported by whoever has a Dask array, so that only this
-package imports Dask.
+Everything is lazy. `arguments` gives dy and alpha the chunks of x. `blocks` calls the backend of
+NumPy or CuPy with a block of x and the block of alpha that belongs to it. Blocks that share an
+alpha return its sum before rounding, as integers (docs/partial.md), and `graphs` adds them;
+integers add in any order, so dalpha depends neither on the chunks nor on the workers. This package
+is imported at the first call with a Dask array, and alone imports Dask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from .. import _arguments, _cpu
 from .._in_memory import backend_of
 from . import blocks
-from .arguments import Alpha, as_alpha, as_cut, check_array, refuse_out, unknown
+from .arguments import Alpha, as_alpha, as_rechunked, check_array, refuse_out, unknown
 from .graphs import (
     blocks_share,
     map_blocks,
@@ -49,7 +49,7 @@ def backward(
     """(dx, dalpha). See `prelu_array.prelu_backward`."""
     refuse_out(out)
     check_array(x, "x")
-    dy = as_cut(dy, "dy", x)
+    dy = as_rechunked(dy, "dy", x)
     a = as_alpha(alpha, x, axis)
     if need_dalpha and blocks_share(x, a):
         dx, state = _partial(dy, x, a, at_one, need_dx)
@@ -79,7 +79,7 @@ def backward_partial(
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
     refuse_out(out)
     check_array(x, "x")
-    dy = as_cut(dy, "dy", x)
+    dy = as_rechunked(dy, "dy", x)
     return _partial(dy, x, as_alpha(alpha, x, axis), at_one, need_dx)
 
 
@@ -103,7 +103,7 @@ def jvp(x: Any, alpha: Any, x_dot: Any, alpha_dot: Any, axis: Any, at_one: bool,
     """Y_dot. See `prelu_array.prelu_jvp`."""
     refuse_out(out)
     check_array(x, "x")
-    x_dot = as_cut(x_dot, "x_dot", x)
+    x_dot = as_rechunked(x_dot, "x_dot", x)
     a = as_alpha(alpha, x, axis)
     a_dot = as_alpha(alpha_dot, x, axis, "alpha_dot", a)
     return map_blocks(blocks.prelu_jvp, x, (x, a, x_dot, a_dot), at_one=at_one)
@@ -115,7 +115,7 @@ def double_backward(
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
     refuse_out(out)
     check_array(x, "x")
-    ddx, dy = as_cut(ddx, "ddx", x), as_cut(dy, "dy", x)
+    ddx, dy = as_rechunked(ddx, "ddx", x), as_rechunked(dy, "dy", x)
     a = as_alpha(alpha, x, axis)
     dda = as_alpha(ddalpha, x, axis, "ddalpha", a)
     shared = blocks_share(x, a)

@@ -1,4 +1,4 @@
-"""What may come in beside a Dask x, and how it is cut: as x is."""
+"""Arguments of a call with a Dask x: checks, and the chunks of x for dy and alpha."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Alpha(NamedTuple):
     """alpha, or an array like it, as blocks take it."""
 
     block: Any  # a number, or a Dask array in x's chunks without the axes of length 1
-    where: tuple[int, ...]  # the axis of x of each axis of alpha, or -1
+    dims: tuple[int, ...]  # the axis of x for each axis of alpha, or -1
     shape: tuple[int, ...]
     dtype: Any
     chunks: Any  # of alpha as it was given, if that was a Dask array
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes of x that the block's lie along."""
-        return tuple(k for k in self.where if k >= 0)
+        """The axes of x for the axes of the block."""
+        return tuple(k for k in self.dims if k >= 0)
 
 
 def check_array(a: Any, name: str, x: Any = None, integers: bool = False) -> None:
@@ -61,7 +61,7 @@ def unknown(name: str, axis: int) -> NoReturn:
 def as_alpha(
     alpha: Any, x: Any, axis: Any, name: str = "alpha", like: Alpha | None = None
 ) -> Alpha:
-    """Check alpha (or an array like it), find its place, and cut it as x is cut."""
+    """Check alpha (or an array like it), map its axes to those of x, and rechunk it."""
     dtype = like.dtype if like else _arguments.native(x.dtype)
     lazy = isinstance(alpha, da.Array)
     integers = _arguments.is_integer(dtype)
@@ -86,27 +86,27 @@ def as_alpha(
     chunks = alpha.chunks if lazy else None
     if like:
         _arguments.check_like(Alpha(None, (), shape, dtype, None), name, like, "alpha")
-    # a length of -1 is none of alpha's
+    # alpha has no length of -1
     lengths = tuple(-1 if math.isnan(n) else n for n in x.shape)
-    where = _cpu.fit_alpha(lengths, shape, axis)
-    if where is None:
+    dims = _cpu.fit_alpha(lengths, shape, axis)
+    if dims is None:
         if -1 in lengths:
             unknown("x", lengths.index(-1))
         raise _arguments.misfit(x.shape, shape, axis)
-    if -1 in where:
-        alpha = alpha[tuple(0 if k < 0 else slice(None) for k in where)]
-    along = tuple(x.chunks[k] for k in where if k >= 0)
+    if -1 in dims:
+        alpha = alpha[tuple(0 if k < 0 else slice(None) for k in dims)]
+    rechunked = tuple(x.chunks[k] for k in dims if k >= 0)
     if lazy:
-        alpha = alpha.rechunk(along)
-    elif along:
-        alpha = da.from_array(alpha.copy(), chunks=along, asarray=False)
+        alpha = alpha.rechunk(rechunked)
+    elif rechunked:
+        alpha = da.from_array(alpha.copy(), chunks=rechunked, asarray=False)
     elif isinstance(alpha, np.ndarray):
         alpha = alpha[()]  # a scalar of its dtype
-    return Alpha(alpha, where, shape, dtype, chunks)
+    return Alpha(alpha, dims, shape, dtype, chunks)
 
 
-def as_cut(a: Any, name: str, x: Any) -> Any:
-    """Check an array that shall have x's shape and dtype, and cut it as x is cut."""
+def as_rechunked(a: Any, name: str, x: Any) -> Any:
+    """Check an array that must have x's shape and dtype, and give it x's chunks."""
     check_array(a, name, x)
     known = []
     for k, lengths in enumerate(zip(a.shape, x.shape, strict=False)):
@@ -114,7 +114,7 @@ def as_cut(a: Any, name: str, x: Any) -> Any:
         if not any(missing):
             known.append(k)
         elif not all(missing) or a.numblocks[k] != x.numblocks[k]:
-            unknown("x" if missing[1] else name, k)  # else the blocks will see
+            unknown("x" if missing[1] else name, k)  # otherwise blocks check their lengths
     if a.ndim != x.ndim or any(a.shape[k] != x.shape[k] for k in known):
         raise ValueError(f"{name} must have x's shape {x.shape}, got {a.shape}")
     if _arguments.native(a.dtype) != _arguments.native(x.dtype):

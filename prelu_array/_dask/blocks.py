@@ -53,9 +53,9 @@ def prelu_double_backward_partial(
 ) -> tuple[Any, Any, Any]:
     """Return the cotangents of a block, that of alpha as a state.
 
-    The sum of ddx * dy is that of a backward whose factors have the same products, the first one
-    positive just where x is on the identity branch. They are made as integers: of floats, CuPy's
-    minus and abs flush subnormals, and its `where` makes float32 of bfloat16.
+    The sum of ddx * dy is that of a backward whose factors have the same products. The first
+    factor is positive exactly if x is on the identity branch. Signs are set on integers, because
+    CuPy's minus and abs flush subnormal floats, and its `where` turns bfloat16 into float32.
     """
     of_dy, of_x, _ = prelu_double_backward(ddx, ddalpha, dy, x, alpha, axis, at_one)
     # 1 or +0

@@ -12,7 +12,7 @@ import numpy as np
 from .. import _arguments, _cpu
 from .arguments import Alpha
 
-# So many states are added by one task. A state is 8 to 1096 bytes per alpha.
+# The number of states that one task adds. A state is 8 to 1096 bytes per alpha.
 SPLIT_EVERY = 8
 
 
@@ -55,19 +55,19 @@ def take(results: Any, k: int) -> Any:
 
 
 def _sole(results: Any, k: int) -> Any:
-    """Return a result out of nested lists of one block."""
+    """Return result k of a single block, which Dask passes in nested lists."""
     while isinstance(results, list):
         (results,) = results
     return results[k]
 
 
 def take_for_alpha(results: Any, k: int, a: Alpha) -> Any:
-    """Return a result of alpha's shape, where no two blocks share an alpha."""
+    """Return a result of alpha's shape; no two blocks share an alpha."""
     dalpha = da.blockwise(
         _sole, a.axes, results, tuple(range(results.ndim)), token="prelu-dalpha", k=k,
         dtype=a.dtype, meta=meta_of(results, len(a.axes), a.dtype), align_arrays=False,
     )  # fmt: skip
-    return _placed(dalpha, a)
+    return _like_alpha(dalpha, a)
 
 
 def _state(results: Any, k: int, others: int) -> Any:
@@ -87,17 +87,17 @@ def sum_of_states(results: Any, k: int, a: Alpha) -> Any:
     )  # fmt: skip
     if others:
         states = states.sum(axis=tuple(range(len(others))), dtype=int64, split_every=SPLIT_EVERY)
-    return _placed(states, a)
+    return _like_alpha(states, a)
 
 
-def _placed(of_alpha: Any, a: Alpha) -> Any:
-    """Return an array in alpha's axes and chunks."""
-    of_alpha = of_alpha[tuple(slice(None) if k >= 0 else None for k in a.where)]
+def _like_alpha(of_alpha: Any, a: Alpha) -> Any:
+    """Return an array with alpha's axes and chunks."""
+    of_alpha = of_alpha[tuple(slice(None) if k >= 0 else None for k in a.dims)]
     return of_alpha if a.chunks is None else of_alpha.rechunk(dict(enumerate(a.chunks)))
 
 
 def blocks_share(x: Any, a: Alpha) -> bool:
-    """Whether any alpha is that of several blocks."""
+    """Whether several blocks share an alpha."""
     return any(n > 1 for k, n in enumerate(x.numblocks) if k not in a.axes)
 
 

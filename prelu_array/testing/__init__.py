@@ -1,4 +1,4 @@
-"""The oracle: judges a PReLU kernel against exact arithmetic and names what is wrong with it."""
+"""The oracle: checks a PReLU kernel against exact arithmetic and says what is wrong with it."""
 
 from ._assertions import assert_dalpha, assert_dx, assert_forward
 from ._cases import CASE_KINDS, Case, cases

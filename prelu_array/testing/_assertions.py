@@ -35,7 +35,7 @@ def assert_forward(
     Parameters
     ----------
     y : array
-        The result to judge: NumPy, CuPy or DLPack.
+        The result to check: NumPy, CuPy or DLPack.
     x, alpha, axis
         As in `reference_prelu`.
     ulps : int
@@ -82,7 +82,7 @@ def assert_dx(
     Parameters
     ----------
     dx : array
-        The result to judge: NumPy, CuPy or DLPack.
+        The result to check: NumPy, CuPy or DLPack.
     dy, x, alpha, axis
         As in `reference_prelu_backward`.
     at_zero : {"alpha", "one", "any"}
@@ -122,7 +122,7 @@ def assert_dalpha(
     nans: bool = True,
     subnormals: bool = True,
 ) -> None:
-    """Fail unless dalpha is a sum that an honest kernel could return.
+    """Fail unless dalpha is a sum that a conforming kernel could return.
 
     The tolerance comes from the data.  With n nonzero terms, ``S = sum(abs(x * dy))`` and u the
     unit roundoff of the accumulator (2**-24 for float32), it is
@@ -133,15 +133,15 @@ def assert_dalpha(
       ``(ceil(log2 n) + 1) * u * S`` for a balanced tree (Rump 2012), or, in C order, the running
       error bound ``u * (1 + 2 * n * u) * (sum(abs(partial sums)) + S)`` (Higham 2002).
 
-    Both ends are then rounded to alpha's dtype; there is no other allowance.  A dropped element
-    of ordinary size shows while ``n * n * u < 1`` (about 4000 terms for float32), and with
-    integers as data, as in ``cases(kind="large")``, at any n.  Where ``S * (1 + n * u)``
-    overflows the accumulator nothing is judged; give ``accumulate="exact"`` to judge it.
+    Both endpoints are then rounded to alpha's dtype; there is no other allowance.  A dropped
+    element of ordinary size shows while ``n * n * u < 1`` (about 4000 terms for float32), and
+    with integers as data, as in ``cases(kind="large")``, at any n.  Where ``S * (1 + n * u)``
+    overflows the accumulator nothing is checked; ``accumulate="exact"`` checks it.
 
     Parameters
     ----------
     dalpha : array
-        The result to judge: NumPy, CuPy or DLPack; alpha's shape and dtype.
+        The result to check: NumPy, CuPy or DLPack; alpha's shape and dtype.
     dy, x, alpha, axis
         As in `reference_prelu_backward`.
     at_zero : {"alpha", "one", "any"}

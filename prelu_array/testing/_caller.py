@@ -1,4 +1,4 @@
-"""Foreign code is called here: what it raises, or gives in place of an array, is a finding."""
+"""Calls of a kernel: an exception, or a result that is no array, is a failure of the kernel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NoArray:
 
 
 class Caught:
-    """Records any exception of foreign code: here an exception is a finding, not a failure."""
+    """Records any exception of a kernel: it is a failure of the kernel, not of the oracle."""
 
     def __init__(self, errors: list[str], name: str) -> None:
         self.errors, self.name = errors, name
@@ -43,7 +43,7 @@ class Caught:
         trace: TracebackType | None,
     ) -> bool:
         if not isinstance(error, Exception):
-            return False  # KeyboardInterrupt and its like are the user's
+            return False  # KeyboardInterrupt and the like are for the user
         self.errors.append(f"{self.name}: {_named(error)}")
         return True
 
@@ -132,7 +132,7 @@ def to_numpy(result: Any, dtype: np.dtype[Any]) -> Array | NoArray:
         array = np.array(_as_array(result))
         if isinstance(result, int | float | list | tuple) and array.dtype in (int, float):
             array = array.astype(dtype)
-    except Exception as error:  # whatever foreign conversions raise
+    except Exception as error:  # a conversion may raise anything
         reason = " ".join(_named(error).split())
         return NoArray(f"must be an array, got {what}: {reason}; {_cure(result)}")
     if array.dtype.kind in "OSU":
@@ -144,7 +144,7 @@ def _as_array(result: Any) -> Array:
     if isinstance(result, np.ndarray | np.generic):
         return np.asarray(result)
     if hasattr(result, "get") and not hasattr(result, "keys"):
-        return np.asarray(result.get())  # CuPy copies from the device only when asked
+        return np.asarray(result.get())  # CuPy copies from the device only explicitly
     if hasattr(result, "__array__") or not hasattr(result, "__dlpack__"):
         return np.asarray(result)
     return np.from_dlpack(result)

@@ -1,4 +1,4 @@
-"""`check_kernel`: all cases through someone's kernel, judged and diagnosed."""
+"""`check_kernel`: runs all cases through a kernel, checks the results and names the faults."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_kernel(
     as_input: Callable[[Array], Any] | None = None,
     seed: int = 0,
 ) -> Report:
-    """Judge a PReLU kernel and say what is wrong with it.
+    """Check a PReLU kernel and say what is wrong with it.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def check_kernel(
     order : {"any", "tree", "sequential"}
         The order of the sum; see `assert_dalpha`.
     at_zero : {"any", "alpha", "one"}
-        The derivative at 0; "any" takes the one that fits the whole run better.
+        The derivative at 0; "any" takes the convention that fits all results better.
     layouts : {"shared", "channel", "element"} or iterable of them
         alpha is of size 1, 1-D along `axis`, or of shape ``x.shape[1:]``.
     axis : int
@@ -113,7 +113,7 @@ def check_kernel(
     todo = make(chosen, layouts, axis)
     kernel, again = (Kernel(forward, backward, as_input) for _ in range(2))
     with np.errstate(all="ignore"):
-        # first, while nothing is left of calls with NaN
+        # first, before any call with NaN can leave something behind
         repeated = [[again.call(case) for case in sequence] for sequence in sequences(todo)]
         results = [kernel.call(case) for case in todo]
         if at_zero == "any":
@@ -140,7 +140,7 @@ def check_kernel(
             found.append(state[output])
         elif output not in misused:
             named_faults = suspicions(seen, output, at_zero, accumulator, rules)
-            # what is written into an input may be the reason for anything
+            # a kernel that writes into its input may fail anywhere for that reason
             found += [text for text in named_faults if not (written and text.endswith(UNKNOWN))]
     settings = {"dtype": named.name, "alpha": dtype_named(alpha_dtype or named).name}
     if backward is not None:

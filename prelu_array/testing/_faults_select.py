@@ -22,12 +22,12 @@ WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Hypothesis(NamedTuple):
-    """A known fault held against one output."""
+    """A known fault, compared with one output."""
 
     text: str
-    agrees: Callable[[], Array]  # bool, where the output is as the fault would make it
-    predicts: bool = True  # False if only wrong elements can be told to agree
-    loose: bool = False  # whether the sign of zero is left aside
+    agrees: Callable[[], Array]  # bool, where the output has the value of the fault
+    predicts: bool = True  # False if it explains wrong elements only
+    loose: bool = False  # whether the sign of zero is ignored
 
 
 def other_places(inputs: Inputs) -> Iterator[tuple[str, Array]]:
@@ -69,19 +69,19 @@ def fixed_slopes(verdicts: Sequence[Verdict]) -> list[Any]:
         if not telling.any():
             continue
         slope = float(got[telling][0] / exact[telling][0])
-        for digits in (1, 2, 3, 17):  # round ones are likelier
+        for digits in (1, 2, 3, 17):  # round numbers are likelier
             rounded = float(f"{slope:.{digits}g}")
             for dtype in (v.dtype, np.dtype(np.float32), np.dtype(np.float64)):
                 number = np.array(rounded, dtype=dtype)
                 found.setdefault((rounded, dtype.name), number)
-    # a kernel that has alpha, yet wrong, makes many
+    # a kernel with a wrong alpha has many slopes
     return list(found.values()) if len({value for value, _ in found}) <= 12 else []
 
 
 def hypotheses(
     verdict: Verdict, rules: Rules, at_zero: str = "alpha", slopes: Sequence[Any] = ()
 ) -> Iterator[Hypothesis]:
-    """Hold every known fault against y or dx."""
+    """Compare y or dx with every known fault."""
     unsigned = replace(rules, signed_zeros=False)
     for text, value in _predictions(verdict, at_zero, slopes):
         yield Hypothesis(text, partial(_agrees, verdict, value, rules))
@@ -94,12 +94,12 @@ def hypotheses(
 def _agrees(verdict: Verdict, value: Callable[[], Array], rules: Rules) -> Array:
     with np.errstate(all="ignore"):
         agrees = equal(verdict.got, np.asarray(value()).astype(verdict.got.dtype), rules)
-    # what is flushed, as it may be, says nothing of a fault
+    # results that may be flushed and are flushed are no hint of a fault
     return agrees if rules.subnormals else agrees | (_tiny(verdict) & ~verdict.wrong)
 
 
 def _tiny(verdict: Verdict) -> Array:
-    """Where a subnormal is, or goes in."""
+    """Where an input or the result is subnormal."""
     inputs = verdict.inputs
     v = inputs.x if verdict.output == "y" else inputs.gradient
     tiny = is_subnormal(verdict.expected) | is_subnormal(v) | is_subnormal(inputs.x)
@@ -157,7 +157,7 @@ def _short(slope: Any) -> str:
     return f"{float(slope):.3g}"
 
 
-# Patterns that say less than any fault which explains as much.
+# Patterns that are named only if no fault explains as much.
 VAGUE = (
     "one ULP off: not rounded to nearest-even",
     "all failures at x == 0",
@@ -201,6 +201,6 @@ def _narrower(compute: np.dtype[Any]) -> Iterator[tuple[str, Any]]:
     yield "float16", np.float16
     try:
         import ml_dtypes
-    except ImportError:  # then nobody can have bfloat16 data either
+    except ImportError:  # then there can be no bfloat16 data either
         return
     yield "bfloat16", ml_dtypes.bfloat16

@@ -27,21 +27,21 @@ from ._verdict import Inputs, Verdict
 
 Array = NDArray[Any]
 
-# Among formats that explain the same, the widest is the least fault; the first of equals wins.
+# Of formats that explain the same the widest is named, because the first of equals wins.
 _WIDEST_FIRST = sorted(FORMATS.values(), key=lambda held: -held.precision)
 
 NOT_EXACT = "not an exact sum: small terms are lost beside large ones"
 OTHER_SIDE = "takes the other side at x == 0"
-# The same sum, and only with a wrong dx the likelier fault.
+# It has the same sum, and is the likelier fault only if dx is wrong too.
 BY_SIGN_OF_DY = ("inputs swapped: dy and x", "branch chosen by the sign of dy, not of x")
-# The difference is a term: it says nothing of the sums that are right.
+# The difference is a term: right sums are no evidence against it.
 SINGLE = ("one element dropped", "one element counted twice")
 
 
 def sum_hypotheses(
     verdict: Verdict, at_zero: str, accumulator: Format | None, rules: Rules
 ) -> Iterator[Hypothesis]:
-    """Hold every known fault against dalpha."""
+    """Compare dalpha with every known fault."""
     inputs, got = verdict.inputs, verdict.got
     active = ~np.ravel(above(inputs.x, at_zero))
     terms = inputs.terms()
@@ -51,7 +51,7 @@ def sum_hypotheses(
         bounds = dalpha_interval(these, got.dtype, accumulator, flushed=_flushed(these, rules))
         return ~bounds.wrong(got, rules, exact=exact)
 
-    # What a caller gets wrong comes first, for the first of equals is named.
+    # Mistakes of the caller come first, because the first of equals is named.
     x, dy, alpha = inputs.x, inputs.gradient, inputs.alpha_at
     for text, as_x, as_dy in (
         ("dy and x", dy, x),
@@ -77,7 +77,7 @@ def sum_hypotheses(
     yield Hypothesis(OTHER_SIDE, partial(explains, other))
     for text, mark in _specials(verdict, terms, active):
         yield Hypothesis(text, partial(_itself, verdict.wrong & mark), predicts=False)
-    far = np.ones(got.shape, dtype=bool)  # further off than a sum in float64 may be
+    far = np.ones(got.shape, dtype=bool)  # further off than a float64 sum can be
     if exact:
         far = dalpha_interval(chosen, got.dtype, FORMATS["float64"]).wrong(got, rules, exact=False)
         zero = take_apart(got).zero & take_apart(verdict.expected).zero
@@ -177,7 +177,7 @@ def _factors(inputs: Inputs, terms: Terms, active: Array) -> Iterator[Exact]:
 
 
 def _in_format(terms: Terms, held: Format) -> Terms:
-    """Terms as an accumulator sees them that may be too narrow for the data."""
+    """Terms in an accumulator that may be too narrow for the data."""
     if held.precision >= format_of(terms.x.dtype).precision:
         return terms
     return terms._replace(values=_rounded(terms.values, held))
@@ -201,7 +201,7 @@ def _specials(verdict: Verdict, terms: Terms, active: Array) -> Iterator[tuple[s
 
     x, dy = take_apart(terms.x), take_apart(terms.dy)
     nonfinite = x.nan | x.inf | dy.nan | dy.inf | terms.values.inf
-    # A finite product that overflows x's format is inf to a kernel which multiplies in it.
+    # A finite product that overflows x's format is inf for a kernel that multiplies in x's format.
     huge = take_apart(round_to_dtype(terms.values, inputs.x.dtype)).inf
     leak = any_in_group(~active & (nonfinite | huge))
     yield "inactive branch leaks", g.nan & ~e.nan & leak
@@ -244,7 +244,7 @@ def _means(verdict: Verdict, bounds: Interval) -> Array:
 
 
 def _stretches(shape: tuple[int, ...]) -> Iterator[tuple[str, Array]]:
-    """Whole stretches left out or counted twice: how often each element of x is counted."""
+    """Whole ranges left out or counted twice: how often each element of x is counted."""
     n = math.prod(shape)
     if not n:
         return

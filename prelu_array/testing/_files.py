@@ -1,4 +1,4 @@
-"""Golden vectors and dumps, for kernels that do not live in Python."""
+"""Golden vectors and dumps, for kernels that are not in Python."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAMES = ("x", "alpha", "dy", "y", "dx", "dalpha")
 
 
 class FileError(Exception):
-    """A file that cannot be judged, with the reason."""
+    """A file that cannot be checked, with the reason."""
 
 
 @ieee_mode()
@@ -70,7 +70,7 @@ def main_vectors(argv: list[str]) -> int:
         seed=args.seed,
     )
     if (args.output / "manifest.csv").exists():
-        # what other options wrote would lie among these vectors, and be checked with them
+        # vectors that other options wrote would be checked together with these
         print(f"error: {args.output} has vectors: name another folder", file=sys.stderr)
         return 2
     try:
@@ -143,7 +143,7 @@ def main_check(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m prelu_array check",
         description="Judge what a PReLU kernel wrote: x, alpha, dy and any of y, dx, dalpha.",
-        epilog="Exit status: 0 all right, 1 something is wrong, 2 a file cannot be judged.",
+        epilog="Exit status: 0 all right, 1 something is wrong, 2 a file cannot be checked.",
     )
     parser.add_argument("files", type=Path, nargs="+", metavar="dump.npz")
     parser.add_argument("--axis", type=_axis, help="of alpha in x: 1, -1, or 1,2,3 (the file's)")
@@ -172,7 +172,7 @@ def main_check(argv: list[str]) -> int:
 
 
 def with_values(argv: list[str]) -> list[str]:
-    """Join a negative number to its option, for argparse takes -1e-3 and -1,-2 for options."""
+    """Join a negative number to its option: argparse mistakes -1e-3 and -1,-2 for options."""
     joined: list[str] = []
     for word in argv:
         if joined and joined[-1] in ("--alpha", "--axis") and re.match(r"-[\d.,inf]", word):
@@ -283,7 +283,7 @@ def _score(
             raise FileError(f"{name}: {error}") from error
         asked = "dx" in arrays, "dalpha" in arrays
         pair: Any = (arrays.get("dx"), arrays.get("dalpha")) if any(asked) else None
-        dy: Any = inputs.dy  # None where neither was asked
+        dy: Any = inputs.dy  # None if neither was asked for
         case = Case(name, "dump", "", inputs.x, inputs.alpha, dy, inputs.axis)
         with np.errstate(all="ignore"):
             judge = Judge(at_zero, rules, accumulate, order, asked)

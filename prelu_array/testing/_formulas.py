@@ -49,7 +49,7 @@ def _mask(compare: Callable[[Array], Array]) -> Model:
 _ABOVE, _FROM = _mask(lambda x: x > 0), _mask(lambda x: x >= 0)
 _BELOW, _UP_TO = _mask(lambda x: x < 0), _mask(lambda x: x <= 0)
 
-# What a caller gets wrong comes first, for the first of equals is named.
+# Mistakes of the caller come first, because the first of equals is named.
 _EVERYDAY_FORWARD: dict[str, list[Model]] = {
     "inputs swapped: x and alpha": [lambda x, a, v, up: np.where(a > 0, a, x * a)],
 }

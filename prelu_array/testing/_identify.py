@@ -1,4 +1,4 @@
-"""`identify`: which conventions a PReLU kernel follows, told by a few small inputs."""
+"""`identify`: which conventions a PReLU kernel follows, found with a few small inputs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _TIMES = 20
 
 @dataclass(frozen=True)
 class Card:
-    """The conventions of one kernel, as short words; "-" where it gave no answer.
+    """The conventions of one kernel, as short words; "-" if there is no answer.
 
-    Where a kernel does otherwise with one alpha for each channel, both words stand.
+    If the answer differs with one alpha per channel, the field holds both, as in "alpha, by
+    channel zero".
 
     Attributes
     ----------
@@ -44,9 +45,9 @@ class Card:
         "kept", "flushed" (to zero) or "other"; two words, as in "flushed/kept", where a subnormal
         alpha * x and a positive subnormal x fare differently, in this order.
     alpha_axis : str
-        The axis that a 1-D alpha runs along.
+        The axis of x for a 1-D alpha.
     accumulator : str
-        What dalpha is added in, told by small terms that get lost beside large ones: "float16"
+        The accumulator of dalpha, found by small terms that are lost next to large ones: "float16"
         (or narrower), "float32", "float64", or "exact" if none gets lost.
     products : str
         "exact", or "rounded" if x * dy is rounded to x's dtype before the sum.
@@ -133,7 +134,7 @@ def identify(
 
 
 class _Probe:
-    """Calls the kernel on small inputs; an exception, or what is no array, is no answer."""
+    """Calls the kernel on small inputs; an exception or a result that is no array is no answer."""
 
     def __init__(
         self,
@@ -189,7 +190,7 @@ def _forward_card(probe: _Probe, alphas: int) -> dict[str, str]:
     if probe.forward is None:
         return {}
     nan, inf = np.nan, np.inf
-    # 2-D and of ordinary length, as some frameworks take nothing else
+    # 2-D and of ordinary length, because some frameworks take nothing else
     y = probe.y([[-0.0, nan, -inf, 1.0]], [0.25] * alphas)
     card = {
         "y_at_minus_zero": _word(y, {"-0": -0.0, "+0": 0.0}),
@@ -218,7 +219,7 @@ def _axis_card(probe: _Probe) -> dict[str, str]:
 
 
 def _alpha_axis(probe: _Probe) -> str:
-    """Find the axis on a cube, which every axis fits."""
+    """Find the axis with a cube, where alpha fits every axis."""
     x = probe.array(-(np.arange(81.0) % 16 + 1).reshape(3, 3, 3, 3))
     alpha = probe.array([0.25, 0.5, 2.0])
     y = probe.y(x, alpha)
@@ -251,7 +252,7 @@ def _backward_card(probe: _Probe, alphas: int) -> dict[str, str]:
 
 
 def _total(dalpha: Array | None) -> Array | None:
-    """Sum over the channels, by which one word says all."""
+    """Sum over the channels."""
     return None if dalpha is None else dalpha.astype(np.float64).sum(keepdims=True)
 
 
@@ -266,7 +267,7 @@ def _sum_card(probe: _Probe) -> dict[str, str]:
     card = {"accumulator": _accumulator(probe)}
     fmt = format_of(probe.dtype)
     step = 2.0 ** (1 - fmt.precision)
-    # (1 + step)**2 = 1 + 2 step + step**2; what is left after 1 + 2 step is taken away
+    # (1 + step)**2 = 1 + 2 step + step**2; the rest after 1 + 2 step is subtracted
     x, dy = [[-1 - step, -1.0]], [[1 + step, -1 - 2 * step]]
     _, dalpha = probe.pair(dy, x, [0.25])
     lost = {"exact": -(step**2), "rounded": 0.0, "rounded ": -0.0}

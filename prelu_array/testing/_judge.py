@@ -52,7 +52,7 @@ def require(name: str, value: Any, allowed: Iterable[str]) -> None:
 
 
 def order_keys(array: Array) -> Array:
-    """Unsigned integers in the order of the numbers, one apart for neighbours; -0 as +0."""
+    """Unsigned integers in the order of the numbers, neighbours differ by 1; -0 as +0."""
     bits = bits_of(array)
     sign = bits.dtype.type(1 << (bits.dtype.itemsize * 8 - 1))
     keys = np.where((bits & sign) != 0, sign - (bits & ~sign), bits | sign)
@@ -60,7 +60,7 @@ def order_keys(array: Array) -> Array:
 
 
 def ulp_distance(a: Array, b: Array) -> Array:
-    """How many numbers of the format lie from a to b (uint64; meaningless for NaN)."""
+    """How many numbers of the format there are from a to b (uint64; meaningless for NaN)."""
     ka, kb = order_keys(a), order_keys(b)
     return np.where(ka > kb, ka - kb, kb - ka)
 
@@ -109,10 +109,10 @@ class Interval(NamedTuple):
     total: Exact
     low: Exact
     high: Exact
-    judged: Array  # False where an honest accumulator may overflow
+    judged: Array  # False where the accumulator of a conforming kernel may overflow
 
     def wrong(self, got: Array, rules: Rules, *, exact: bool) -> Array:
-        """Where got lies outside; the bounds are rounded, as rounding keeps the order."""
+        """Where got is outside; the bounds are rounded, because rounding keeps the order."""
         dtype = got.dtype
         flat = np.ascontiguousarray(got).reshape(-1)
         keys = order_keys(flat)
@@ -177,7 +177,7 @@ def dalpha_interval(
     *,
     flushed: Terms | None = None,
 ) -> Interval:
-    """Which values of dalpha an honest sum of these terms in this accumulator may have.
+    """Which values of dalpha a conforming sum of these terms in this accumulator may have.
 
     With u = 2**-p the unit roundoff of the accumulator, n the number of nonzero terms and
     S the sum of abs(x * dy):
@@ -192,7 +192,7 @@ def dalpha_interval(
       never more than in any order;
     * and half the smallest subnormal for each product.
 
-    Where (1 + n u) S overflows the accumulator, an honest kernel may return anything: not judged.
+    Where (1 + n u) S overflows the accumulator, a conforming kernel may return anything.
 
     If `flushed` is given, subnormals may be flushed anywhere; it holds the terms of the identity
     branch whose x is subnormal, for a comparison that flushes x puts them on the other branch.
@@ -241,7 +241,7 @@ def dalpha_interval(
 
 
 def _sizes(values: Exact) -> Exact:
-    """Absolute values; NaN and inf count for nothing."""
+    """Absolute values, with 0 for NaN and inf."""
     no = np.zeros_like(values.negative)
     return values._replace(negative=no, nan=no, inf=no)
 

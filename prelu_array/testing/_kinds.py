@@ -1,4 +1,4 @@
-"""The kinds of inputs, each after a way in which kernels are wrong."""
+"""The kinds of inputs, each for a way in which kernels are wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TAIL_LENGTHS = (*range(1, 20), 31, 32, 33, 63, 65, 127, 129, 255, 257)
 
 
 def specials(dtype: DTypeLike) -> Array:
-    """Return the values at which a format changes its ways: zeros, edges, infinities and NaN."""
+    """Return the special values of a format: zeros, thresholds, infinities and NaN."""
     named = dtype_named(dtype)
     fmt = format_of(named)
     first_normal = 1 << (fmt.precision - 1)
@@ -116,7 +116,7 @@ def _reversed(make: Maker) -> Iterator[Case]:
 
 
 def _ties(make: Maker) -> Iterator[Case]:
-    """Products that lie halfway between two numbers of the format."""
+    """Products halfway between two numbers of the format."""
     p = format_of(make.dtype).precision
     half = (p + 1) // 2
     # The product of two odd integers is odd; with p + 1 bits it is a tie.
@@ -151,21 +151,21 @@ def _large(make: Maker) -> Iterator[Case]:
     yield make.case("integers", x, make.rng.choice([-1.0, 1.0, 3.0], shape))
     if make.layout != "element":
         ones = make.shape((3, 2003), 3)
-        # A sum of ones stands still at 2**p.
+        # A sum of ones stops growing at 2**p.
         yield make.case("ones", -np.ones(ones), np.ones(ones))
         shape = make.shape((3, 599), 7)
         yield make.case("normal", make.rng.standard_normal(shape), make.rng.standard_normal(shape))
 
 
 def _size(make: Maker) -> Iterator[Case]:
-    """Longer than an index of 16 bits, or a grid limit of 65535, and no multiple of a block."""
+    """Longer than a 16-bit index, or a grid limit of 65535, and not a multiple of a block."""
 
     def draw(*shape: int) -> tuple[Array, Array]:
         return make.rng.choice([-2, -1, -1, 1], shape), make.rng.choice([-1, 1, 3], shape)
 
     channels = 1 if make.layout == "shared" else 3
     x, dy = draw(channels, 98_308 // channels)
-    # The second half takes the first away: any part left out shows, though no sum is large.
+    # The second half cancels the first: a part left out shows, although no sum is large.
     middle = -np.ones((channels, 1))
     x = np.concatenate([x, middle, x[:, ::-1]], axis=1)
     dy = np.concatenate([dy, -middle, -dy[:, ::-1]], axis=1)

@@ -1,4 +1,4 @@
-"""Inputs that tell how dalpha is added: gaps, ties, cancellation, overflow."""
+"""Inputs that show how dalpha is added: gaps, ties, cancellation, overflow."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ GAPS = {"bfloat16": 15, "float16": 15, "float32": 28, "float64": 58}
 
 
 def sums(make: Maker) -> Iterator[Case]:
-    """Sums that tell one accumulator from the next, in whatever order it adds."""
+    """Sums that distinguish accumulators, in any order of addition."""
     fmt, final = format_of(make.dtype), format_of(make.alpha_dtype)
     for gap in sorted(set(GAPS.values())):
         yield from _shuffled(make, f"gap-{gap}", [gap_terms(gap)] * 3)
-    # Levels 60 bits apart, which no expansion of a few float64 holds together.
+    # Levels 60 bits apart, too far for an expansion of a few float64.
     top = {11: 30, 24: 240, 8: 240, 53: 600}[fmt.precision]
     apart = 54 if fmt.precision == 11 else 60
     levels = np.arange(top, -60, -apart)
     exponents = np.append(np.repeat(levels, 2), levels[-1])
     yield from _shuffled(make, "levels", [(exponents, np.resize([1, -1], exponents.size))] * 3)
-    # Beside a tie of alpha's dtype, so near that only an exact sum sees on which side.
+    # So near to a tie of alpha's dtype that only an exact sum is on the right side.
     high, low = 12, final.precision
     near = max(high - low - 64, 2 * fmt.last_exponent)
     ties = np.array([high, high - low + 1, high - low, near])
     signs = [np.array([1, odd, 1, 1 - 2 * odd]) for odd in (0, 1)]
     yield from _shuffled(make, "tie", [(ties, sign * up) for sign in signs for up in (1, -1)])
-    # (1 + e)**2 is no number of the format: e**2 is left when the rest has gone.
+    # (1 + e)**2 is not a number of the format: e**2 is left when the rest cancels.
     e = 2.0 ** (1 - fmt.precision)
     x = make.columns(np.array([[-1 - e, -1.0]] * (1 if make.layout == "shared" else 3)))
     yield make.case("products", x, np.where(x == -1, -1 - 2 * e, 1 + e))
@@ -87,6 +87,6 @@ def overflow(make: Maker) -> Iterator[Case]:
     signs = make.rng.choice([-1.0, 1.0], shape)
     yield make.case("identity-branch", np.full(shape, high), high * signs)
     yield make.case("y", high * signs, np.full(shape, high), [3.0] * 60)
-    # Each product fits no 16-bit format, yet each sum has an accumulator that holds it.
+    # No product fits a 16-bit format, but each sum fits an accumulator.
     root = np.ldexp(1.0, (fmt.field_max >> 1) // 2 + 2)
     yield make.case("terms", np.full(shape, -root), root * signs)

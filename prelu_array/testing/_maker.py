@@ -1,4 +1,4 @@
-"""Builds one case of a kind: shapes, places of alpha, dtypes."""
+"""Builds one case of a kind: shapes, axes of alpha, dtypes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Maker:
         self.rng = np.random.default_rng([seed, sum(map(ord, kind + layout))])
 
     def shape(self, rest: tuple[int, ...], channels: int) -> tuple[int, ...]:
-        """Shape of x from the lengths beside the channels."""
+        """Shape of x from the lengths of the axes other than the channels."""
         if self.layout == "channel":
             return place_channel(rest, channels, self.axis)
         return (*rest[:1], channels, *rest[1:])

@@ -1,4 +1,4 @@
-"""A right kernel called in another way than its own: told by calling it, and judging, that way."""
+"""A right kernel that is called in the wrong way: found by calling it in other ways."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def misuse(
     channel_cases: Callable[[int], list[Case]],
     axis: int,
 ) -> dict[str, str]:
-    """Say for each output by which order of results, or which axis, all of it is right."""
+    """Say for each output which order of results, or which axis, makes all of it right."""
     if all(judge.asked) and _outputs_swapped(results, judge):
         text = "backward: outputs swapped: returns (dalpha, dx)"
         return {"dx": text, "dalpha": text}

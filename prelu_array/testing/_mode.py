@@ -1,4 +1,4 @@
-"""The floating-point mode of the thread: IEEE 754's own while the oracle works."""
+"""The floating-point mode of the thread: IEEE 754's default while the oracle works."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOM = 512
 
 
 def _libm() -> Any:
-    """Return the C library's fegetenv and fesetenv, or None where they cannot be reached."""
+    """Return the C library's fegetenv and fesetenv, or None if they cannot be reached."""
     if not sys.platform.startswith(("linux", "darwin")):
         return None
     try:

@@ -1,6 +1,6 @@
 """Binary floating point as exact integers: take apart, multiply, add, round once.
 
-The judge must not share code, formulas or rounding habits with what it judges, so nothing here
+The oracle must not share code, formulas or rounding with what it checks, so nothing here
 computes in floating point.  A number is ``(-1)**negative * digits * 2**exponent`` with an integer
 ``digits``; products and sums of such numbers are exact, and the only rounding is `round_to`.
 """
@@ -112,7 +112,7 @@ def take_apart(array: Array) -> Exact:
     special = field == fmt.field_max
     normal = (field > 0) & ~special
     digits = np.where(special, 0, np.where(normal, fraction + (1 << fraction_bits), fraction))
-    # A subnormal has the exponent of the smallest normal, hence field 1 in place of 0.
+    # A subnormal has the exponent of the smallest normal number: field 1 instead of 0.
     exponent = fmt.last_exponent + np.maximum(field, 1) - 1
     return Exact(negative, digits, exponent, special & (fraction != 0), special & (fraction == 0))
 
@@ -170,7 +170,7 @@ def add_groups(terms: Exact, group: Array, count: int) -> Exact:
     exponents = [0] * count
     used = np.flatnonzero((terms.digits != 0).astype(bool))
     if used.size:
-        # Terms of one group and one exponent add as plain integers; few such runs remain.
+        # Terms of one group and one exponent add as plain integers; few segments remain.
         used = used[np.lexsort((terms.exponent[used], group[used]))]
         groups, exps = group[used], terms.exponent[used]
         starts = np.flatnonzero(np.r_[True, (groups[1:] != groups[:-1]) | (exps[1:] != exps[:-1])])
@@ -179,7 +179,7 @@ def add_groups(terms: Exact, group: Array, count: int) -> Exact:
         previous = -1
         runs = zip(groups[starts].tolist(), exps[starts].tolist(), sums.tolist(), strict=True)
         for g, exponent, total in runs:
-            if g != previous:  # runs are sorted: the first has the group's least exponent
+            if g != previous:  # segments are sorted: the first has the group's least exponent
                 exponents[g], previous = exponent, g
             totals[g] += total << (exponent - exponents[g])
 
@@ -192,7 +192,7 @@ def add_groups(terms: Exact, group: Array, count: int) -> Exact:
 
 
 def _sums_of_int64(terms: Exact, group: Array, count: int) -> tuple[Array, int] | None:
-    """Sums in units of one power of two, if none can leave int64; large arrays hold such terms."""
+    """Sums in units of one power of two, if none can overflow int64, as in large arrays."""
     if terms.digits.dtype == object:
         return None
     terms = _without_trailing_zeros(terms)
@@ -221,7 +221,7 @@ def round_to(value: Exact, fmt: Format) -> Array:
     last = np.where(digits == 0, fmt.last_exponent, last)
     drop = last - exponent
     up = np.maximum(-drop, 0)
-    down = np.clip(drop, 0, _MAX_BITS + 1)  # further down nothing is left anyway
+    down = np.clip(drop, 0, _MAX_BITS + 1)  # beyond that no bit is left
     kept = (digits << np.where(digits == 0, 0, up)) >> down
     rest = np.where(drop > 0, digits - (kept << down), 0)
     half = np.int64(1) << np.maximum(down - 1, 0)
@@ -268,7 +268,7 @@ def _narrow_one(digits: int, exponent: int) -> tuple[int, int]:
     if extra <= 0:
         return digits, exponent
     kept = digits >> extra
-    # What is cut off survives as a last bit of 1, so that a later rounding still sees it.
+    # Bits that are dropped set the last bit to 1 (sticky), so that a later rounding is right.
     return kept | (kept << extra != digits), exponent + extra
 
 

@@ -1,4 +1,4 @@
-"""Where alpha stands: which alpha belongs to which element of x, by the contract's rules."""
+"""How alpha broadcasts: which alpha belongs to which element of x, by the contract's rules."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def alpha_index(
     placed = _placed_shape(x_shape, alpha_shape, axis)
     order = np.arange(count, dtype=np.int64).reshape(alpha_shape)
     if isinstance(axis, tuple):
-        # alpha's axes in the order in which they stand in x
+        # alpha's axes in the order that they have in x
         order = order.transpose(np.argsort([a % len(x_shape) for a in axis]))
     return np.broadcast_to(order.reshape(placed), x_shape)
 

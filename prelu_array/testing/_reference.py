@@ -1,4 +1,4 @@
-"""PReLU and its derivatives in exact arithmetic, rounded once: what the contract says, slowly."""
+"""PReLU and its derivatives in exact arithmetic, rounded once: the contract, slowly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reference_prelu(x: ArrayLike, alpha: ArrayLike, *, axis: Axis = None) -> Arr
     alpha : array_like
         One of the same dtypes, or a Python number (which takes x's dtype).
     axis : int, tuple of int or None
-        The axis or axes of x along which alpha runs; None broadcasts as NumPy does.
+        The axis of x for each axis of alpha; None broadcasts as NumPy does.
 
     Returns
     -------
@@ -292,7 +292,7 @@ def like(value: ArrayLike, model: Array, name: str | None) -> Array:
 
 
 def above(x: Array, at_zero: str) -> Array:
-    """The identity branch, read off the sign and the digits."""
+    """The identity branch, from the sign and the digits."""
     if at_zero not in ("alpha", "one"):
         raise ValueError(f"at_zero must be 'alpha' or 'one', got {at_zero!r}")
     parts = take_apart(x)

@@ -1,4 +1,4 @@
-"""The report of a judgement: for people by print, for programs by its fields."""
+"""The report of a check: printed for people, with fields for programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Report:
     suspicions : list of str
         Short lines, each naming an output and what seems wrong with it; empty if ok.
     settings : dict
-        What was judged by which rules; ``settings["at_zero"]`` is the convention found.
+        What was checked by which rules; ``settings["at_zero"]`` is the convention found.
     counts : dict
         For each output and kind of case: (calls, elements, wrong elements).
     wrong_in : list of str
@@ -46,7 +46,7 @@ class Report:
         settings: dict[str, str],
         errors: Sequence[str] = (),
     ) -> Report:
-        """Sum up what was judged."""
+        """Sum up what was checked."""
         wrong = list(dict.fromkeys(one.name for one in seen if not one.verdict.ok))
         return cls(suspicions, settings, _count(seen), wrong, _describe(seen), list(errors))
 

@@ -1,4 +1,4 @@
-"""Does a kernel keep state: the same inputs again, with other inputs in between."""
+"""Whether a kernel keeps state: the same inputs again, with other inputs in between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._trial import Judge, Result
 Array = NDArray[Any]
 
 _MOST_ELEMENTS = 5_000
-# Sums of integers, which no honest kernel adds to another value the second time.
+# Sums of integers: a conforming kernel returns the same value the second time.
 _EXACT = ("tail", "alpha", "layout", "strides", "reversed", "empty", "large")
 
 
@@ -36,11 +36,11 @@ def sequences(todo: Sequence[Case]) -> list[list[Case]]:
         by_size = sorted(exact or fitting, key=lambda case: case.x.size)
         if by_size:
             small, middle = by_size[0], by_size[len(by_size) // 2]
-            # no slope that a kernel without alpha may have
+            # not a slope that a kernel without alpha may have
             odd = middle.alpha * middle.alpha.dtype.type(2.75)
             middle = replace(middle, name=f"{middle.name}-again", alpha=odd)
             large = next((case for case in here if case.kind == "large"), by_size[-1])
-            # by factors whose inverse no wrong slope is
+            # by factors whose inverse is not a wrong slope
             parts = {"x": middle.x, "dy": middle.dy, "alpha": middle.alpha}
             factors = zip(parts.items(), (-3, -5, -7), strict=True)
             changed = {name: part * part.dtype.type(by) for (name, part), by in factors}
@@ -63,7 +63,7 @@ def state_of(judge: Judge, sequence: Sequence[Result]) -> tuple[dict[str, str], 
 
 
 def _kept(judge: Judge, sequence: Sequence[Result], seen: Sequence[Observation]) -> str:
-    """Name the input of which the value in an earlier call of the same shape explains all."""
+    """Name the input whose value in an earlier call of the same shape explains all failures."""
 
     def right(result: Result) -> bool:
         verdicts = (one.verdict for one in judge.observe(result))
@@ -86,7 +86,7 @@ def _kept(judge: Judge, sequence: Sequence[Result], seen: Sequence[Observation])
 
 
 def _difference(seen: list[Observation]) -> str:
-    """What is kept from earlier calls, if anything is."""
+    """Say what the kernel keeps from earlier calls, if anything."""
     if any(one.verdict.problem for one in seen) or all(one.verdict.ok for one in seen):
         return ""
     again = [
@@ -102,7 +102,7 @@ def _difference(seen: list[Observation]) -> str:
         return "state is kept from earlier calls, or a race"
     if not all(
         one.kind in _EXACT for one in seen
-    ):  # a wrong sum may still be one that an honest kernel adds in any order
+    ):  # a wrong sum may still be one that a conforming kernel adds in any order
         return ""
     if all(map(_added, seen, seen[1:])):
         return "not zeroed before the sum: each call adds to the one before"
@@ -132,11 +132,11 @@ def _added(before: Observation, after: Observation) -> bool:
 
 
 def _stale(before: Observation, after: Observation) -> bool:
-    """Whether each wrong element of a call is what the call before left, rightly, in its place."""
+    """Whether each wrong element of a call has the right value of the call before."""
     got, wrong = after.verdict.got.reshape(-1), np.flatnonzero(after.verdict.wrong)
     left = before.verdict.got.reshape(-1)
     if wrong.size < 2 or wrong[-1] >= left.size or before.name == after.name:
         return False
     if before.verdict.wrong.reshape(-1)[wrong].any() or take_apart(got[wrong]).zero.all():
-        return False  # a zero may be any call's
+        return False  # a zero may come from any call
     return _same(got[wrong], left[wrong])

@@ -1,4 +1,4 @@
-"""From failures to suspicions: which known faults explain what was seen, and where it was seen."""
+"""From failures to suspicions: which known faults explain the failures, and where they are."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ._verdict import Verdict, judge_dx
 
 Array = NDArray[Any]
 
-# Diagnosis looks at this much only; judging always looks at everything.
+# Diagnosis looks only at this much; the check itself looks at everything.
 _MOST_CALLS = 24
 _MOST_ELEMENTS = 5_000
 _MOST_FAULTS = 4
 UNKNOWN = "failures fit no known fault"
-# The accumulator must hold a gap that the case passed with.
+# The accumulator must hold the gaps of cases that passed.
 _NARROW = {f"accumulates in {name}": f"-gap-{gap}" for name, gap in GAPS.items()}
-# A few sums always fit some of these, so they count only for nearly all of what is left.
+# A few sums always fit some of these by chance, so they must explain nearly all of the rest.
 _BY_CHANCE = (*SINGLE, *_NARROW)
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One judged output and the case it came from."""
+    """One checked output and the case it came from."""
 
     name: str
     kind: str
@@ -54,7 +54,7 @@ def suspicions(
         return []
     found = _problems(failed)
     comparable = [one for one in failed if not one.verdict.problem]
-    if len(comparable) > len(failed) / 2:  # else what is wrong with most of them is enough
+    if len(comparable) > len(failed) / 2:  # otherwise the problem that most have is enough
         right = [one for one in judged if one.verdict.ok]
         texts = explain(comparable, right, at_zero, accumulator, rules)
         if any(text.startswith(OTHER_SIDE) for text in texts):
@@ -74,7 +74,7 @@ def explain(
     accumulator: Format | None,
     rules: Rules,
 ) -> list[str]:
-    """One fault if it explains all; else where the failures lie, and what they look like."""
+    """One fault if it explains all; otherwise where the failures are, and what they look like."""
     sample = _sample(failed)
     if not sample:
         return places(right, failed) or [f"the {UNKNOWN}"]
@@ -108,7 +108,7 @@ def _wrong_at_zero(verdict: Verdict) -> bool:
 
 
 def _problems(failed: list[Observation]) -> list[str]:
-    """Each kind of problem once, with how many calls had it; lengths are no kinds of their own."""
+    """Each kind of problem once, with the number of calls that had it; lengths are ignored."""
     kinds: dict[str, list[str]] = {}
     for one in failed:
         if one.verdict.problem:
@@ -121,7 +121,7 @@ def _problems(failed: list[Observation]) -> list[str]:
 
 
 def places(right: list[Observation], failed: list[Observation]) -> list[str]:
-    """Where the failures lie, if it says something."""
+    """Where the failures are, if that is a hint."""
     found = []
     judged = right + failed
     kinds = {one.kind for one in failed}
@@ -135,7 +135,7 @@ def places(right: list[Observation], failed: list[Observation]) -> list[str]:
         return found + large
     for row in (False, True):
         for width in WIDTHS:
-            # a tail that is the whole array says nothing
+            # a tail that is the whole array is no hint
             telling = [one for one in failed if _length(one.verdict, row) > width]
             enough = len(telling) >= 3 or all(
                 _length(one.verdict, row) >= 8 * width for one in judged
@@ -153,7 +153,7 @@ def places(right: list[Observation], failed: list[Observation]) -> list[str]:
 
 
 def _beyond(failed: list[Observation]) -> str:
-    """Say which length of an index of 16 bits the failed cases have in common."""
+    """Say which limit of a 16-bit index all failed cases exceed."""
     common = {one.name.rpartition("-")[2] for one in failed}
     what = {"rows": "elements or rows", "channels": "channels"}
     return (
@@ -173,7 +173,7 @@ def _in_tail(verdict: Verdict, width: int, row: bool) -> bool:
 
 
 def _spread(seen: list[Observation], most: int) -> list[Observation]:
-    """Take some calls of each kind, spread over the sizes: the smallest alone tell too little."""
+    """Take some calls of each kind, of all sizes: the smallest alone show too little."""
     fitting = [one for one in seen if one.verdict.inputs.x.size <= _MOST_ELEMENTS]
     by_kind: dict[str, list[Observation]] = {}
     for one in sorted(fitting, key=lambda one: one.verdict.inputs.x.size):
@@ -197,7 +197,7 @@ def _passed(right: list[Observation]) -> list[Observation]:
 
 @dataclass
 class _Score:
-    """How one known fault does over the sample."""
+    """How well one known fault explains the sample."""
 
     explained: Array
     predicts: bool
@@ -255,12 +255,12 @@ class _Evidence:
             refuted = gap is not None and any(gap in name for name in names)
             best = self.scores.get(text)
             if score.against or refuted or not score.explained.any():
-                continue  # a wrong name is worse than none
+                continue  # no name is better than a wrong one
             if best is None or score.explained.sum() > best.explained.sum():
                 self.scores[text] = score
 
     def is_pattern(self, text: str) -> bool:
-        """Whether the fault says which elements look how, but not what value they have."""
+        """Whether the fault says which elements are wrong, but not their values."""
         return not self.scores[text].predicts
 
     def _fit(self, text: str, left: Array) -> int:
@@ -330,7 +330,7 @@ class _Evidence:
             texts.append(best)
             left = left & ~self.scores[best].explained
         unknown = int(left.sum())
-        if unknown > 0.5 * self.total:  # some of them fit anything: marks stay, guesses do not
+        if unknown > 0.5 * self.total:  # some faults fit anything, so only marks are named
             large = [t for t in texts if self._fit(t, self.wrong) > 0.2 * self.total]
             texts = [text for text in large if self.is_pattern(text)]
         if not unknown:

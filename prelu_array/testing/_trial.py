@@ -1,4 +1,4 @@
-"""A kernel on trial: its calls and their judgement."""
+"""The calls of a kernel and the checks of their results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Backward = Callable[[Any, Any, Any], Any]
 
 
 class Result(NamedTuple):
-    """What a kernel gave for one case; None where it raised or was not called."""
+    """What a kernel returned for one case; None if it raised or was not called."""
 
     case: Case
     y: Got | None
@@ -35,7 +35,7 @@ class Result(NamedTuple):
 
 
 class Kernel:
-    """The functions on trial, and what went wrong in calling them."""
+    """The functions of the kernel, and the exceptions of their calls."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Judge:
-    """The rules by which results are judged."""
+    """The rules by which results are checked."""
 
     at_zero: str
     rules: Rules
@@ -67,7 +67,7 @@ class Judge:
     asked: tuple[bool, bool]  # which of dx and dalpha the kernel must give
 
     def observe(self, result: Result) -> list[Observation]:
-        """Judge what a call gave."""
+        """Check what a call returned."""
         inputs, verdicts = result.inputs, []
         if result.y is not None:
             verdicts.append(judge_forward(result.y, inputs, self.rules))
@@ -85,7 +85,7 @@ class Judge:
 
 
 def asked_for(results: Iterable[Result]) -> tuple[bool, bool]:
-    """Which of dx and dalpha was given at least once; both if neither was."""
+    """Which of dx and dalpha was returned at least once; both if neither was."""
     pairs = [result.pair for result in results if result.pair is not None]
 
     def given(at: int) -> bool:
@@ -97,7 +97,7 @@ def asked_for(results: Iterable[Result]) -> tuple[bool, bool]:
 
 
 def convention(pairs: Iterable[tuple[Inputs, Got | None]], rules: Rules) -> str:
-    """Return the derivative at 0 that most of the dx given show, of those that tell the two."""
+    """Return the derivative at 0 in most of the dx that distinguish the two."""
     votes = {"alpha": 0, "one": 0, "neither": 0}
     for inputs, dx in pairs:
         zero = take_apart(inputs.x).zero

@@ -1,4 +1,4 @@
-"""One output of one call, judged: what was got, what was expected, where it is wrong."""
+"""One output of one call: what was returned, what was expected, where it is wrong."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one output."""
+    """The result of checking one output."""
 
     output: str  # "y", "dx" or "dalpha"
     inputs: Inputs
     got: Array
     expected: Array
     wrong: Array  # bool, the output's shape
-    problem: str = ""  # what keeps the output from being compared: its shape, dtype or lack
+    problem: str = ""  # why it cannot be compared: its shape or dtype, or it is missing
 
     @property
     def ok(self) -> bool:
@@ -100,7 +100,7 @@ class Verdict:
 
     def worst(self) -> int:
         """Flat index of the wrong element that is furthest off."""
-        # among wrong elements only: a lost sign of zero is 0 ULP off, as right elements are
+        # among wrong elements only: a wrong sign of zero is 0 ULP off, like right elements
         return int(np.flatnonzero(self.wrong)[np.argmax(self._distances())])
 
     def worst_distance(self) -> int:
@@ -174,7 +174,7 @@ def _compared(output: str, result: Any, inputs: Inputs, like: Array) -> Array | 
 
 
 def judge_forward(y: Any, inputs: Inputs, rules: Rules) -> Verdict:
-    """Judge y element by element."""
+    """Check y element by element."""
     got = _compared("y", y, inputs, inputs.x)
     if isinstance(got, Verdict):
         return got
@@ -186,7 +186,7 @@ def judge_forward(y: Any, inputs: Inputs, rules: Rules) -> Verdict:
 
 
 def judge_dx(dx: Any, inputs: Inputs, at_zero: str, rules: Rules) -> Verdict:
-    """Judge dx element by element; at_zero="any" takes whichever convention fits better."""
+    """Check dx element by element; at_zero="any" takes whichever convention fits better."""
     if at_zero == "any":
         both = [judge_dx(dx, inputs, each, rules) for each in ("alpha", "one")]
         return min(both, key=lambda verdict: verdict.failures)
@@ -201,10 +201,10 @@ def judge_dx(dx: Any, inputs: Inputs, at_zero: str, rules: Rules) -> Verdict:
 
 
 def flushed_select(got: Array, v: Array, inputs: Inputs, at_zero: str, rules: Rules) -> Array:
-    """Where a kernel on flushing hardware may return what it did; v is x for y, dy for dx.
+    """Where the result is right for a kernel on flushing hardware; v is x for y, dy for dx.
 
-    The comparison and the product may flush what they read, each by itself, and the product what
-    it writes; a copy may keep its bits.
+    The comparison and the product may each flush their inputs, and the product its result; a copy
+    may keep its bits.
     """
     x, alpha, axis = inputs.x, inputs.alpha, inputs.axis
     zero = take_apart(got).zero
@@ -215,7 +215,7 @@ def flushed_select(got: Array, v: Array, inputs: Inputs, at_zero: str, rules: Ru
     below = ~identity | ~other
     for a in (alpha, flush(alpha)):
         for each in (v, flush(v)):
-            # hardware may round after it looked: zero may stand for the smallest normal number
+            # hardware may test before it rounds: then the smallest normal number may become zero
             product = only_dx(each, np.full_like(x, -1), a, axis, at_zero)
             small = order_keys(np.abs(product)) <= order_keys(smallest_normal(product.dtype))
             small &= ~take_apart(product).zero  # whose sign counts
@@ -231,7 +231,7 @@ def judge_dalpha(
     accumulate: str | None,
     order: str,
 ) -> Verdict:
-    """Judge dalpha against the interval that the data and the accumulator allow."""
+    """Check dalpha against the interval that the data and the accumulator allow."""
     if at_zero == "any":
         both = [
             judge_dalpha(dalpha, inputs, each, rules, accumulate, order)

@@ -1,6 +1,6 @@
-"""The card: each convention is told apart from the others."""
+"""The card: each convention is distinguished from the others."""
 
-import honest_kernels
+import conforming_kernels
 import numpy as np
 import pytest
 import wrong_kernels as wrong
@@ -24,9 +24,11 @@ def test_predicate_at_zero(kernel, word):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_accumulators(dtype):
     assert identify(backward=wrong.adds_in_float16, dtype=dtype).accumulator == "float16"
-    assert identify(backward=honest_kernels.in_float64, dtype=dtype).accumulator == "float64"
+    assert identify(backward=conforming_kernels.in_float64, dtype=dtype).accumulator == "float64"
     if dtype != "float64":
-        assert identify(backward=honest_kernels.sequential, dtype=dtype).accumulator == "float32"
+        assert (
+            identify(backward=conforming_kernels.sequential, dtype=dtype).accumulator == "float32"
+        )
     exact = identify(backward=reference_prelu_backward, dtype=dtype)
     assert (exact.accumulator, exact.products) == ("exact", "exact")
     assert (exact.repeats, exact.permutations) == ("same", "same")
@@ -40,22 +42,26 @@ def test_products_and_determinism():
     def racing(dy, x, alpha):
         order = rng.permutation(x.size)
         dy, x = (part.ravel()[order].reshape(1, -1) for part in (dy, x))
-        return None, honest_kernels.sequential(dy, x, alpha)[1]
+        return None, conforming_kernels.sequential(dy, x, alpha)[1]
 
     assert identify(backward=racing).repeats == "differ"
-    sequential = identify(backward=honest_kernels.sequential)
+    sequential = identify(backward=conforming_kernels.sequential)
     assert (sequential.repeats, sequential.permutations) == ("same", "differ")
 
 
 def test_forward_conventions():
-    honest = identify(wrong.forward)
-    assert (honest.y_at_minus_zero, honest.y_at_nan, honest.y_at_minus_inf) == (
+    conforming = identify(wrong.forward)
+    assert (conforming.y_at_minus_zero, conforming.y_at_nan, conforming.y_at_minus_inf) == (
         "-0",
         "NaN",
         "-inf",
     )
-    assert (honest.inactive_y, honest.subnormals, honest.alpha_axis) == ("kept", "kept", "1")
-    assert honest.dx_at_zero == "-"
+    assert (conforming.inactive_y, conforming.subnormals, conforming.alpha_axis) == (
+        "kept",
+        "kept",
+        "1",
+    )
+    assert conforming.dx_at_zero == "-"
     assert identify(wrong.max_min).inactive_y == "NaN"
     assert identify(wrong.fmax_fmin).y_at_nan == "zero"
     assert identify(wrong.flush_results).subnormals == "flushed"

@@ -1,11 +1,11 @@
-"""Declared accumulators and long arrays: what must be told apart, is."""
+"""Declared accumulators and long arrays: right and wrong sums are told apart."""
 
 import math
 
 import numpy as np
 import pytest
 import wrong_kernels
-from honest_kernels import in_float64, kernel, pairwise, rows_in_float64
+from conforming_kernels import in_float64, kernel, pairwise, rows_in_float64
 from wrong_kernels import backward, collect, forward, gradient, products
 
 from prelu_array.testing import check_kernel, reference_prelu_backward
@@ -70,8 +70,10 @@ def test_what_is_declared_and_true_passes(dtype):
         axis = None if alpha.size == 1 else 1
         return reference_prelu_backward(dy, x, alpha, axis=axis)
 
-    for how, honest in (("exact", exact), ("float64", in_float64)):
-        report = check_kernel(backward=honest, dtype=dtype, accumulate=how, kinds=[*SUMS, "size"])
+    for how, conforming in (("exact", exact), ("float64", in_float64)):
+        report = check_kernel(
+            backward=conforming, dtype=dtype, accumulate=how, kinds=[*SUMS, "size"]
+        )
         assert report.ok, str(report)
 
 
@@ -122,9 +124,9 @@ def test_a_last_block_dropped_shows(block):
 
 
 @pytest.mark.parametrize("add", [np.sum, np.cumsum], ids=lambda v: v.__name__)
-def test_honest_sums_of_long_arrays_pass(add):
+def test_conforming_sums_of_long_arrays_pass(add):
     @kernel
-    def honest(terms):
+    def conforming(terms):
         return np.atleast_2d(add(terms, axis=1, dtype=terms.dtype).T).T[:, -1]
 
-    assert check_kernel(backward=honest, kinds="size").ok
+    assert check_kernel(backward=conforming, kinds="size").ok

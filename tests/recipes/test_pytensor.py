@@ -16,7 +16,7 @@ from prelu_array.testing import (
 
 pytensor = pytest.importorskip("pytensor", reason="pytensor is not installed")
 pytest.importorskip("pytensor.tensor")
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "frameworks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "frameworks"))
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what PyTensor warns of
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "oracle.md"
+PAGE = Path(__file__).parents[2] / "docs" / "oracle.md"
 
 
 def test_the_example_prints_what_the_page_shows(capsys):

@@ -1,12 +1,12 @@
-"""The oracle's own figures: no wrong kernel passes, no honest one fails."""
+"""The oracle's own figures: no wrong kernel passes, no conforming one fails."""
 
 import re
 
-import honest_kernels
+import conforming_kernels
 import numpy as np
 import pytest
 import wrong_kernels
-from honest_kernels import HONEST
+from conforming_kernels import CONFORMING
 from wrong_kernels import BACKWARD, FORWARD, collect, forward, gradient, products
 
 from prelu_array.testing import CASE_KINDS, check_kernel, reference_prelu, reference_prelu_backward
@@ -34,18 +34,18 @@ def test_wrong_backward(kernel, dtype, suspicion):
     assert suspicion in report.suspicions[0], report.suspicions
 
 
-@pytest.mark.parametrize("kernel", HONEST, ids=lambda kernel: kernel.__name__)
-def test_honest_at_ten_seeds(kernel):
+@pytest.mark.parametrize("kernel", CONFORMING, ids=lambda kernel: kernel.__name__)
+def test_conforming_at_ten_seeds(kernel):
     for seed in range(10):
         report = check_kernel(backward=kernel, seed=seed, kinds=None if seed == 0 else RANDOM)
         assert report.ok, str(report)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-def test_honest_in_other_dtypes(dtype):
+def test_conforming_in_other_dtypes(dtype):
     report = check_kernel(forward, wrong_kernels.backward, dtype=dtype)
     assert report.ok, str(report)
-    report = check_kernel(None, honest_kernels.in_float64, dtype=dtype, accumulate="float64")
+    report = check_kernel(None, conforming_kernels.in_float64, dtype=dtype, accumulate="float64")
     assert report.ok, str(report)
 
 
@@ -123,7 +123,7 @@ def faults(report):
 
 
 @pytest.mark.parametrize("accumulate", ["exact", "float64"])
-@pytest.mark.parametrize("kernel", [honest_kernels.sequential, honest_kernels.pairwise])
+@pytest.mark.parametrize("kernel", [conforming_kernels.sequential, conforming_kernels.pairwise])
 def test_a_float32_sum_is_named_by_its_format(kernel, accumulate):
     report = check_kernel(backward=kernel, accumulate=accumulate)
     named = [fault for fault in faults(report) if fault.startswith("accumulates")]
@@ -133,7 +133,7 @@ def test_a_float32_sum_is_named_by_its_format(kernel, accumulate):
 def test_a_second_fault_is_held_against_what_the_first_leaves():
     # cumsum begins with the first term, which may be -0
     report = check_kernel(
-        backward=honest_kernels.sequential, accumulate="exact", layouts=["channel"]
+        backward=conforming_kernels.sequential, accumulate="exact", layouts=["channel"]
     )
     found = faults(report)
     assert sorted(found) == ["-0 for an exact zero", "accumulates in float32"]
@@ -151,7 +151,7 @@ def test_a_narrower_sum_is_not_taken_for_a_wide_one():
 
 def test_a_float32_sum_is_named_beside_a_failure_that_only_a_narrower_one_explains():
     def backward(dy, x, alpha):
-        dx, dalpha = honest_kernels.pairwise(dy, x, alpha)
+        dx, dalpha = conforming_kernels.pairwise(dy, x, alpha)
         one_case = alpha.size == 1 and x.shape == (3, 4, 11)
         return dx, dalpha * np.float32(1 + one_case * 2**-12)
 
@@ -213,8 +213,8 @@ def test_the_table_has_a_row_for_each_kind_with_something_wrong():
     assert [row[0] for row in rows[1:]] == ["calls", "elements", "wrong", "tail"]
     assert rows[3:] == [["wrong", "-", "1", "-"], ["tail", "-", "1", "-"]]
     assert report.wrong_in == ["tail-shared-257"]
-    honest = str(check_kernel(forward, wrong_kernels.backward, layouts="shared")).splitlines()
-    assert [line.split()[0] for line in honest[3:]] == ["y", "calls", "elements", "wrong"]
+    conforming = str(check_kernel(forward, wrong_kernels.backward, layouts="shared")).splitlines()
+    assert [line.split()[0] for line in conforming[3:]] == ["y", "calls", "elements", "wrong"]
 
 
 def test_one_layout_or_kind_may_be_a_string():

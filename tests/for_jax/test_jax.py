@@ -225,7 +225,7 @@ def test_shard_map():
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     done = subprocess.run(
         [sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True,
-        timeout=120, cwd=Path(__file__).parent.parent,
+        timeout=120, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
@@ -246,7 +246,7 @@ print("done")
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 

@@ -22,7 +22,7 @@ from prelu_array.testing import (
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the frameworks warn of
 
-FOLDER = Path(__file__).parent.parent / "examples" / "frameworks"
+FOLDER = Path(__file__).parents[2] / "examples" / "frameworks"
 
 
 def recipe(name):

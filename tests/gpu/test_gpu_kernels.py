@@ -63,7 +63,7 @@ def check(x, alpha, dy, axis=None, offset=0, at_zero="alpha", what=""):
 @pytest.fixture
 def proof(monkeypatch):
     if not device.installed:
-        pytest.skip("there is a GPU: tests/test_gpu_device.py runs on it")
+        pytest.skip("there is a GPU: tests/gpu/test_gpu_device.py runs on it")
     chosen = device.Proof()
     chosen.install(monkeypatch)
     return chosen

@@ -16,7 +16,7 @@ from test_gpu_kernels import DTYPES, check, name, numbers
 
 from prelu_array._gpu import walk
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+sys.path.append(str(Path(__file__).parents[2] / "bench"))
 from layout_kinds import KINDS
 
 pytestmark = [

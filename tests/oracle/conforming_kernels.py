@@ -1,4 +1,4 @@
-"""Ways to add dalpha that an author may defend; the oracle must accept each of them."""
+"""Ways to add dalpha that conform; the oracle must accept each of them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def fused_multiply_add(dy, x, alpha):
     return gradient(dy, x, alpha), total.astype(alpha.dtype).reshape(alpha.shape)
 
 
-HONEST = [
+CONFORMING = [
     sequential,
     backwards,
     pairwise,
