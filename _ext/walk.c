@@ -82,13 +82,19 @@ static void step(const walk_state *w, char **to, char *const *from, const ptrdif
     }
 }
 
+/* The next tile's part of what is left of an axis. The last two are halves, so that none is a rest: a
+ * segment is LANES elements at least, also where TILE_SIDE cuts it. */
+static ptrdiff_t next_part(ptrdiff_t left, ptrdiff_t most) {
+    return left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
+}
+
 static void walk_tiles(walk_state *w, char *const *from, const ptrdiff_t *n) {
     ptrdiff_t extent[BLOCK_AXES], i[BLOCK_AXES], m[BLOCK_AXES];
     const int in_place = tile_extent(w, n, extent);
     addresses at;
-#define EACH_PART(k)                                    \
-    for (i[k] = 0; i[k] < n[k]; i[k] += extent[k])      \
-        if (m[k] = n[k] - i[k] < extent[k] ? n[k] - i[k] : extent[k], 1)
+#define EACH_PART(k)                               \
+    for (i[k] = 0; i[k] < n[k]; i[k] += m[k])      \
+        if (m[k] = next_part(n[k] - i[k], extent[k]), 1)
     EACH_PART(0) EACH_PART(1) EACH_PART(2) EACH_PART(3) {
         step(w, at, from, i);
         prelu_run_tile(w, at, m, i[1], in_place);

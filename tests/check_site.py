@@ -45,7 +45,8 @@ function look() {
   }
   done({
     faults,
-    links: [...document.querySelectorAll("a[href]")].map(a => a.href),
+    links: [...document.querySelectorAll("a[href], img[src]")].map(
+      e => new URL(e.getAttribute("href") ?? e.getAttribute("src"), document.baseURI).href),
     ids: [...document.querySelectorAll("[id]")].map(e => e.id),
   });
 }
@@ -117,7 +118,7 @@ def errors(driver):
 
 
 def dead_links(address, pages):
-    """Yield what is wrong with each page's links to the site itself."""
+    """Yield what is wrong with each page's links and pictures of the site itself."""
     for name, page in pages.items():
         for link in sorted(set(page["links"])):
             url, anchor = urldefrag(link)

@@ -23,6 +23,11 @@ PAGES = {  # name: body, and what is found, if anything
     "picture": ('<img src="none.png">', "none.png"),
     "image": (f'<div style="overflow: clip"><img {SVG} width="2000"></div>', "outside its place"),
     "link": ('<a href="none.html">there</a>', "no file none.html"),
+    "drawing": ('<svg width="20" height="20"><a href="none.html"></a></svg>', "no file none.html"),
+    "lazy": (
+        '<p style="height: 9999px"></p><img loading="lazy" src="none.png">',
+        "no file none.png",
+    ),
     "anchor": ('<a href="good.html#there">there</a>', "no anchor good.html#there"),
     "error": ("<script>throw Error('of the script')</script>", "of the script"),
     "network": ('<script src="https://example.org/a.js"></script>', "example.org"),

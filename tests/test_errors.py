@@ -345,7 +345,9 @@ def test_shape_of_alpha(shape, axis, rule):
     raises(ValueError, pattern, prelu_backward, X, X, np.ones(shape), axis=axis)
 
 
-@pytest.mark.parametrize("at_zero", ["zero", "One", "", None, 0, 1.0, True])
+@pytest.mark.parametrize(
+    "at_zero", ["zero", "One", "", None, 0, 1.0, True, b"one", np.array("alpha")]
+)
 def test_at_zero(at_zero):
     pattern = rf"^at_zero must be 'alpha' or 'one', got {re.escape(repr(at_zero))}$"
     raises(ValueError, pattern, prelu_backward, X, X, ALPHA, at_zero=at_zero)

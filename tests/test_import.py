@@ -95,6 +95,12 @@ def test_public_names():
         assert function.__name__ == name
 
 
+def test_type_checkers_find_the_types():
+    package = Path(prelu_array.__file__).parent
+    for name in ("py.typed", "_typing.pyi", "_cpu.pyi"):
+        assert (package / name).is_file(), name
+
+
 def test_version_is_that_of_the_metadata():
     metadata = pytest.importorskip("importlib.metadata")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from arrays import DTYPES, check_backward, check_forward, name, numbers
 
-from prelu_array import _cpu, prelu
+from prelu_array import _cpu, prelu, prelu_backward
 
 Drawn = tuple[tuple[int, ...], tuple[int, ...], int | tuple[int, ...] | None]
 
@@ -125,6 +125,22 @@ def test_x_and_dy_in_other_orders(dtype: type, long: int, alpha_axis: int) -> No
         y = np.empty_like(dy)
         prelu(x, alpha, axis=alpha_axis, out=y)
         assert y.tobytes() == prelu(x, alpha, axis=alpha_axis).tobytes()
+
+
+@pytest.mark.parametrize("rest", [1, 2, 5, 15, 16, 17, 31])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=name)
+def test_long_axis_that_is_no_multiple_of_a_square(instruction_set, dtype, rest):
+    """What is left at its end is shorter than a group, and has several alphas."""
+    rng = np.random.default_rng(rest)
+    for samples, channels in ((2, 3), (5, 2), (9, 1), (33, 1)):
+        shape = samples, channels, 4096 + rest
+        x, dy = (rng.integers(-99, 99, shape).astype(dtype) for _ in range(2))
+        dalpha = np.where(x > 0, 0, x.astype(np.int64) * dy.astype(np.int64)).sum((1, 2))
+        for order in ((0, 2, 1), (2, 0, 1), (2, 1, 0)):
+            other = dy.transpose(order).copy().transpose(np.argsort(order))
+            dx, got = prelu_backward(other, x, np.full(samples, 0.5), axis=0)
+            assert got.tolist() == dalpha.tolist(), (shape, order)
+            assert dx.tobytes() == np.where(x > 0, dy, dy / 2).tobytes(), (shape, order)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=name)

@@ -86,7 +86,7 @@ def prelu(
     >>> y.tolist(), alpha.grad.tolist()
     ([[-1.0, 0.0, 3.0], [-1.0, 5.0, -1.5]], [-2.0, -10.0])
     """
-    at_one = at_zero != "alpha" and _arguments.at_one(at_zero)
+    at_one = _arguments.at_one(at_zero)
     slope: Any = alpha
     axes: Any = axis
     plain = (

@@ -269,6 +269,10 @@ REFUSED = {
     "axis of floats": (lambda: prelu(X, torch.ones(3), 1.0), "axis must be None, an integer"),
     "axis twice": (lambda: prelu(X, torch.ones(2, 3), (0, 0)), "axis must not repeat"),
     "at_zero": (lambda: prelu(X, 0.5, at_zero="left"), "at_zero must be 'alpha' or 'one', got"),
+    "at_zero in an array": (
+        lambda: prelu(X, 0.5, at_zero=np.array(["alpha", "one"])),
+        "at_zero must be 'alpha' or 'one', got array(",
+    ),
 }
 
 
