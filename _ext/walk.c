@@ -49,6 +49,16 @@ static int all_contiguous_from(const walk_state *w, const ptrdiff_t *n) {
     return axis;
 }
 
+/* The parts of axes, from `first` on, of a block of `most` elements: as many of the innermost axes as it
+ * holds whole, and at most `side` of the last. */
+static void cut(const ptrdiff_t *n, int first, ptrdiff_t most, ptrdiff_t side, ptrdiff_t *extent) {
+    for (int k = BLOCK_AXES - 1; k >= 0; k--) {
+        const ptrdiff_t here = k == BLOCK_AXES - 1 && side < most ? side : most;
+        extent[k] = k < first ? 1 : n[k] < here ? n[k] : here;
+        most /= extent[k];
+    }
+}
+
 /* How much of a band is a tile, and whether that can be used in place. */
 static int tile_extent(const walk_state *w, const ptrdiff_t *n, ptrdiff_t *extent) {
     const int second = w->job == JVP || w->job == DOUBLE; /* that look twice at what is in doubt */
@@ -63,12 +73,8 @@ static int tile_extent(const walk_state *w, const ptrdiff_t *n, ptrdiff_t *exten
     if (in_place && !w->segments)
         in_place = axis == 0 || (axis == 1 && (pattern >= PATTERN_IN_PLACE || pattern % LANES == 0 ||
                                                n[0] == 1));
-    ptrdiff_t left = in_place ? most : w->tile;
-    for (int k = BLOCK_AXES - 1; k >= 0; k--) {
-        const ptrdiff_t side = !in_place && k == BLOCK_AXES - 1 && left > w->side ? w->side : left;
-        extent[k] = in_place && k < axis ? 1 : n[k] < side ? n[k] : side;
-        left = in_place && extent[k] < n[k] ? 1 : left / extent[k];
-    }
+    if (in_place) cut(n, axis, most, most, extent);
+    else cut(n, 0, w->tile, w->side, extent);
     if (!in_place || !rows) return in_place ? IN_PLACE : GATHERED;
     extent[0] = n[0] < ROWS ? n[0] : ROWS;
     return IN_PLACE_ROWS;
@@ -132,12 +138,9 @@ static void walk_bands(walk_state *w, char *const *from, ptrdiff_t index) {
     } else {
         /* where it cannot be used in place a band is one tile's */
         const int in_place = w->dtype == w->call->x_dtype && all_contiguous_from(w, n) <= 1;
-        ptrdiff_t left = in_place && w->job != JVP && w->job != DOUBLE ? w->lanes_most : w->tile;
-        for (int k = BLOCK_AXES - 1; k > 0; k--) {
-            const ptrdiff_t side = k == BLOCK_AXES - 1 && left > w->side ? w->side : left;
-            most[k] = n[k] < side ? n[k] : side;
-            left /= most[k];
-        }
+        const ptrdiff_t lanes = in_place && w->job != JVP && w->job != DOUBLE ? w->lanes_most : w->tile;
+        cut(n, 1, lanes, w->side, most);
+        most[0] = n[0];
     }
     /* the second band begins with a line */
     const char *first = from[w->call->stream && from[VIEW_OUT] ? VIEW_OUT : VIEW_X];
