@@ -18,8 +18,8 @@ struct prelu_part {
 };
 DEVICE prelu_part part_of(const prelu_walk &w, int block) {
     prelu_part p;
-    p.place = w.chunks > 1 ? block / w.chunks : block;
-    p.chunk = block - p.place * w.chunks;
+    p.place = SPANS == 1 && w.chunks > 1 ? block / w.chunks : block;
+    p.chunk = SPANS == 1 ? block - p.place * w.chunks : 0;
     p.slab = w.slabs > 1 ? p.place / w.groups : 0;
     p.first_span = (p.place - p.slab * w.groups) * SPANS;
     p.spans = SPANS == 1 || w.spans - p.first_span > SPANS ? SPANS : w.spans - p.first_span;
@@ -81,7 +81,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
 #if HERE
     __shared__ i64 limbs[LIMBS];
 #endif
-    const int thread = threadIdx.x;
+    const int thread = thread_index();
     if (thread == 0) doubts = 0;
     __syncthreads();
     /* alphas of this block, and where their partial sums are */
@@ -101,13 +101,13 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
             total = sum_of_entries(w, entries, span, c - span * w.count, thread & (team - 1), team);
         total = team_sum(total, team);
         if (c >= alphas || thread & (team - 1)) continue;
-        if (w.chunks == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
+        if (SPANS > 1 || w.chunks == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
         else partials[p.chunk * every + base_alpha + c] = total;
     }
 
     /* the sums of the other chunks */
     unsigned *counters = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) + (i64)p.place * (w.fans + 1);
-    for (int level = w.fans > 1 ? 0 : 1; level < 2 && w.chunks > 1; level++) {
+    for (int level = w.fans > 1 ? 0 : 1; SPANS == 1 && level < 2 && w.chunks > 1; level++) {
         const int fan = p.chunk / w.fan, begin = level == 0 ? fan * w.fan : 0;
         const int end = level == 1 ? (w.fans > 1 ? w.fans : w.chunks)
                                    : begin + w.fan < w.chunks ? begin + w.fan : w.chunks;

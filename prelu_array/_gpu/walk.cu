@@ -46,7 +46,7 @@ DEVICE prelu_vectors fetch(const prelu_walk &w, I e) {
     prelu_vectors v;
     v.x = load(w.o.x + e);
     v.dy = load(w.o.dy + e);
-    v.ddx = SECOND ? load(w.o.ddx + e) : v.x;
+    if (SECOND) v.ddx = load(w.o.ddx + e); /* a copy of x would be kept beside it */
     return v;
 }
 
@@ -63,7 +63,7 @@ DEVICE void advance(const prelu_walk &w, prelu_place *at) {
     at->e += (I)w.stride;
     if (at->column >= (I)w.turn) {
         at->column -= (I)w.turn;
-        at->e += (I)(w.jump - w.turn);
+        at->e += (I)w.skip;
     }
 }
 
@@ -75,7 +75,7 @@ prelu_walk_kernel(const prelu_walk w) {
     const prelu_part p = part_of(w, blockIdx.x);
     const int slab = p.slab, spans = p.spans;
     const I first = p.first;
-    const int row = thread / w.width, lateral = (thread - row * w.width) * VECTOR;
+    const int row = SPANS > 1 ? 0 : thread / w.width, lateral = (thread - row * w.width) * VECTOR;
     const int from = p.chunk * w.chunk, steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
 
     /* the first vector, and which alphas its elements have beyond `first` */
@@ -90,7 +90,8 @@ prelu_walk_kernel(const prelu_walk w) {
     at.stop = at.e + (I)w.end;
     at.e += turns * (I)w.jump + column + within;
     at.column = WRAP ? column : across + column + within;
-    at.active = row < w.rows;
+    at.active = (SPANS > 1 ? thread < w.width : row < w.rows) &&
+                (WRAP || w.spans == 1 || across + lateral < (I)w.period);
 
     prelu_vectors next;
     for (int span = 0; span < spans; span++) {
@@ -99,7 +100,6 @@ prelu_walk_kernel(const prelu_walk w) {
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if (w.spans > 1) at.active = row < w.rows && (WRAP || lateral + (I)(p.first_span + span) * (I)w.beside < (I)w.period);
         if (at.active && WANT_DX) {
             I k = own;
             int beyond = phase;
@@ -114,51 +114,52 @@ prelu_walk_kernel(const prelu_walk w) {
             }
         }
         if (PREFETCH && span == 0 && is_inside(w, at)) next = fetch(w, at.e);
-        prelu_place now = at;
 #pragma unroll 1
-        for (int j = 0; j < steps; j++) {
-            const int inside = is_inside(w, now);
-            const I e = now.e;
+        for (int left = steps; left > 0; left--) {
+            const int inside = is_inside(w, at);
+            const I e = at.e;
             prelu_vectors v;
             if (PREFETCH) {
                 v = next;
-                advance(w, &now);
-                if (SPANS > 1 && j == steps - 1) { /* on to the next span */
-                    at.e += (I)w.beside;
+                advance(w, &at);
+                if (SPANS > 1 && left == 1) { /* behind the last row; on to the next span */
+                    at.e += (I)(w.beside - w.end);
                     at.column += (I)w.beside;
-                    now = at;
-                    now.active = row < w.rows && lateral + (I)(p.first_span + span + 1) * (I)w.beside < (I)w.period;
+                    at.active = thread < w.width && at.column < (I)w.period;
                 }
-                if ((j < steps - 1 || span < spans - 1) && is_inside(w, now)) next = fetch(w, now.e);
-            } else {
-                if (inside) v = fetch(w, e);
-                advance(w, &now);
+                if ((left > 1 || span < spans - 1) && is_inside(w, at)) next = fetch(w, at.e);
+            } else if (inside) {
+                v = fetch(w, e);
             }
-            if (!inside) continue;
-            vector_of<X> outs, of_xs;
-            vector_of<A> terms;
+            if (inside) {
+                vector_of<X> outs, of_xs;
+                vector_of<A> terms;
 #pragma unroll
-            for (int q = 0; q < VECTOR; q++) {
-                const prelu_slope &a = slopes[q % SLOPES];
-                const X x = v.x.v[q], dy = v.dy.v[q], factor = v.ddx.v[q];
-                const int identity = prelu_identity(widen(x), edge);
-                if (WANT_DX) outs.v[q] = scaled(identity, x, SECOND ? factor : dy, a);
-                if (SECOND && WANT_DX)
-                    of_xs.v[q] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
-                if (ONE_TERM) terms.v[q] = rounded_term(identity, factor, dy);
-                else add_term(&lanes[q % LANES], identity, factor, dy, &least);
+                for (int q = 0; q < VECTOR; q++) {
+                    const prelu_slope a = SECOND && !SAME && X_SIZE == 2 ? anew(slopes[q % SLOPES])
+                                                                         : slopes[q % SLOPES];
+                    const X x = v.x.v[q], dy = v.dy.v[q], factor = SECOND ? v.ddx.v[q] : x;
+                    const int identity = prelu_identity(widen(x), edge);
+                    if (ONE_TERM) terms.v[q] = rounded_term(identity, factor, dy);
+                    else add_term(&lanes[q % LANES], identity, factor, dy, &least);
+                    if (WANT_DX) outs.v[q] = scaled(identity, x, SECOND ? factor : dy, a);
+                    if (SECOND && WANT_DX)
+                        of_xs.v[q] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
+                }
+                if (WANT_DX) store(w.o.out + e, outs);
+                if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
+                if (ONE_TERM) {
+                    A *to = static_cast<A *>(w.o.result) + slab * w.d_far + (i64)(first + own) * w.d_near;
+                    if (PACKED) store(to, terms);
+                    else
+                        for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
+                }
             }
-            if (WANT_DX) store(w.o.out + e, outs);
-            if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
-            if (ONE_TERM) {
-                A *to = static_cast<A *>(w.o.result) + slab * w.d_far + (i64)(first + own) * w.d_near;
-                if (PACKED) store(to, terms);
-                else
-                    for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
-            }
+            if (!PREFETCH) advance(w, &at);
         }
-        if (VECTOR > 1 && !WRAP && from + steps == w.steps && w.tail && at.active) {
-            const I e = at.e + (I)(steps - 1) * (I)w.step, end = (I)w.slab;
+        if (VECTOR > 1 && SPANS == 1 && !WRAP && w.tail && at.active) {
+            /* of the last chunk, which has gone on in a next row; in others it is behind the end */
+            const I e = at.column + (I)(w.turn - w.step), end = (I)w.slab;
             if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
 #pragma unroll
                 for (int q = 0; q < VECTOR; q++) {
@@ -169,15 +170,16 @@ prelu_walk_kernel(const prelu_walk w) {
             }
         }
         if (ONE_TERM) continue;
+        const int mine = SPANS > 1 ? thread : thread_index();
         if (SAME) {
             prelu_sum total = sum_of(lanes[0], least, w.bound);
 #pragma unroll
             for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q], least, w.bound));
-            entries[SLOT(span * BLOCK + thread)] = total;
+            entries[SLOT(span * BLOCK + mine)] = total;
         } else {
 #pragma unroll
             for (int q = 0; q < VECTOR; q++)
-                entries[(span * VECTOR + q) * BLOCK + thread] = sum_of(lanes[q % LANES], least, w.bound);
+                entries[(span * VECTOR + q) * BLOCK + mine] = sum_of(lanes[q % LANES], least, w.bound);
         }
     }
     if (!ONE_TERM) add_up(w, part_of(w, block_index()), entries); /* anew, not kept until now */

@@ -223,8 +223,8 @@ def walk(
         at[0] = at[2] = 0
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
-        "18q15i4xd",
-        f.far, f.jump, f.slab, turn, f.rows * f.jump, whole, step, stride, beside, period,
+        "19q15i4xd",
+        f.far, f.jump, f.slab, turn, f.jump - turn, f.rows * f.jump, whole, step, stride, beside, period,
         *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
         f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks, fan,
