@@ -50,21 +50,29 @@ DEVICE prelu_vectors fetch(const prelu_walk &w, I e) {
     return v;
 }
 
-/* Where a thread's vector is. */
+/* Where a thread's vector is: an element; with WRAP its place in the run, else the step of the row,
+ * and at how many of them the vector lies within the slab. */
 struct prelu_place {
-    I e, column, stop;
-    int active;
+    I e, column;
+    int step, inside;
 };
-DEVICE int is_inside(const prelu_walk &w, const prelu_place &at) {
-    return WRAP ? at.e < at.stop : at.active && at.column + VECTOR <= (I)w.slab;
+DEVICE I within_step(const prelu_walk &w, int thread) {
+    const int row = SPANS > 1 ? 0 : thread / w.width;
+    return row * (I)w.period + (thread - row * w.width) * VECTOR;
 }
+DEVICE int is_inside(const prelu_place &at) { return WRAP || at.step < at.inside; }
 DEVICE void advance(const prelu_walk &w, prelu_place *at) {
-    at->column += (I)w.step;
+    int ends;
     at->e += (I)w.stride;
-    if (at->column >= (I)w.turn) {
-        at->column -= (I)w.turn;
-        at->e += (I)w.skip;
+    if (WRAP) {
+        at->column += (I)w.step;
+        ends = at->column >= (I)w.slab;
+        if (ends) at->column -= (I)w.slab;
+    } else {
+        ends = ++at->step == w.turn;
+        if (ends) at->step = 0;
     }
+    if (ends) at->e += (I)w.skip;
 }
 
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
@@ -76,22 +84,29 @@ prelu_walk_kernel(const prelu_walk w) {
     const int slab = p.slab, spans = p.spans;
     const I first = p.first;
     const int row = SPANS > 1 ? 0 : thread / w.width, lateral = (thread - row * w.width) * VECTOR;
-    const int from = p.chunk * w.chunk, steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
+    const int from = p.chunk * w.chunk;
+    int steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
 
     /* the first vector, and which alphas its elements have beyond `first` */
-    const I across = (I)p.first_span * (I)w.beside, flat = (I)from * (I)w.whole + (WRAP ? lateral : 0);
-    const I turns = flat / (I)w.turn, column = flat - turns * (I)w.turn;
-    const I within = WRAP ? 0 : row * (I)w.period + lateral;
+    const I across = (I)p.first_span * (I)w.beside, within = within_step(w, thread);
     const int run = WRAP ? 0 : lateral / (int)w.inner;
     const int phase = WRAP ? 0 : lateral - run * (int)w.inner;
     const int own = w.spans == 1 ? run % (int)w.alphas : run;
+    const int beside = WRAP || w.spans == 1 || across + lateral < (I)w.period;
     prelu_place at;
     at.e = (I)(slab * w.far) + across;
-    at.stop = at.e + (I)w.end;
-    at.e += turns * (I)w.jump + column + within;
-    at.column = WRAP ? column : across + column + within;
-    at.active = (SPANS > 1 ? thread < w.width : row < w.rows) &&
-                (WRAP || w.spans == 1 || across + lateral < (I)w.period);
+    if (WRAP) {
+        const I flat = (I)from * (I)w.whole + lateral, turns = flat / (I)w.slab;
+        at.column = flat - turns * (I)w.slab;
+        at.e += turns * (I)w.jump + at.column;
+        steps -= flat + (I)(steps - 1) * (I)w.whole >= (I)w.terms; /* of this thread */
+    } else {
+        const int turns = from / w.turn;
+        at.step = from - turns * w.turn;
+        at.e += turns * (I)w.jump + at.step * (I)w.step + within;
+        at.inside = beside && (SPANS > 1 ? thread < w.width : row < w.rows) ? w.turn : 0;
+        if (across + within + (I)(w.turn - 1) * (I)w.step + VECTOR > (I)w.slab) at.inside--;
+    }
 
     prelu_vectors next;
     for (int span = 0; span < spans; span++) {
@@ -100,7 +115,7 @@ prelu_walk_kernel(const prelu_walk w) {
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if (at.active && WANT_DX) {
+        if ((SPANS > 1 ? at.inside : beside) && WANT_DX) {
             I k = own;
             int beyond = phase;
             if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
@@ -113,10 +128,10 @@ prelu_walk_kernel(const prelu_walk w) {
                 }
             }
         }
-        if (PREFETCH && span == 0 && is_inside(w, at)) next = fetch(w, at.e);
+        if (PREFETCH && span == 0 && steps > 0 && is_inside(at)) next = fetch(w, at.e);
 #pragma unroll 1
         for (int left = steps; left > 0; left--) {
-            const int inside = is_inside(w, at);
+            const int inside = is_inside(at);
             const I e = at.e;
             prelu_vectors v;
             if (PREFETCH) {
@@ -124,10 +139,9 @@ prelu_walk_kernel(const prelu_walk w) {
                 advance(w, &at);
                 if (SPANS > 1 && left == 1) { /* behind the last row; on to the next span */
                     at.e += (I)(w.beside - w.end);
-                    at.column += (I)w.beside;
-                    at.active = thread < w.width && at.column < (I)w.period;
+                    at.inside = (p.first_span + span + 1) * (I)w.beside + lateral < (I)w.period ? at.inside : 0;
                 }
-                if ((left > 1 || span < spans - 1) && is_inside(w, at)) next = fetch(w, at.e);
+                if ((left > 1 || span < spans - 1) && is_inside(at)) next = fetch(w, at.e);
             } else if (inside) {
                 v = fetch(w, e);
             }
@@ -157,9 +171,8 @@ prelu_walk_kernel(const prelu_walk w) {
             }
             if (!PREFETCH) advance(w, &at);
         }
-        if (VECTOR > 1 && SPANS == 1 && !WRAP && w.tail && at.active) {
-            /* of the last chunk, which has gone on in a next row; in others it is behind the end */
-            const I e = at.column + (I)(w.turn - w.step), end = (I)w.slab;
+        if (VECTOR > 1 && SPANS == 1 && !WRAP && w.tail && at.step == 0) { /* behind the only row */
+            const I e = (I)(w.turn - 1) * (I)w.step + within_step(w, thread_index()), end = (I)w.slab;
             if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
 #pragma unroll
                 for (int q = 0; q < VECTOR; q++) {

@@ -168,7 +168,7 @@ def walk(
     rows = 1
     if f.wrap:
         spans, width, beside, count, whole = f.alphas, BLOCK, f.inner, 1, BLOCK * vector
-        periods, entries, turn = 1, BLOCK, f.slab
+        periods, entries, turn = 1, BLOCK, 1
         steps = ceil(f.rows * f.slab, whole)
         step = whole % f.slab
         stride = whole // f.slab * f.jump + step
@@ -192,8 +192,8 @@ def walk(
             )
             periods, width = rows, width // vector
         entries = f.inner // vector if same else f.inner
-        turn = ceil(f.slab, step) * step
-        steps, whole, stride = f.rows * (turn // step), step, step
+        turn = ceil(f.slab, step)
+        steps, whole, stride = f.rows * turn, step, step
     places = f.slabs * spans
     chunks = _chunks(places, steps, want)
     chunk = ceil(steps, chunks)
@@ -223,11 +223,11 @@ def walk(
         at[0] = at[2] = 0
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
-        "19q15i4xd",
-        f.far, f.jump, f.slab, turn, f.jump - turn, f.rows * f.jump, whole, step, stride, beside, period,
+        "18q16id",
+        f.far, f.jump, f.slab, f.jump - (f.slab if f.wrap else turn * step), f.rows * f.jump, whole, step, stride, beside, period,
         *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
-        f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks, fan,
+        f.slabs, spans, groups, width, rows, count, entries, periods, turn, steps, chunk, chunks, fan,
         fans, tail, zeros,
         (chunk * (vector // lanes) + 3) * 2.0**-52,
     )  # fmt: skip
