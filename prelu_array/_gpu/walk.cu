@@ -105,7 +105,7 @@ prelu_walk_kernel(const prelu_walk w) {
         at.step = from - turns * w.turn;
         at.e += turns * (I)w.jump + at.step * (I)w.step + within;
         at.inside = beside && (SPANS > 1 ? thread < w.width : row < w.rows) ? w.turn : 0;
-        if (across + within + (I)(w.turn - 1) * (I)w.step + VECTOR > (I)w.slab) at.inside--;
+        if (across + within + (I)w.last + VECTOR > (I)w.slab) at.inside--;
     }
 
     prelu_vectors next;
@@ -172,7 +172,7 @@ prelu_walk_kernel(const prelu_walk w) {
             if (!PREFETCH) advance(w, &at);
         }
         if (VECTOR > 1 && SPANS == 1 && !WRAP && w.tail && at.step == 0) { /* behind the only row */
-            const I e = (I)(w.turn - 1) * (I)w.step + within_step(w, thread_index()), end = (I)w.slab;
+            const I e = (I)w.last + within_step(w, thread_index()), end = (I)w.slab;
             if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
 #pragma unroll
                 for (int q = 0; q < VECTOR; q++) {
