@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cupy import ndarray
+from cupy import byte_bounds, ndarray
 from cupy.cuda.runtime import getDevice
 
 from .._rounding import rounded
 from .doorway import Call
-from .memory import extent, workspace
+from .memory import workspace
 
 
 class Known(NamedTuple):
@@ -103,7 +103,7 @@ def remember(key: Any, call: Call | None, given: dict[int, Any], used: tuple[Any
         elif given[k] is not a:
             return
         else:
-            first, end = extent(a)
+            first, end = byte_bounds(a)
             if first != a.data.ptr:
                 return
             sizes[k] = end - first

@@ -105,7 +105,7 @@ prelu_walk_kernel(const prelu_walk w) {
         at.step = from - turns * w.turn;
         at.e += turns * (I)w.jump + at.step * (I)w.step + within;
         at.inside = beside && (SPANS > 1 ? thread < w.width : row < w.rows) ? w.turn : 0;
-        if (across + within + (I)w.last + VECTOR > (I)w.slab) at.inside--;
+        if (SPANS == 1 && across + within + (I)w.last + VECTOR > (I)w.slab) at.inside--;
     }
 
     prelu_vectors next;
@@ -115,7 +115,7 @@ prelu_walk_kernel(const prelu_walk w) {
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if ((SPANS > 1 ? at.inside : beside) && WANT_DX) {
+        if ((SPANS > 1 ? at.inside > 0 : beside) && WANT_DX) {
             I k = own;
             int beyond = phase;
             if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);

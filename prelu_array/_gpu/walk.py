@@ -232,8 +232,8 @@ def walk(
         f.rows * f.jump, whole, step, stride, beside, period,
         *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
-        f.slabs, spans, groups, width, rows, count, entries, periods, turn, steps, chunk, chunks, fan,
-        fans, tail, zeros,
+        f.slabs, spans, groups, width, rows, count, entries, periods, turn, steps, chunk, chunks,
+        fan, fans, tail, zeros,
         (chunk * (vector // lanes) + 3) * 2.0**-52,
     )  # fmt: skip
     common: dict[str, str | int] = {
