@@ -141,7 +141,7 @@ def _along(a: Any, x: Any) -> Any:
 def _sums(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
     """Dalpha or states, and what goes with them; return the call for operands as they are."""
     ready = o
-    call: Any = _prepared(kind, o, at_one)
+    call = _prepared(kind, o, at_one)
     if call is None:
         ready = o.with_alphas(_dense)
         if not o.result.flags.c_contiguous:
@@ -159,6 +159,7 @@ def _sums(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
         keep(first)
         ready = ready.lie_as(first.transpose(np.argsort(order)))
         call = _prepared(kind, ready, at_one)
+    assert call is not None, "alpha's axes come first, and all is dense"
     ready.start(call)
     if ready is o:
         return call

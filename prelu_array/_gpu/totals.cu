@@ -56,6 +56,10 @@ DEVICE prelu_sum team_sum(prelu_sum total, int team) {
     return total;
 }
 
+DEVICE A *dalpha_of(const prelu_walk &w, i64 slab, i64 k) {
+    return static_cast<A *>(w.o.result) + slab * w.d_far + k * w.d_near;
+}
+
 /* dalpha or the state of an alpha; or a place on the list of `doubts`. */
 DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u64 *list,
                    u64 *doubts) {
@@ -67,7 +71,7 @@ DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u
 #else
     A result;
     if (is_settled(sum, &result)) {
-        static_cast<A *>(w.o.result)[slab * w.d_far + k * w.d_near] = result;
+        *dalpha_of(w, slab, k) = result;
         return;
     }
 #endif

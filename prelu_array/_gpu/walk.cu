@@ -9,34 +9,26 @@
  *     chunk (steps behind each other). WRAP: a run of one alpha is longer than a block's vectors;
  *     the slab is that run then, and threads go on in the next row where it ends.
  * (c) SAME: a vector is of one alpha, so that a thread has one sum in shared memory; else one for
- *     each element. A few threads for an alpha add them.
- * (d) The last of `fan` blocks to arrive adds their sums, of those the last adds theirs and
- *     settles: rounds, or writes the state. Counters are 0 again afterwards. No number depends on
- *     the order, and there is no atomic operation on floats.
- * (e) What is in doubt is listed for exact.cu, or with HERE summed by this block.
- * (f) SPANS: where an alpha has few terms a block takes several spans, so that whole warps settle;
- *     a span's first vectors are loaded before those of the span before it are added.
+ *     each element. totals.cu adds them.
+ * (d) SPANS: where an alpha has few terms a block takes several spans, of one chunk and a row a
+ *     step, so that whole warps settle; a span's first vectors are loaded before those of the span
+ *     before it are added.
+ * (e) 64 registers are few: what is needed before and after the loop is computed twice.
  *
  * Definitions beside those of operands.cu: BLOCK, I (the integer of indices), SAME, WRAP, SPANS,
- * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each term is its sum;
- * PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a thread).
+ * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each
+ * term is its sum; PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a
+ * thread).
  */
 
-/* The last chunk of a slab may end within a vector; all else is whole vectors. */
-DEVICE void element(const prelu_walk &w, I e, const prelu_slope &a, real edge, prelu_lane *lane,
-                    unsigned *least) {
-    const X x = w.o.x[e], dy = w.o.dy[e], ddx = SECOND ? w.o.ddx[e] : x;
+/* What one element gives, and what it adds to; its term first, whose doubles are gone then. */
+DEVICE void element(X x, X dy, X factor, const prelu_slope &a, real edge, X *out, X *of_x, A *term,
+                    prelu_lane *lane, unsigned *least) {
     const int identity = prelu_identity(widen(x), edge);
-    if (WANT_DX) w.o.out[e] = scaled(identity, x, SECOND ? ddx : dy, a);
-    if (SECOND && WANT_DX) w.o.of_x[e] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
-    add_term(lane, identity, SECOND ? ddx : x, dy, least);
-}
-
-/* dalpha of one term, the element e. */
-DEVICE void store_term(const prelu_walk &w, i64 slab, i64 k, I e, real edge) {
-    const int identity = prelu_identity(widen(w.o.x[e]), edge);
-    static_cast<A *>(w.o.result)[slab * w.d_far + k * w.d_near] =
-        rounded_term(identity, SECOND ? w.o.ddx[e] : w.o.x[e], w.o.dy[e]);
+    if (ONE_TERM) *term = rounded_term(identity, factor, dy);
+    else add_term(lane, identity, factor, dy, least);
+    if (WANT_DX) *out = scaled(identity, x, SECOND ? factor : dy, a);
+    if (SECOND && WANT_DX) *of_x = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
 }
 
 struct prelu_vectors {
@@ -152,18 +144,13 @@ prelu_walk_kernel(const prelu_walk w) {
                 for (int q = 0; q < VECTOR; q++) {
                     const prelu_slope a = SECOND && !SAME && X_SIZE == 2 ? anew(slopes[q % SLOPES])
                                                                          : slopes[q % SLOPES];
-                    const X x = v.x.v[q], dy = v.dy.v[q], factor = SECOND ? v.ddx.v[q] : x;
-                    const int identity = prelu_identity(widen(x), edge);
-                    if (ONE_TERM) terms.v[q] = rounded_term(identity, factor, dy);
-                    else add_term(&lanes[q % LANES], identity, factor, dy, &least);
-                    if (WANT_DX) outs.v[q] = scaled(identity, x, SECOND ? factor : dy, a);
-                    if (SECOND && WANT_DX)
-                        of_xs.v[q] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
+                    element(v.x.v[q], v.dy.v[q], SECOND ? v.ddx.v[q] : v.x.v[q], a, edge, &outs.v[q],
+                            &of_xs.v[q], &terms.v[q], &lanes[q % LANES], &least);
                 }
                 if (WANT_DX) store(w.o.out + e, outs);
                 if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
                 if (ONE_TERM) {
-                    A *to = static_cast<A *>(w.o.result) + slab * w.d_far + (i64)(first + own) * w.d_near;
+                    A *to = dalpha_of(w, slab, first + own);
                     if (PACKED) store(to, terms);
                     else
                         for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
@@ -176,9 +163,11 @@ prelu_walk_kernel(const prelu_walk w) {
             if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
 #pragma unroll
                 for (int q = 0; q < VECTOR; q++) {
-                    if (e + q >= end) continue;
-                    element(w, e + q, slopes[q % SLOPES], edge, &lanes[q % LANES], &least);
-                    if (ONE_TERM) store_term(w, slab, first + own + q, e + q, edge);
+                    const I i = e + q;
+                    if (i >= end) continue;
+                    const X x = w.o.x[i];
+                    element(x, w.o.dy[i], SECOND ? w.o.ddx[i] : x, slopes[q % SLOPES], edge, w.o.out + i,
+                            w.o.of_x + i, dalpha_of(w, slab, first + own + q), &lanes[q % LANES], &least);
                 }
             }
         }
