@@ -19,7 +19,7 @@ from . import launches
 from . import plan as _plan
 from .arguments import as_alpha, check_array, outputs, refuse, with_direction
 from .known import ALPHA, DDALPHA, DDX, DY, OF_X, OUT, RESULT, X, again, remember
-from .memory import keep
+from .memory import copied
 from .run import Operands, run
 from .walk import LIMBS, rounding
 
@@ -137,8 +137,7 @@ def round_partial(state: Any, dtype: Any) -> Any:
         dalpha = cupy.empty(state.shape[:-1], dtype)
         if dalpha.size:
             if not state.flags.c_contiguous:
-                state = state.copy()
-                keep(state)
+                state = copied(state, "C")
             plan = rounding(kinds[state.shape[-1]], _plan.code(dtype), dalpha.size)
             launches.prepare(plan, "2Q")((state.data.ptr, dalpha.data.ptr))
     return dalpha

@@ -12,7 +12,7 @@ from .._cpu import fit_alpha
 from .._foreign import kind_of
 from .._rounding import rounded
 from . import plan as _plan
-from .memory import keep, share_memory
+from .memory import copied, share_memory
 
 
 class Alpha(NamedTuple):
@@ -93,14 +93,8 @@ def with_direction(alpha: Alpha, direction: Any, name: str, x: Any) -> tuple[Alp
     _arguments.check_like(given, name, alpha, "alpha")
     if alpha.array is None or given.array is None or alpha.array.strides == given.array.strides:
         return alpha, given
-    there = cupy.empty_like(alpha.array)  # dense, in alpha's order of axes
-    return _moved(alpha, there), _moved(given, cupy.empty_like(alpha.array))
-
-
-def _moved(alpha: Alpha, there: Any) -> Alpha:
-    there[...] = alpha.array
-    keep(there)
-    return alpha._replace(array=there)
+    alpha, given = (a._replace(array=copied(a.array, "C")) for a in (alpha, given))
+    return alpha, given
 
 
 def outputs(out: dict[int, Any], x: Any, likes: dict[int, Any]) -> None:

@@ -48,9 +48,7 @@ def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
     same = a.data.ptr == written.data.ptr and a.shape == written.shape and a.dtype == written.dtype
     if may_be_same and same and same_strides(a.shape, a.strides, written.strides):
         return a
-    copy = a.copy(order="K")
-    keep(copy)
-    return copy
+    return copied(a)
 
 
 def low_bits(*arrays: Any) -> int:
@@ -62,10 +60,16 @@ def low_bits(*arrays: Any) -> int:
     return bits & 15
 
 
-def keep(*arrays: Any) -> None:
-    """Keep memory for ever, if it is used in a CUDA graph that is being captured."""
+def keep(array: Any) -> Any:
+    """Return an array, kept for ever if it is used in a CUDA graph that is being captured."""
     if cupy.cuda.get_current_stream().is_capturing():
-        captured.append(arrays)
+        captured.append((array,))
+    return array
+
+
+def copied(a: Any, order: str = "K") -> Any:
+    """Return a copy for the kernels of this call."""
+    return keep(a.copy(order=order))
 
 
 # Of each device and stream (and thread, for the stream that every thread has its own of).

@@ -13,7 +13,7 @@ import numpy as np
 from . import doorway, launches
 from . import plan as _plan
 from .arguments import Alpha
-from .memory import apart, keep, low_bits, overlap, workspace
+from .memory import apart, copied, keep, low_bits, overlap, workspace
 
 
 class Operands(NamedTuple):
@@ -67,10 +67,9 @@ class Operands(NamedTuple):
         def there(a: Any, is_read: bool) -> Any:
             if a is None or _plan.same_strides(x.shape, x.strides, a.strides):
                 return a
-            new = cupy.empty_like(x)
+            new = keep(cupy.empty_like(x))
             if is_read:
                 new[...] = a
-            keep(new)
             return new
 
         o = self._replace(x=x, dy=there(self.dy, True), ddx=there(self.ddx, True))
@@ -105,7 +104,7 @@ def run(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
 
 def _scale(o: Operands, at_one: bool) -> doorway.Call | None:
     """Y, dx or y_dot; return the call for dense memory."""
-    if _plan.is_block(o.x.shape, o.x.strides, o.x.itemsize):
+    if _is_block(o.x):
         o = o.lie_as(o.x, outputs=False)
     given, second = o.given, o.ddalpha is not None
     call = None
@@ -130,6 +129,10 @@ def _scale(o: Operands, at_one: bool) -> doorway.Call | None:
     return None
 
 
+def _is_block(x: Any) -> bool:
+    return _plan.is_block(x.shape, x.strides, x.itemsize)
+
+
 def _along(a: Any, x: Any) -> Any:
     """Return alpha for CuPy's kernels, along x."""
     if a.array is None:
@@ -143,20 +146,15 @@ def _sums(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
     ready = o
     call = _prepared(kind, o, at_one)
     if call is None:
-        ready = o.with_alphas(_dense)
+        ready = o.with_alphas(lambda a: a if a.flags.c_contiguous else copied(a, "C"))
         if not o.result.flags.c_contiguous:
-            ready = ready._replace(result=cupy.empty(o.result.shape, o.result.dtype))
-            keep(ready.result)
-        if not _plan.is_block(o.x.shape, o.x.strides, o.x.itemsize):
-            ready = ready._replace(x=o.x.copy(order="K"))
-            keep(ready.x)
-        ready = ready.lie_as(ready.x)
+            ready = ready._replace(result=keep(cupy.empty(o.result.shape, o.result.dtype)))
+        ready = ready.lie_as(o.x if _is_block(o.x) else copied(o.x))
         call = _prepared(kind, ready, at_one)
     if call is None:  # alpha along more than two runs of axes: they come first
         kept = tuple(k for k in o.alpha.where if k >= 0)
         order = kept + tuple(k for k in range(o.x.ndim) if k not in kept)
-        first = cupy.ascontiguousarray(ready.x.transpose(order))
-        keep(first)
+        first = copied(ready.x.transpose(order), "C")
         ready = ready.lie_as(first.transpose(np.argsort(order)))
         call = _prepared(kind, ready, at_one)
     assert call is not None, "alpha's axes come first, and all is dense"
@@ -167,15 +165,6 @@ def _sums(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
         if given is not there:
             given[...] = there
     return None
-
-
-def _dense(alpha: Any) -> Any:
-    """Return an alpha whose axes are one run of memory, in their order."""
-    if alpha.flags.c_contiguous:
-        return alpha
-    copy = alpha.copy(order="C")
-    keep(copy)
-    return copy
 
 
 def _prepared(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
