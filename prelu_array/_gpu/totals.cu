@@ -90,7 +90,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
     __syncthreads();
     /* alphas of this block, and where their partial sums are */
     const i64 every = (i64)w.slabs * w.alphas, base_alpha = (i64)p.slab * w.alphas + p.first;
-    prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every);
+    prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every) + base_alpha;
     u64 *list = HERE ? w.o.scratch + base_alpha : w.o.scratch;
     u64 *number_of_doubts = HERE ? &doubts : w.o.zeros;
     const I left = (I)w.alphas - p.first;
@@ -106,16 +106,16 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
         total = team_sum(total, team);
         if (c >= alphas || thread & (team - 1)) continue;
         if (SPANS > 1 || w.chunks == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
-        else partials[p.chunk * every + base_alpha + c] = total;
+        else partials[p.chunk * every + c] = total;
     }
 
     /* the sums of the other chunks */
-    unsigned *counters = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) + (i64)p.place * (w.fans + 1);
     for (int level = w.fans > 1 ? 0 : 1; SPANS == 1 && level < 2 && w.chunks > 1; level++) {
         const int fan = p.chunk / w.fan, begin = level == 0 ? fan * w.fan : 0;
         const int end = level == 1 ? (w.fans > 1 ? w.fans : w.chunks)
                                    : begin + w.fan < w.chunks ? begin + w.fan : w.chunks;
-        unsigned *counter = counters + (level == 0 ? 1 + fan : 0);
+        unsigned *counter = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) +
+                            (i64)p.place * (w.fans + 1) + (level == 0 ? 1 + fan : 0);
         fence();
         __syncthreads();
         if (thread == 0) last = atomicAdd(counter, 1u) == end - begin - 1;
@@ -123,7 +123,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
         if (!last) return;
         fence();
         if (thread == 0) *counter = 0;
-        const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0) + base_alpha;
+        const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0);
         for (int base = 0; base < alphas; base += BLOCK) {
             const int beside = alphas - base < BLOCK ? alphas - base : BLOCK, parts = BLOCK / beside;
             const int part = thread / beside;
@@ -148,7 +148,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
             if (c >= beside) continue;
             c += base;
             if (level == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
-            else partials[(w.chunks + fan) * every + base_alpha + c] = total;
+            else partials[(w.chunks + fan) * every + c] = total;
         }
     }
 #if HERE
