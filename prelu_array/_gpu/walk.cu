@@ -110,10 +110,12 @@ prelu_walk_kernel(const prelu_walk w) {
         if ((SPANS > 1 ? at.inside > 0 : beside) && WANT_DX) {
             I k = own;
             int beyond = phase;
-            if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
+            const i64 far = (i64)slab * w.a_far;
+            const I start = first + span * w.count;
+            if (PACKED) load_slopes(w.o, far + start + k, slopes);
 #pragma unroll
             for (int q = 0; q < SLOPES && !PACKED; q++) {
-                slopes[q] = slope_at(w.o, (i64)slab * w.a_far + (i64)(first + span * w.count + k) * w.a_near);
+                slopes[q] = slope_at(w.o, far + (i64)(start + k) * w.a_near);
                 if (++beyond == (int)w.inner) {
                     beyond = 0;
                     if (++k == (I)w.alphas) k = 0;
@@ -131,7 +133,9 @@ prelu_walk_kernel(const prelu_walk w) {
                 advance(w, &at);
                 if (SPANS > 1 && left == 1) { /* behind the last row; on to the next span */
                     at.e += (I)(w.beside - w.end);
-                    at.inside = (p.first_span + span + 1) * (I)w.beside + lateral < (I)w.period ? at.inside : 0;
+                    at.inside = (p.first_span + span + 1) * (I)w.beside + lateral < (I)w.period
+                                    ? at.inside
+                                    : 0;
                 }
                 if ((left > 1 || span < spans - 1) && is_inside(at)) next = fetch(w, at.e);
             } else if (inside) {
@@ -166,8 +170,9 @@ prelu_walk_kernel(const prelu_walk w) {
                     const I i = e + q;
                     if (i >= end) continue;
                     const X x = w.o.x[i];
-                    element(x, w.o.dy[i], SECOND ? w.o.ddx[i] : x, slopes[q % SLOPES], edge, w.o.out + i,
-                            w.o.of_x + i, dalpha_of(w, slab, first + own + q), &lanes[q % LANES], &least);
+                    element(x, w.o.dy[i], SECOND ? w.o.ddx[i] : x, slopes[q % SLOPES], edge,
+                            w.o.out + i, w.o.of_x + i, dalpha_of(w, slab, first + own + q),
+                            &lanes[q % LANES], &least);
                 }
             }
         }
