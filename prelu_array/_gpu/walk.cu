@@ -110,12 +110,11 @@ prelu_walk_kernel(const prelu_walk w) {
         if ((SPANS > 1 ? at.inside > 0 : beside) && WANT_DX) {
             I k = own;
             int beyond = phase;
-            const i64 far = (i64)slab * w.a_far;
-            const I start = first + span * w.count;
-            if (PACKED) load_slopes(w.o, far + start + k, slopes);
+            if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
 #pragma unroll
             for (int q = 0; q < SLOPES && !PACKED; q++) {
-                slopes[q] = slope_at(w.o, far + (i64)(start + k) * w.a_near);
+                slopes[q] = slope_at(w.o, (i64)slab * w.a_far +
+                                              (i64)(first + span * w.count + k) * w.a_near);
                 if (++beyond == (int)w.inner) {
                     beyond = 0;
                     if (++k == (I)w.alphas) k = 0;
