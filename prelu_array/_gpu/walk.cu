@@ -123,20 +123,20 @@ prelu_walk_kernel(const prelu_walk w) {
         }
         if (PREFETCH && span == 0 && steps > 0 && is_inside(at)) next = fetch(w, at.e);
 #pragma unroll 1
-        for (int left = steps; left > 0; left--) {
+        for (int j = 0; j < steps; j++) {
             const int inside = is_inside(at);
             const I e = at.e;
             prelu_vectors v;
             if (PREFETCH) {
                 v = next;
                 advance(w, &at);
-                if (SPANS > 1 && left == 1) { /* behind the last row; on to the next span */
+                if (SPANS > 1 && j == steps - 1) { /* behind the last row; on to the next span */
                     at.e += (I)(w.beside - w.end);
                     at.inside = (p.first_span + span + 1) * (I)w.beside + lateral < (I)w.period
                                     ? at.inside
                                     : 0;
                 }
-                if ((left > 1 || span < spans - 1) && is_inside(at)) next = fetch(w, at.e);
+                if ((j < steps - 1 || span < spans - 1) && is_inside(at)) next = fetch(w, at.e);
             } else if (inside) {
                 v = fetch(w, e);
             }
