@@ -17,12 +17,14 @@ import numpy as np
 from .. import _arguments
 from . import launches
 from . import plan as _plan
-from .arguments import as_alpha, check_array, check_out, outputs, refuse, with_direction
+from .arguments import as_alpha, check_array, outputs, refuse, with_direction
 from .known import ALPHA, DDALPHA, DDX, DY, OF_X, OUT, RESULT, X, again, remember
-from .memory import keep, overlap
-from .run import Operands, along, scale, sums
+from .memory import copied
+from .run import Operands, run
 from .walk import LIMBS, rounding
 
+# The results of a function, by the slot of a call.
+_ONE = {OUT: "out"}
 _GRADIENTS = {OUT: "dx", RESULT: "dalpha"}
 _SECOND = {OUT: "of_dy", OF_X: "of_x", RESULT: "of_alpha"}
 _STATES = {OUT: "dx", RESULT: "state"}
@@ -30,7 +32,7 @@ _STATES = {OUT: "dx", RESULT: "state"}
 
 def forward(x: Any, alpha: Any, axis: Any, out: Any = None) -> Any:
     """Y. See `prelu_array.prelu`."""
-    return _one("forward", {OUT: out, X: x, ALPHA: alpha}, axis, False)
+    return _call("forward", _ONE, {OUT: out, X: x, ALPHA: alpha}, axis, False)[0]
 
 
 def jvp(
@@ -38,7 +40,7 @@ def jvp(
 ) -> Any:
     """Y_dot. See `prelu_array.prelu_jvp`."""
     slots = {OUT: out, X: x, DDX: x_dot, ALPHA: alpha, DDALPHA: alpha_dot}
-    return _one("jvp", slots, axis, at_one)
+    return _call("jvp", _ONE, slots, axis, at_one)[0]
 
 
 def backward(
@@ -47,7 +49,7 @@ def backward(
 ) -> Any:  # fmt: skip
     """(dx, dalpha). See `prelu_array.prelu_backward`."""
     slots = {OUT: None, X: x, DY: dy, ALPHA: alpha, RESULT: None}
-    return _several("sums", slots, axis, at_one, _GRADIENTS, out, need_dx, need_dalpha)
+    return _call("sums", _GRADIENTS, slots, axis, at_one, out, need_dx, need_dalpha)
 
 
 def double_backward(
@@ -56,7 +58,7 @@ def double_backward(
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
     slots = {OUT: None, OF_X: None, DDX: ddx, X: x, DY: dy}
     slots |= {ALPHA: alpha, DDALPHA: ddalpha, RESULT: None}
-    return _several("second", slots, axis, at_one, _SECOND, out)
+    return _call("second", _SECOND, slots, axis, at_one, out)
 
 
 def backward_partial(
@@ -64,34 +66,14 @@ def backward_partial(
 ) -> Any:
     """(dx, state). See `prelu_array.prelu_backward_partial`."""
     slots = {OUT: None, X: x, DY: dy, ALPHA: alpha, RESULT: None}
-    return _several("states", slots, axis, at_one, _STATES, out, need_dx)
+    return _call("states", _STATES, slots, axis, at_one, out, need_dx)
 
 
-def _one(kind: str, slots: dict[int, Any], axis: Any, at_one: bool) -> Any:
-    """Y or y_dot."""
-    key, found = again((kind, at_one), axis, slots)
-    if found is not None:
-        return found[OUT]
-    x, out = slots[X], slots[OUT]
-    _arguments.check_dtype(x.dtype, "x", integers=DDX not in slots)
-    with x.device:
-        o = _operands(slots, axis, "x_dot", "alpha_dot")
-        if out is None:
-            out = cupy.empty_like(x)
-        else:
-            check_out(out, "out", x, x.shape, x.dtype, "x")
-            o = o.apart(out, may_be_same=True)
-        if x.size:
-            o = o.in_order()._replace(out=out)
-            remember(key, scale(o, at_one), slots, o.slots())
-    return out
-
-
-def _several(
-    kind: str, slots: dict[int, Any], axis: Any, at_one: bool, names: dict[int, str], out: Any,
-    need_dx: bool = True, need_sums: bool = True,
-) -> Any:  # fmt: skip
-    """Sums or states, and the arrays like x that go with them."""
+def _call(
+    kind: str, names: dict[int, str], slots: dict[int, Any], axis: Any, at_one: bool,
+    out: Any = None, need_dx: bool = True, need_sums: bool = True,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Return the results that `names` says; `out` holds those of several that are given."""
     key = found = None
     if out is None or (type(out) is tuple and len(out) == len(names)):
         if out is not None:
@@ -100,9 +82,9 @@ def _several(
     if found is not None:
         return tuple([found[k] for k in names])
     x = slots[X]
-    _arguments.check_dtype(x.dtype, "x")
+    _arguments.check_dtype(x.dtype, "x", integers=kind == "forward")
     with x.device:
-        o = _operands(slots, axis, "ddx", "ddalpha")
+        o = _operands(slots, axis)
         form = o.alpha
         if kind == "states":
             shape = *form.shape, LIMBS[_plan.code(x.dtype)]
@@ -110,53 +92,27 @@ def _several(
         if out is not None:
             needs = {"need_dx": need_dx, "need_dalpha": need_sums}
             out = _arguments.outputs(out, tuple(names.values()), **needs)
-        given = outputs(out, x, form, "xxa" if kind == "second" else "xa")
-        made = dict(zip(names, given, strict=True))
+            slots.update(zip(names, out, strict=True))
+        made = {k: slots[k] for k in names}
+        likes = {k: form if k == RESULT else x for k in names}
+        outputs(made, x, likes)
         for k, a in made.items():
             # dx may be written last, what else there is before dx has read its inputs
-            o = o.apart(a, may_be_same=kind == "sums" and k == OUT)
+            o = o.apart(a, may_be_same=k == OUT and kind != "second" and kind != "states")
             if a is None and (need_sums if k == RESULT else need_dx):
-                like_x = k != RESULT
-                made[k] = cupy.empty_like(x) if like_x else cupy.empty(form.shape, form.dtype)
-        dx, result = made[OUT], made[RESULT]
-        if x.size == 0:
-            if result is not None:
-                result.fill(0)
-        else:
-            o = o.in_order()._replace(out=dx, of_x=made.get(OF_X))
-            into = result
-            if kind == "states" and not result.flags.c_contiguous:
-                into = cupy.empty(form.shape, form.dtype)
-                keep(into)
-            remember(key, _run(kind, o, into, at_one), slots, o.slots(into))
-            if into is not result:
-                result[...] = into
+                made[k] = cupy.empty(form.shape, form.dtype) if k == RESULT else cupy.empty_like(x)
+        o = o._replace(out=made[OUT], of_x=made.get(OF_X), result=made.get(RESULT))
+        if x.size:
+            remember(key, run(kind, o, at_one), slots, o.slots)
+        elif o.result is not None:
+            o.result.fill(0)
     return tuple(made.values())
 
 
-def _run(kind: str, o: Operands, result: Any, at_one: bool) -> Any:
-    """Run what `_several` has checked; return the call if one did it all."""
-    done, call = False, None
-    if result is not None:
-        # a term is needed until its alpha's rounding is settled: dx must not overwrite it
-        over = overlap(o.out, o.x) or overlap(o.out, o.dy)
-        done, call = sums(result, o._replace(out=None) if over else o, at_one, kind)
-    if done or o.out is None:
-        return call
-    if kind != "second":
-        call = scale(o, at_one)
-        return call if result is None else None
-    scale(o._replace(dy=None, of_x=None), at_one)
-    codes = _plan.code(o.x.dtype), _plan.code(o.alpha.dtype)
-    x, dy, out = map(launches.as_bits, (o.x, o.dy, o.of_x))
-    edge = _plan.edge(*codes, at_one)
-    launches.strided("of_x", *codes)(x, dy, along(o.ddalpha, o.x), edge, out)
-    return None
-
-
-def _operands(slots: dict[int, Any], axis: Any, dot: str, alpha_dot: str) -> Operands:
+def _operands(slots: dict[int, Any], axis: Any) -> Operands:
     """Check what a call reads."""
     x, dd = slots[X], None
+    dot, alpha_dot = ("ddx", "ddalpha") if DY in slots else ("x_dot", "alpha_dot")
     for k, name in ((DDX, dot), (DY, "dy")):
         if k in slots:
             check_array(slots[k], name, x)
@@ -181,8 +137,7 @@ def round_partial(state: Any, dtype: Any) -> Any:
         dalpha = cupy.empty(state.shape[:-1], dtype)
         if dalpha.size:
             if not state.flags.c_contiguous:
-                state = state.copy()
-                keep(state)
+                state = copied(state, "C")
             plan = rounding(kinds[state.shape[-1]], _plan.code(dtype), dalpha.size)
             launches.prepare(plan, "2Q")((state.data.ptr, dalpha.data.ptr))
     return dalpha

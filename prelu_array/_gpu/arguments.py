@@ -12,7 +12,7 @@ from .._cpu import fit_alpha
 from .._foreign import kind_of
 from .._rounding import rounded
 from . import plan as _plan
-from .memory import keep, share_memory
+from .memory import copied, share_memory
 
 
 class Alpha(NamedTuple):
@@ -93,47 +93,24 @@ def with_direction(alpha: Alpha, direction: Any, name: str, x: Any) -> tuple[Alp
     _arguments.check_like(given, name, alpha, "alpha")
     if alpha.array is None or given.array is None or alpha.array.strides == given.array.strides:
         return alpha, given
-    there = cupy.empty_like(alpha.array)  # dense, in alpha's order of axes
-    return _moved(alpha, there), _moved(given, cupy.empty_like(alpha.array))
+    alpha, given = (a._replace(array=copied(a.array, "C")) for a in (alpha, given))
+    return alpha, given
 
 
-def _moved(alpha: Alpha, there: Any) -> Alpha:
-    there[...] = alpha.array
-    keep(there)
-    return alpha._replace(array=there)
-
-
-def with_strides_of(x: Any, a: Any) -> Any:
-    """Return `a`, or where x is one block of memory and `a` in another order, a copy in x's."""
-    if a is None or _plan.same_strides(x.shape, x.strides, a.strides):
-        return a
-    if not _plan.is_block(x.shape, x.strides, x.itemsize):
-        return a
-    there = cupy.empty_like(x)
-    there[...] = a
-    keep(there)
-    return there
-
-
-def check_out(out: Any, name: str, x: Any, shape: tuple[int, ...], dtype: Any, like: str) -> None:
-    """Raise unless an array can take a result."""
-    check_array(out, name, x, given=False)
-    if out.shape != shape or out.dtype != dtype or 0 in out.strides:
-        # a NumPy array of the same form, of which nothing but the form is looked at
-        form = np.lib.stride_tricks.as_strided(np.empty(1, out.dtype), out.shape, out.strides)
-        _arguments.check_out(form, name, shape, dtype, like)
-
-
-def outputs(out: Any, x: Any, alpha: Any, likes: str) -> tuple[Any, ...]:
-    """Check a tuple of outputs, each like x or like alpha; None is left out."""
-    if out is None:
-        return (None,) * len(likes)
-    for k, (a, like) in enumerate(zip(out, likes, strict=True)):
-        if a is not None and like == "x":
-            check_out(a, f"out[{k}]", x, x.shape, x.dtype, "x")
-        elif a is not None:
-            check_out(a, f"out[{k}]", x, alpha.shape, alpha.dtype, "alpha")
-        for before in range(k):
-            if share_memory(out[before], a):
-                raise ValueError(f"out[{before}] and out[{k}] must not share memory")
-    return tuple(out)
+def outputs(out: dict[int, Any], x: Any, likes: dict[int, Any]) -> None:
+    """Raise unless arrays can take results, each of the form of its like: x or alpha."""
+    seen: dict[str, Any] = {}
+    for k, (slot, a) in enumerate(out.items()):
+        if a is None:
+            continue
+        name, like = f"out[{k}]" if len(out) > 1 else "out", likes[slot]
+        check_array(a, name, x, given=False)
+        if a.shape != like.shape or a.dtype != like.dtype or 0 in a.strides:
+            # a NumPy array of the same form, of which nothing but the form is looked at
+            form = np.lib.stride_tricks.as_strided(np.empty(1, a.dtype), a.shape, a.strides)
+            what = "x" if like is x else "alpha"
+            _arguments.check_out(form, name, like.shape, like.dtype, what)
+        for before, other in seen.items():
+            if share_memory(other, a):
+                raise ValueError(f"{before} and {name} must not share memory")
+        seen[name] = a

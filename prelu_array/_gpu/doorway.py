@@ -16,7 +16,10 @@ from .launches import prepare
 from .plan import Ints
 from .walk import Device, walk
 
-# out, of_x, x, dy, ddx, alpha, ddalpha, result, zeros, scratch; number, ddnumber, edge
+# What a call takes, as prelu_operands has it: addresses, or 0 for what it has no use for, of `out`
+# (y, dx, y_dot or the cotangent of dy), `of_x` (the cotangent of x), x, dy, `ddx` (also x_dot),
+# alpha, ddalpha, `result` (dalpha or states), zeros, scratch; then alpha and ddalpha as numbers,
+# if they have no address, and the call's edge.
 OPERANDS = "10Q3d"
 
 
@@ -34,24 +37,8 @@ class Call(NamedTuple):
     zeros: int = 0
     scratch: int = 0
 
-    def __call__(
-        self, out: int, of_x: int, x: int, dy: int, ddx: int, alpha: int, ddalpha: int,
-        result: int = 0, zeros: int = 0, scratch: int = 0, number: float = 0.0,
-        ddnumber: float = 0.0, stream: Any = None,
-    ) -> None:  # fmt: skip
-        """Start it: addresses, 0 for what it has no use for, then alpha and ddalpha as numbers.
-
-        `out` is y, dx, y_dot or the cotangent of dy, `of_x` the cotangent of x, `ddx` also x_dot,
-        `result` dalpha or states. An alpha by number has the address 0.
-        """
-        fields = (
-            out, of_x, x, dy, ddx, alpha, ddalpha, result, zeros, scratch, number, ddnumber,
-            self.edge,
-        )  # fmt: skip
-        self.run(fields, stream)
-
     def run(self, fields: Any, stream: Any = None) -> None:
-        """Start it with the fields of prelu_operands."""
+        """Start it; `fields` are as `OPERANDS` says."""
         self.start(fields, stream)
         if self.exact is not None:
             self.exact(fields, stream)

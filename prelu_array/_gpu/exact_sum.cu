@@ -130,24 +130,6 @@ DEVICE void join_warp(prelu_window *w) {
     }
 }
 
-/* A double, exactly: a sum of products is a multiple of what the lowest limb is worth. */
-DEVICE void add_double(i64 *limbs, double v) {
-    const u64 bits = bits_of(v), hidden = 1ull << 52;
-    const int field = (int)(bits >> 52) & 0x7ff;
-    u64 m = (bits & (hidden - 1)) | (field ? hidden : 0);
-    if (m == 0) return;
-    int place = (field ? field : 1) - 1075 - 2 * format<X>::smallest;
-    if (place < 0) { /* what it cuts off is zero */
-        m >>= -place;
-        place = 0;
-    }
-    const int i = place / 32, shift = place % 32;
-    const i64 sign = bits >> 63 ? -1 : 1;
-    limbs[i] += sign * (i64)(m << shift & 0xffffffffu);
-    limbs[i + 1] += sign * (i64)(m >> (32 - shift) & 0xffffffffu);
-    if (m >> (64 - shift - 1) >> 1) limbs[i + 2] += sign * (i64)(m >> (64 - shift - 1) >> 1);
-}
-
 /* Carries, so that all limbs but the signed top one lie in [0, 2^32). */
 DEVICE void carry(i64 *limbs) {
 #pragma unroll 1

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cupy import ndarray
+from cupy import byte_bounds, ndarray
 from cupy.cuda.runtime import getDevice
 
 from .._rounding import rounded
 from .doorway import Call
-from .memory import extent, workspace
+from .memory import workspace
 
 
 class Known(NamedTuple):
@@ -43,17 +43,12 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
     device = getDevice()
     parts = [kind, axis, device]
     fields: list[Any] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0]
-    bits = alpha_bits = 0
     for k, a in slots.items():
         if type(a) is ndarray:
             memory = a.data
             if memory.device_id != device:
                 return None, None
-            fields[k] = pointer = memory.ptr
-            if k < ALPHA:
-                bits |= pointer
-            else:
-                alpha_bits |= pointer
+            fields[k] = memory.ptr
             parts += a.dtype, a.shape, a.strides
         elif a is None or type(a) is float:
             parts.append(type(a))
@@ -70,12 +65,9 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
         fields[k + 5] = rounded(float(slots[k]), slots[X].dtype.name)
     for k, shape, dtype in fresh:
         slots[k] = a = ndarray(shape, dtype)
-        fields[k] = pointer = a.data.ptr
-        if k < ALPHA:
-            bits |= pointer
-        else:
-            alpha_bits |= pointer
-    if (bits & 15, alpha_bits & 15) != call.low_bits:
+        fields[k] = a.data.ptr
+    out, of_x, x, dy, ddx, alpha, ddalpha, result = fields[:8]
+    if ((out | of_x | x | dy | ddx) & 15, (alpha | ddalpha | result) & 15) != call.low_bits:
         return key, None
     for k, size, other, other_size, in_place in pairs:
         first, at = fields[k], fields[other]
@@ -103,7 +95,7 @@ def remember(key: Any, call: Call | None, given: dict[int, Any], used: tuple[Any
         elif given[k] is not a:
             return
         else:
-            first, end = extent(a)
+            first, end = byte_bounds(a)
             if first != a.data.ptr:
                 return
             sizes[k] = end - first

@@ -98,35 +98,22 @@ def as_bits(a: Any) -> Any:
     return a.view(np.uint16) if a.dtype.itemsize == 2 else a
 
 
-# What one element of x gives: parameters (X of x's dtype, A of alpha's), the result.
-_STRIDED = {
-    "scale": (
-        ("X x", "X g", "A alpha"),
-        "rounded<X>(prelu_scale(identity, widen(g_), widen(alpha_)))",
-    ),
-    "jvp": (
-        ("X x", "X g", "A alpha", "A dot"),
-        "rounded<X>(prelu_jvp(identity, widen(x_), widen(alpha_), widen(g_), widen(dot_)))",
-    ),
-    "of_x": (
-        ("X x", "X dy", "A dot"),
-        "rounded<X>(prelu_short_term(identity, widen(dot_), widen(dy_)))",
-    ),
-}
-
-
 @cache
-def strided(name: str, x: str, alpha: str) -> Any:
-    """Return what computes one element from one, over memory of any strides."""
-    params, expression = _STRIDED[name]
-    kinds = {"X": _bits(x), "A": _bits(alpha)}
+def strided(x: str, alpha: str, second: bool) -> Any:
+    """Return y or dx, or with `second` y_dot, of one element, over memory of any strides."""
+    inputs = {"x": x, "g": x, "alpha": alpha} | ({"dot": alpha} if second else {})
+    kernel, given = (
+        ("jvp", "widen(x_), widen(alpha_), widen(g_), widen(dot_)")
+        if second
+        else ("scale", "widen(g_), widen(alpha_)")
+    )
     return cupy.ElementwiseKernel(
-        ", ".join(f"{kinds[p[0]]} {p[2:]}" for p in params) + ", float64 edge",
-        f"{kinds['X']} out",
-        "".join(f"const {p}_ = {{{p[2:]}}};" for p in params)
+        ", ".join(f"{_bits(code)} {name}" for name, code in inputs.items()) + ", float64 edge",
+        f"{_bits(x)} out",
+        "".join(f"const {code} {name}_ = {{{name}}};" for name, code in inputs.items())
         + "const int identity = prelu_identity(widen(x_), rounded<real>(edge));"
-        + f"out = passed({expression})",
-        f"prelu_strided_{name}_{x}_{alpha}",
+        + f"out = passed(rounded<X>(prelu_{kernel}(identity, {given})))",
+        f"prelu_strided_{kernel}_{x}_{alpha}",
         preamble=source("strided", head(x, alpha, LEVELS=1, SIZES=0)),
         options=OPTIONS,
     )

@@ -8,28 +8,19 @@ from typing import Any
 import cupy
 import numpy as np
 
+from .plan import same_strides
+
 # What kernels in a captured CUDA graph write to beside the results. A graph may run at any time
 # later, so this memory never goes back to CuPy's pool.
 captured: list[tuple[Any, ...]] = []
-
-
-def extent(a: Any) -> tuple[int, int]:
-    """Return where an array's memory begins and ends."""
-    first = end = a.data.ptr
-    for n, s in zip(a.shape, a.strides, strict=True):
-        if s < 0:
-            first += (n - 1) * s
-        else:
-            end += (n - 1) * s
-    return first, end + a.itemsize
 
 
 def overlap(a: Any, b: Any) -> bool:
     """Whether the memory between their ends overlaps."""
     if a is None or b is None or a.size == 0 or b.size == 0:
         return False
-    (a_first, a_end), (b_first, b_end) = extent(a), extent(b)
-    return a_first < b_end and b_first < a_end
+    (a_first, a_end), (b_first, b_end) = cupy.byte_bounds(a), cupy.byte_bounds(b)
+    return bool(a_first < b_end and b_first < a_end)
 
 
 class _Form:
@@ -50,26 +41,14 @@ def share_memory(a: Any, b: Any) -> bool:
     return overlap(a, b) and np.shares_memory(np.asarray(_Form(a)), np.asarray(_Form(b)))
 
 
-def _same_memory(a: Any, b: Any) -> bool:
-    """Whether element for element they are the same memory."""
-    return (
-        a.data.ptr == b.data.ptr
-        and a.shape == b.shape
-        and a.itemsize == b.itemsize
-        and all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True))
-    )
-
-
 def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
-    """Return `a`, or a copy if writing to `written` would change an element not yet read.
-
-    Alpha's axes may be in another order than x's, so it never may be the same.
-    """
-    if not overlap(a, written) or (may_be_same and _same_memory(a, written)):
+    """Return `a`, or a copy if writing to `written` would change an element not yet read."""
+    if not overlap(a, written):
         return a
-    copy = a.copy(order="K")
-    keep(copy)
-    return copy
+    same = a.data.ptr == written.data.ptr and a.shape == written.shape and a.dtype == written.dtype
+    if may_be_same and same and same_strides(a.shape, a.strides, written.strides):
+        return a
+    return copied(a)
 
 
 def low_bits(*arrays: Any) -> int:
@@ -81,10 +60,16 @@ def low_bits(*arrays: Any) -> int:
     return bits & 15
 
 
-def keep(*arrays: Any) -> None:
-    """Keep memory for ever, if it is used in a CUDA graph that is being captured."""
+def keep(array: Any) -> Any:
+    """Return an array, kept for ever if it is used in a CUDA graph that is being captured."""
     if cupy.cuda.get_current_stream().is_capturing():
-        captured.append(arrays)
+        captured.append((array,))
+    return array
+
+
+def copied(a: Any, order: str = "K") -> Any:
+    """Return a copy for the kernels of this call."""
+    return keep(a.copy(order=order))
 
 
 # Of each device and stream (and thread, for the stream that every thread has its own of).

@@ -84,10 +84,21 @@ DEVICE float multiply_add(float a, float b, float c) {
 DEVICE void fence() { /* what this block has stored is seen before what it stores next */
     asm volatile("fence.acq_rel.gpu;" ::: "memory");
 }
-DEVICE int block_index() { /* asked once more, where blockIdx.x would be kept in a register */
+/* Asked once more, where blockIdx.x and threadIdx.x would be kept in registers. */
+DEVICE int block_index() {
     int index;
     asm volatile("mov.u32 %0, %%ctaid.x;" : "=r"(index));
     return index;
+}
+DEVICE int thread_index() {
+    int index;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
+    return index;
+}
+DEVICE float anew(float v) { /* what follows from it is computed here, not kept from before a loop */
+    float same;
+    asm volatile("mov.b32 %0, %1;" : "=f"(same) : "f"(v));
+    return same;
 }
 DEVICE int above(float a, float b) {
     int answer;
@@ -100,6 +111,7 @@ DEVICE int above(float a, float b) {
 
 DEVICE double multiply(double a, double b) { return __dmul_rn(a, b); }
 DEVICE int above(double a, double b) { return a > b; }
+DEVICE double anew(double v) { return v; }
 
 DEVICE float bf16_to_float(unsigned short bits) {
     return __uint_as_float((unsigned)bits << 16);

@@ -43,6 +43,12 @@ DEVICE prelu_slope slope_at(const prelu_operands &o, i64 index) {
     return slope;
 }
 
+/* The slope, of which nothing is kept from before a loop: as doubles many would take too much. */
+DEVICE prelu_slope anew(prelu_slope a) {
+    a.alpha = anew(a.alpha), a.dot = anew(a.dot);
+    return a;
+}
+
 /* VECTOR slopes that lie side by side. */
 DEVICE void load_slopes(const prelu_operands &o, i64 first, prelu_slope *slopes) {
     const vector_of<A> alphas = load(o.alpha + first);

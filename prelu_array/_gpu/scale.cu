@@ -40,11 +40,14 @@ DEVICE prelu_indices indices_of(const prelu_scaling &w, I e) {
     at.i[0] = e;
     return at;
 }
-DEVICE prelu_slope slope_of(const prelu_scaling &w, const prelu_indices &at) {
+DEVICE I place_of(const prelu_scaling &w, const prelu_indices &at) { /* of its alpha */
     I index = 0;
 #pragma unroll
     for (int k = 0; k < AXES; k++) index += at.i[k] * (I)w.strides[k];
-    return slope_at(w.o, index);
+    return index;
+}
+DEVICE prelu_slope slope_of(const prelu_scaling &w, const prelu_indices &at) {
+    return slope_at(w.o, place_of(w, at));
 }
 /* The next index along an axis, and along those before it where that one ends. */
 DEVICE void carry_on(const prelu_scaling &w, prelu_indices *at, int axis) {
@@ -72,10 +75,7 @@ prelu_scale_kernel(const prelu_scaling w) {
         if (ALONG != ONE) {
             prelu_indices at = indices_of(w, e);
             if (ALONG == VECTORS) {
-                I index = 0;
-#pragma unroll
-                for (int k = 0; k < AXES; k++) index += at.i[k] * (I)w.strides[k];
-                load_slopes(w.o, index, a);
+                load_slopes(w.o, place_of(w, at), a);
             } else if (ALONG == RUNS) {
                 a[0] = a[1] = slope_of(w, at);
                 const I left = (I)w.lengths[AXES - 1] - at.i[AXES - 1];

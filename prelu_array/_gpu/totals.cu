@@ -18,8 +18,8 @@ struct prelu_part {
 };
 DEVICE prelu_part part_of(const prelu_walk &w, int block) {
     prelu_part p;
-    p.place = w.chunks > 1 ? block / w.chunks : block;
-    p.chunk = block - p.place * w.chunks;
+    p.place = SPANS == 1 && w.chunks > 1 ? block / w.chunks : block;
+    p.chunk = SPANS == 1 ? block - p.place * w.chunks : 0;
     p.slab = w.slabs > 1 ? p.place / w.groups : 0;
     p.first_span = (p.place - p.slab * w.groups) * SPANS;
     p.spans = SPANS == 1 || w.spans - p.first_span > SPANS ? SPANS : w.spans - p.first_span;
@@ -56,6 +56,10 @@ DEVICE prelu_sum team_sum(prelu_sum total, int team) {
     return total;
 }
 
+DEVICE A *dalpha_of(const prelu_walk &w, i64 slab, i64 k) {
+    return static_cast<A *>(w.o.result) + slab * w.d_far + k * w.d_near;
+}
+
 /* dalpha or the state of an alpha; or a place on the list of `doubts`. */
 DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u64 *list,
                    u64 *doubts) {
@@ -67,7 +71,7 @@ DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u
 #else
     A result;
     if (is_settled(sum, &result)) {
-        static_cast<A *>(w.o.result)[slab * w.d_far + k * w.d_near] = result;
+        *dalpha_of(w, slab, k) = result;
         return;
     }
 #endif
@@ -81,12 +85,12 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
 #if HERE
     __shared__ i64 limbs[LIMBS];
 #endif
-    const int thread = threadIdx.x;
+    const int thread = thread_index();
     if (thread == 0) doubts = 0;
     __syncthreads();
     /* alphas of this block, and where their partial sums are */
     const i64 every = (i64)w.slabs * w.alphas, base_alpha = (i64)p.slab * w.alphas + p.first;
-    prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every);
+    prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every) + base_alpha;
     u64 *list = HERE ? w.o.scratch + base_alpha : w.o.scratch;
     u64 *number_of_doubts = HERE ? &doubts : w.o.zeros;
     const I left = (I)w.alphas - p.first;
@@ -101,17 +105,17 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
             total = sum_of_entries(w, entries, span, c - span * w.count, thread & (team - 1), team);
         total = team_sum(total, team);
         if (c >= alphas || thread & (team - 1)) continue;
-        if (w.chunks == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
-        else partials[p.chunk * every + base_alpha + c] = total;
+        if (SPANS > 1 || w.chunks == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
+        else partials[p.chunk * every + c] = total;
     }
 
     /* the sums of the other chunks */
-    unsigned *counters = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) + (i64)p.place * (w.fans + 1);
-    for (int level = w.fans > 1 ? 0 : 1; level < 2 && w.chunks > 1; level++) {
+    for (int level = w.fans > 1 ? 0 : 1; SPANS == 1 && level < 2 && w.chunks > 1; level++) {
         const int fan = p.chunk / w.fan, begin = level == 0 ? fan * w.fan : 0;
         const int end = level == 1 ? (w.fans > 1 ? w.fans : w.chunks)
                                    : begin + w.fan < w.chunks ? begin + w.fan : w.chunks;
-        unsigned *counter = counters + (level == 0 ? 1 + fan : 0);
+        unsigned *counter = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) +
+                            (i64)p.place * (w.fans + 1) + (level == 0 ? 1 + fan : 0);
         fence();
         __syncthreads();
         if (thread == 0) last = atomicAdd(counter, 1u) == end - begin - 1;
@@ -119,7 +123,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
         if (!last) return;
         fence();
         if (thread == 0) *counter = 0;
-        const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0) + base_alpha;
+        const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0);
         for (int base = 0; base < alphas; base += BLOCK) {
             const int beside = alphas - base < BLOCK ? alphas - base : BLOCK, parts = BLOCK / beside;
             const int part = thread / beside;
@@ -144,7 +148,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
             if (c >= beside) continue;
             c += base;
             if (level == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
-            else partials[(w.chunks + fan) * every + base_alpha + c] = total;
+            else partials[(w.chunks + fan) * every + c] = total;
         }
     }
 #if HERE

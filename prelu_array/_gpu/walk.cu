@@ -9,34 +9,26 @@
  *     chunk (steps behind each other). WRAP: a run of one alpha is longer than a block's vectors;
  *     the slab is that run then, and threads go on in the next row where it ends.
  * (c) SAME: a vector is of one alpha, so that a thread has one sum in shared memory; else one for
- *     each element. A few threads for an alpha add them.
- * (d) The last of `fan` blocks to arrive adds their sums, of those the last adds theirs and
- *     settles: rounds, or writes the state. Counters are 0 again afterwards. No number depends on
- *     the order, and there is no atomic operation on floats.
- * (e) What is in doubt is listed for exact.cu, or with HERE summed by this block.
- * (f) SPANS: where an alpha has few terms a block takes several spans, so that whole warps settle;
- *     a span's first vectors are loaded before those of the span before it are added.
+ *     each element. totals.cu adds them.
+ * (d) SPANS: where an alpha has few terms a block takes several spans, of one chunk and a row a
+ *     step, so that whole warps settle; a span's first vectors are loaded before those of the span
+ *     before it are added.
+ * (e) 64 registers are few: what is needed before and after the loop is computed twice.
  *
  * Definitions beside those of operands.cu: BLOCK, I (the integer of indices), SAME, WRAP, SPANS,
- * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each term is its sum;
- * PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a thread).
+ * PREFETCH (load a vector before the one before it is added), HERE, WANT_DX, STATES, ONE_TERM (each
+ * term is its sum; PACKED: alpha and dalpha are read and written as vectors), LANES (sums of a
+ * thread).
  */
 
-/* The last chunk of a slab may end within a vector; all else is whole vectors. */
-DEVICE void element(const prelu_walk &w, I e, const prelu_slope &a, real edge, prelu_lane *lane,
-                    unsigned *least) {
-    const X x = w.o.x[e], dy = w.o.dy[e], ddx = SECOND ? w.o.ddx[e] : x;
+/* What one element gives, and what it adds to; its term first, whose doubles are gone then. */
+DEVICE void element(X x, X dy, X factor, const prelu_slope &a, real edge, X *out, X *of_x, A *term,
+                    prelu_lane *lane, unsigned *least) {
     const int identity = prelu_identity(widen(x), edge);
-    if (WANT_DX) w.o.out[e] = scaled(identity, x, SECOND ? ddx : dy, a);
-    if (SECOND && WANT_DX) w.o.of_x[e] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
-    add_term(lane, identity, SECOND ? ddx : x, dy, least);
-}
-
-/* dalpha of one term, the element e. */
-DEVICE void store_term(const prelu_walk &w, i64 slab, i64 k, I e, real edge) {
-    const int identity = prelu_identity(widen(w.o.x[e]), edge);
-    static_cast<A *>(w.o.result)[slab * w.d_far + k * w.d_near] =
-        rounded_term(identity, SECOND ? w.o.ddx[e] : w.o.x[e], w.o.dy[e]);
+    if (ONE_TERM) *term = rounded_term(identity, factor, dy);
+    else add_term(lane, identity, factor, dy, least);
+    if (WANT_DX) *out = scaled(identity, x, SECOND ? factor : dy, a);
+    if (SECOND && WANT_DX) *of_x = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
 }
 
 struct prelu_vectors {
@@ -46,25 +38,33 @@ DEVICE prelu_vectors fetch(const prelu_walk &w, I e) {
     prelu_vectors v;
     v.x = load(w.o.x + e);
     v.dy = load(w.o.dy + e);
-    v.ddx = SECOND ? load(w.o.ddx + e) : v.x;
+    if (SECOND) v.ddx = load(w.o.ddx + e); /* a copy of x would be kept beside it */
     return v;
 }
 
-/* Where a thread's vector is. */
+/* Where a thread's vector is: an element; with WRAP its place in the run, else the step of the row,
+ * and at how many of them the vector lies within the slab. */
 struct prelu_place {
-    I e, column, stop;
-    int active;
+    I e, column;
+    int step, inside;
 };
-DEVICE int is_inside(const prelu_walk &w, const prelu_place &at) {
-    return WRAP ? at.e < at.stop : at.active && at.column + VECTOR <= (I)w.slab;
+DEVICE I within_step(const prelu_walk &w, int thread) {
+    const int row = SPANS > 1 ? 0 : thread / w.width;
+    return row * (I)w.period + (thread - row * w.width) * VECTOR;
 }
+DEVICE int is_inside(const prelu_place &at) { return WRAP || at.step < at.inside; }
 DEVICE void advance(const prelu_walk &w, prelu_place *at) {
-    at->column += (I)w.step;
+    int ends;
     at->e += (I)w.stride;
-    if (at->column >= (I)w.turn) {
-        at->column -= (I)w.turn;
-        at->e += (I)(w.jump - w.turn);
+    if (WRAP) {
+        at->column += (I)w.step;
+        ends = at->column >= (I)w.slab;
+        if (ends) at->column -= (I)w.slab;
+    } else {
+        ends = ++at->step == w.turn;
+        if (ends) at->step = 0;
     }
+    if (ends) at->e += (I)w.skip;
 }
 
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
@@ -75,22 +75,30 @@ prelu_walk_kernel(const prelu_walk w) {
     const prelu_part p = part_of(w, blockIdx.x);
     const int slab = p.slab, spans = p.spans;
     const I first = p.first;
-    const int row = thread / w.width, lateral = (thread - row * w.width) * VECTOR;
-    const int from = p.chunk * w.chunk, steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
+    const int row = SPANS > 1 ? 0 : thread / w.width, lateral = (thread - row * w.width) * VECTOR;
+    const int from = p.chunk * w.chunk;
+    int steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
 
     /* the first vector, and which alphas its elements have beyond `first` */
-    const I across = (I)p.first_span * (I)w.beside, flat = (I)from * (I)w.whole + (WRAP ? lateral : 0);
-    const I turns = flat / (I)w.turn, column = flat - turns * (I)w.turn;
-    const I within = WRAP ? 0 : row * (I)w.period + lateral;
+    const I across = (I)p.first_span * (I)w.beside, within = within_step(w, thread);
     const int run = WRAP ? 0 : lateral / (int)w.inner;
     const int phase = WRAP ? 0 : lateral - run * (int)w.inner;
     const int own = w.spans == 1 ? run % (int)w.alphas : run;
+    const int beside = WRAP || w.spans == 1 || across + lateral < (I)w.period;
     prelu_place at;
     at.e = (I)(slab * w.far) + across;
-    at.stop = at.e + (I)w.end;
-    at.e += turns * (I)w.jump + column + within;
-    at.column = WRAP ? column : across + column + within;
-    at.active = row < w.rows;
+    if (WRAP) {
+        const I flat = (I)from * (I)w.whole + lateral, turns = flat / (I)w.slab;
+        at.column = flat - turns * (I)w.slab;
+        at.e += turns * (I)w.jump + at.column;
+        steps -= flat + (I)(steps - 1) * (I)w.whole >= (I)w.terms; /* of this thread */
+    } else {
+        const int turns = from / w.turn;
+        at.step = from - turns * w.turn;
+        at.e += turns * (I)w.jump + at.step * (I)w.step + within;
+        at.inside = beside && (SPANS > 1 ? thread < w.width : row < w.rows) ? w.turn : 0;
+        if (SPANS == 1 && across + within + (I)w.last + VECTOR > (I)w.slab) at.inside--;
+    }
 
     prelu_vectors next;
     for (int span = 0; span < spans; span++) {
@@ -99,85 +107,85 @@ prelu_walk_kernel(const prelu_walk w) {
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if (w.spans > 1) at.active = row < w.rows && (WRAP || lateral + (I)(p.first_span + span) * (I)w.beside < (I)w.period);
-        if (at.active && WANT_DX) {
+        if ((SPANS > 1 ? at.inside > 0 : beside) && WANT_DX) {
             I k = own;
             int beyond = phase;
             if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
 #pragma unroll
             for (int q = 0; q < SLOPES && !PACKED; q++) {
-                slopes[q] = slope_at(w.o, (i64)slab * w.a_far + (i64)(first + span * w.count + k) * w.a_near);
+                slopes[q] = slope_at(w.o, (i64)slab * w.a_far +
+                                              (i64)(first + span * w.count + k) * w.a_near);
                 if (++beyond == (int)w.inner) {
                     beyond = 0;
                     if (++k == (I)w.alphas) k = 0;
                 }
             }
         }
-        if (PREFETCH && span == 0 && is_inside(w, at)) next = fetch(w, at.e);
-        prelu_place now = at;
+        if (PREFETCH && span == 0 && steps > 0 && is_inside(at)) next = fetch(w, at.e);
 #pragma unroll 1
         for (int j = 0; j < steps; j++) {
-            const int inside = is_inside(w, now);
-            const I e = now.e;
+            const int inside = is_inside(at);
+            const I e = at.e;
             prelu_vectors v;
             if (PREFETCH) {
                 v = next;
-                advance(w, &now);
-                if (SPANS > 1 && j == steps - 1) { /* on to the next span */
-                    at.e += (I)w.beside;
-                    at.column += (I)w.beside;
-                    now = at;
-                    now.active = row < w.rows && lateral + (I)(p.first_span + span + 1) * (I)w.beside < (I)w.period;
+                advance(w, &at);
+                if (SPANS > 1 && j == steps - 1) { /* behind the last row; on to the next span */
+                    at.e += (I)(w.beside - w.end);
+                    at.inside = (p.first_span + span + 1) * (I)w.beside + lateral < (I)w.period
+                                    ? at.inside
+                                    : 0;
                 }
-                if ((j < steps - 1 || span < spans - 1) && is_inside(w, now)) next = fetch(w, now.e);
-            } else {
-                if (inside) v = fetch(w, e);
-                advance(w, &now);
+                if ((j < steps - 1 || span < spans - 1) && is_inside(at)) next = fetch(w, at.e);
+            } else if (inside) {
+                v = fetch(w, e);
             }
-            if (!inside) continue;
-            vector_of<X> outs, of_xs;
-            vector_of<A> terms;
+            if (inside) {
+                vector_of<X> outs, of_xs;
+                vector_of<A> terms;
 #pragma unroll
-            for (int q = 0; q < VECTOR; q++) {
-                const prelu_slope &a = slopes[q % SLOPES];
-                const X x = v.x.v[q], dy = v.dy.v[q], factor = v.ddx.v[q];
-                const int identity = prelu_identity(widen(x), edge);
-                if (WANT_DX) outs.v[q] = scaled(identity, x, SECOND ? factor : dy, a);
-                if (SECOND && WANT_DX)
-                    of_xs.v[q] = rounded<X>(prelu_short_term(identity, a.dot, widen(dy)));
-                if (ONE_TERM) terms.v[q] = rounded_term(identity, factor, dy);
-                else add_term(&lanes[q % LANES], identity, factor, dy, &least);
+                for (int q = 0; q < VECTOR; q++) {
+                    const prelu_slope a = SECOND && !SAME && X_SIZE == 2 ? anew(slopes[q % SLOPES])
+                                                                         : slopes[q % SLOPES];
+                    element(v.x.v[q], v.dy.v[q], SECOND ? v.ddx.v[q] : v.x.v[q], a, edge, &outs.v[q],
+                            &of_xs.v[q], &terms.v[q], &lanes[q % LANES], &least);
+                }
+                if (WANT_DX) store(w.o.out + e, outs);
+                if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
+                if (ONE_TERM) {
+                    A *to = dalpha_of(w, slab, first + own);
+                    if (PACKED) store(to, terms);
+                    else
+                        for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
+                }
             }
-            if (WANT_DX) store(w.o.out + e, outs);
-            if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
-            if (ONE_TERM) {
-                A *to = static_cast<A *>(w.o.result) + slab * w.d_far + (i64)(first + own) * w.d_near;
-                if (PACKED) store(to, terms);
-                else
-                    for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
-            }
+            if (!PREFETCH) advance(w, &at);
         }
-        if (VECTOR > 1 && !WRAP && from + steps == w.steps && w.tail && at.active) {
-            const I e = at.e + (I)(steps - 1) * (I)w.step, end = (I)w.slab;
+        if (VECTOR > 1 && SPANS == 1 && !WRAP && w.tail && at.step == 0) { /* behind the only row */
+            const I e = (I)w.last + within_step(w, thread_index()), end = (I)w.slab;
             if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
 #pragma unroll
                 for (int q = 0; q < VECTOR; q++) {
-                    if (e + q >= end) continue;
-                    element(w, e + q, slopes[q % SLOPES], edge, &lanes[q % LANES], &least);
-                    if (ONE_TERM) store_term(w, slab, first + own + q, e + q, edge);
+                    const I i = e + q;
+                    if (i >= end) continue;
+                    const X x = w.o.x[i];
+                    element(x, w.o.dy[i], SECOND ? w.o.ddx[i] : x, slopes[q % SLOPES], edge,
+                            w.o.out + i, w.o.of_x + i, dalpha_of(w, slab, first + own + q),
+                            &lanes[q % LANES], &least);
                 }
             }
         }
         if (ONE_TERM) continue;
+        const int mine = SPANS > 1 ? thread : thread_index();
         if (SAME) {
             prelu_sum total = sum_of(lanes[0], least, w.bound);
 #pragma unroll
             for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q], least, w.bound));
-            entries[SLOT(span * BLOCK + thread)] = total;
+            entries[SLOT(span * BLOCK + mine)] = total;
         } else {
 #pragma unroll
             for (int q = 0; q < VECTOR; q++)
-                entries[(span * VECTOR + q) * BLOCK + thread] = sum_of(lanes[q % LANES], least, w.bound);
+                entries[(span * VECTOR + q) * BLOCK + mine] = sum_of(lanes[q % LANES], least, w.bound);
         }
     }
     if (!ONE_TERM) add_up(w, part_of(w, block_index()), entries); /* anew, not kept until now */

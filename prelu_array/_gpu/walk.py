@@ -160,15 +160,17 @@ def walk(
     if found is None:
         return None
     f, vector = found
+    integer = index(2 * n + 2**16)
+    far = integer != "int"  # indices take two registers
     if f.inner % vector:  # a sum for each element, of which registers and shared memory hold few
-        room = 2 if second and x == "f32" else 4 if second or levels > 1 else vector
+        room = 2 if second and x == "f32" else 4 if second or levels > 1 or far else vector
         f, vector = _form(lengths, kept, min(vector, room)) or found
     period, same = f.alphas * f.inner, f.inner % vector == 0
     want = BLOCKS_PER_SM * device.multiprocessors
     rows = 1
     if f.wrap:
         spans, width, beside, count, whole = f.alphas, BLOCK, f.inner, 1, BLOCK * vector
-        periods, entries, turn = 1, BLOCK, f.slab
+        periods, entries, turn = 1, BLOCK, 1
         steps = ceil(f.rows * f.slab, whole)
         step = whole % f.slab
         stride = whole // f.slab * f.jump + step
@@ -192,8 +194,8 @@ def walk(
             )
             periods, width = rows, width // vector
         entries = f.inner // vector if same else f.inner
-        turn = ceil(f.slab, step) * step
-        steps, whole, stride = f.rows * (turn // step), step, step
+        turn = ceil(f.slab, step)
+        steps, whole, stride = f.rows * turn, step, step
     places = f.slabs * spans
     chunks = _chunks(places, steps, want)
     chunk = ceil(steps, chunks)
@@ -214,6 +216,8 @@ def walk(
         lanes = max(1, lanes // 2)
     if same and steps <= SHORT:  # joining them takes longer than it saves
         lanes = 1
+    if far and levels > 1 and vector > 4:
+        lanes = 1
     at = (
         [k // item for k in (a[kept[0]], a[kept[-1]], d[kept[0]], d[kept[-1]])]
         if kept
@@ -223,16 +227,17 @@ def walk(
         at[0] = at[2] = 0
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
-        "18q15i4xd",
-        f.far, f.jump, f.slab, turn, f.rows * f.jump, whole, step, stride, beside, period,
+        "19q16id",
+        f.far, f.jump, f.slab, (turn - 1) * step, f.jump - (f.slab if f.wrap else turn * step),
+        f.rows * f.jump, whole, step, stride, beside, period,
         *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
-        f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks, fan,
-        fans, tail, zeros,
+        f.slabs, spans, groups, width, rows, count, entries, periods, turn, steps, chunk, chunks,
+        fan, fans, tail, zeros,
         (chunk * (vector // lanes) + 3) * 2.0**-52,
     )  # fmt: skip
     common: dict[str, str | int] = {
-        "BLOCK": BLOCK, "I": index(2 * n + 2**16), "SECOND": int(second), "STATES": int(states),
+        "BLOCK": BLOCK, "I": integer, "SECOND": int(second), "STATES": int(states),
         "LEVELS": levels, "SIZES": sizes, "VECTOR": vector,
     }  # fmt: skip
     packed = one_term and at[1] == at[3] == 1 and n % vector == 0

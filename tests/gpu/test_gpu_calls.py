@@ -366,10 +366,9 @@ def test_the_doorway_takes_addresses_alone(there):
     zeros, scratch = cupy.zeros(call.zeros, np.uint64), cupy.empty(call.scratch, np.uint64)
     stream = cupy.cuda.Stream()
     for _ in range(2):
-        call(
-            dx.data.ptr, 0, there.x.data.ptr, there.dy.data.ptr, 0, there.alpha.data.ptr, 0,
-            dalpha.data.ptr, zeros.data.ptr, scratch.data.ptr, stream=stream,
-        )  # fmt: skip
+        arrays = dx, None, there.x, there.dy, None, there.alpha, None, dalpha, zeros, scratch
+        addresses = [0 if a is None else a.data.ptr for a in arrays]
+        call.run((*addresses, 0.0, 0.0, call.edge), stream)
         assert_same_bits(dx, DX, "dx")
         assert_same_bits(dalpha, DALPHA, "dalpha")
         assert not zeros.get().any()

@@ -25,21 +25,23 @@ needs_sass = pytest.mark.skipif(
 @needs_sass
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_machine_code(architecture):
-    """16-byte accesses on the vector paths, no local memory in loops, 64 registers at most."""
+    """16-byte accesses on the vector paths, no local memory, 64 registers at most."""
     at = nvrtc.ARCHITECTURES.index(architecture)
     for k, (pair, layout, launch) in enumerate(variants.every()):
-        if (k + 2 * at) % 12:
+        # those of several spans, or that write most, have the fewest registers to spare
+        tight = launch.kernel == "walk" and (
+            variants.defined(launch, "SPANS") > 1 or "huge" in layout or "odd" in layout
+        )
+        if (k + 2 * at) % (4 if tight else 12):
             continue
         code = variants.Machine(variants.cubin(launch, architecture))
         where = f"{pair} {layout}: {launch.kernel} sm_{architecture}\n{launch.head}"
         assert code.registers <= 64, where
-        assert code.local <= 32, where  # around the loop, where a block has several spans
+        assert code.local == 0, where
         if launch.kernel in ("scale", "walk") and layout in variants.VECTORS:
             size = variants.defined(launch, "VECTOR") * plan.SIZES[pair[0]]
             wide = {16: "LDG.E.128", 8: "LDG.E.64"}.get(size, "LDG.E")
             assert code.has(wide), where
-            body = code.loop_of("LDG.E", "STG.E") or []
-            assert not any(o.startswith(("LDL", "STL")) for o in body), where
 
 
 def test_no_flush_to_zero():

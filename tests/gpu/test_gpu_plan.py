@@ -122,45 +122,15 @@ def sums(shape, kept, x="f32", kind="sums", device=DEVICE, order="C"):
 
 
 FIELDS = [
-    "far",
-    "jump",
-    "slab",
-    "turn",
-    "end",
-    "whole",
-    "step",
-    "stride",
-    "beside",
-    "period",
-    "a_far",
-    "a_near",
-    "d_far",
-    "d_near",
-    "terms",
-    "inner",
-    "alphas",
-    "periods_of_slab",
-    "slabs",
-    "spans",
-    "groups",
-    "width",
-    "rows",
-    "count",
-    "entries",
-    "periods",
-    "steps",
-    "chunk",
-    "chunks",
-    "fan",
-    "fans",
-    "tail",
-    "counters",
-    "bound",
-]
+    "far", "jump", "slab", "last", "skip", "end", "whole", "step", "stride", "beside", "period",
+    "a_far", "a_near", "d_far", "d_near", "terms", "inner", "alphas", "periods_of_slab", "slabs",
+    "spans", "groups", "width", "rows", "count", "entries", "periods", "turn", "steps", "chunk",
+    "chunks", "fan", "fans", "tail", "counters", "bound",
+]  # fmt: skip
 
 
 def fields(launch):
-    return dict(zip(FIELDS, struct.unpack("18q15i4xd", launch.words), strict=True))
+    return dict(zip(FIELDS, struct.unpack("19q16id", launch.words), strict=True))
 
 
 LAYOUTS = {

@@ -12,7 +12,7 @@ BROKEN = {
     "dropped tail of a slab": ("e + VECTOR > end) {", "e + VECTOR > end + 1) {"),
     "wrong alpha": ("first + span * w.count + k) * w.a_near", "first + k) * w.a_near"),
     "off-by-one chunk": ("> w.chunk ? w.chunk : w.steps", "> w.chunk ? w.chunk - 1 : w.steps"),
-    "wrong row": ("at->e += (I)(w.jump - w.turn);", "at->e += (I)w.jump;"),
+    "wrong row": ("at->e += (I)w.skip;", "at->e += (I)w.jump;"),
     "wrong entries": ("(period * w.count + c) * each", "(period * w.alphas + c + 1) * each"),
     "missing fence": (
         "        fence();\n        __syncthreads();\n        if (thread == 0) last",

@@ -86,6 +86,7 @@ static void launch(unsigned grid, unsigned block, void (*kernel)()) {
 } // namespace host
 
 static inline int block_index() { return blockIdx.x; }
+static inline int thread_index() { return threadIdx.x; }
 static inline void __syncthreads() { host::barrier(); }
 static inline void fence() {}
 /* Two meetings of the warp: all have given their value, all have taken one. */
@@ -179,6 +180,7 @@ static inline unsigned size_bits(float x, float dy) {
     fesetround(FE_TONEAREST);
     return bits_as<unsigned>((float)product);
 }
+static inline float anew(float v) { return v; }
 static inline int above(float a, float b) { return a > b; }
 static inline float add_size(float size, float x, float dy) {
     fesetround(FE_UPWARD);
