@@ -54,9 +54,11 @@ cdef extern from "call.h" nogil:
     int prelu_select_instruction_set(const char *)
 
 cdef extern from "dalpha.h" nogil:
-    void prelu_round(double, int, void *)
     void prelu_scale(const prelu_call *)
     void prelu_backward(const prelu_call *)
+
+cdef extern from "settle.h" nogil:
+    void prelu_round(double, int, void *)
     int prelu_state_limbs(int)
     void prelu_round_state(const cnp.int64_t *, int, int, void *)
 

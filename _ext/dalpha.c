@@ -19,13 +19,14 @@ enum {
     CAREFUL_WIDE = 4096
 };
 
-/* For each alpha of a block. */
+/* For each alpha of a block, in whole groups. */
 typedef struct {
     double sum[PARTS], dalpha; /* rounded, of alpha's dtype */
     ptrdiff_t doubt, lost;
 } alpha_room;
 
-static block_room divide(alpha_room *memory, ptrdiff_t n) {
+static block_room divide(alpha_room *memory, ptrdiff_t alphas) {
+    const ptrdiff_t n = whole_groups(alphas);
     double *at = (double *)memory;
     block_room room;
     for (int k = 0; k < PARTS; k++, at += n) room.sums.part[k] = at;
@@ -54,7 +55,7 @@ static void backward_block(const prelu_call *call, const block_room *room) {
         const ptrdiff_t most = prelu_is_wide(call) ? CAREFUL_WIDE : lanes ? CAREFUL_SHORT : 0;
         const int careful = !call->view.data[VIEW_DY] && view_size(&call->view) < most * alphas;
         for (int k = SUM; k <= LOW; k++)
-            memset(room->sums.part[k], 0, (size_t)alphas * sizeof(double));
+            memset(room->sums.part[k], 0, (size_t)whole_groups(alphas) * sizeof(double));
         prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : careful ? CAREFUL : SUMS,
                               &room->sums);
         prelu_settle(call, room, careful);
@@ -73,7 +74,7 @@ static void backward_blocks(const prelu_call *call) {
     ptrdiff_t at_once = ALPHAS_MOST;
     if (alphas <= ALPHAS_MOST) {
         alpha_room few[ALPHAS_SMALL];
-        alpha_room *many = alphas > ALPHAS_SMALL ? malloc((size_t)alphas * sizeof *many) : NULL;
+        alpha_room *many = alphas > ALPHAS_SMALL ? malloc((size_t)whole_groups(alphas) * sizeof *many) : NULL;
         if (many || alphas <= ALPHAS_SMALL) {
             const block_room room = divide(many ? many : few, alphas);
             backward_block(call, &room);
@@ -114,21 +115,3 @@ void prelu_backward(const prelu_call *call) {
     else backward(call);
     fp_leave(before);
 }
-
-void prelu_round(double value, int dtype, void *to) {
-    const fp_state before = fp_enter();
-    prelu_loops_of(dtype)->narrow(&value, to, 1);
-    fp_leave(before);
-}
-
-void prelu_round_state(const int64_t *state, int x_dtype, int alpha_dtype, void *to) {
-    const exact_format f = exact_formats[x_dtype];
-    int64_t copy[PRELU_LIMBS_MOST];
-    memcpy(copy, state, (size_t)exact_limbs(f) * sizeof *copy);
-    const fp_state before = fp_enter();
-    const double value = exact_round(copy, f, alpha_dtype);
-    prelu_loops_of(alpha_dtype)->narrow(&value, to, 1);
-    fp_leave(before);
-}
-
-int prelu_state_limbs(int x_dtype) { return exact_limbs(exact_formats[x_dtype]); }

@@ -27,6 +27,9 @@ enum {
 
 #define LANES 16
 
+/* The length of an array that has room for whole groups. */
+static inline ptrdiff_t whole_groups(ptrdiff_t n) { return (n + LANES - 1) / LANES * LANES; }
+
 #if defined(__GNUC__)
 #define PRELU_PREFETCH(p) __builtin_prefetch(p)
 #else

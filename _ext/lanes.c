@@ -12,7 +12,7 @@ static const void *lay_out(lanes_state *s, int which, char *from, int alpha_dtyp
     const ptrdiff_t n[BLOCK_AXES] = {1, s->band[1], s->segments ? 1 : s->band[2],
                                      s->segments ? 1 : s->band[3]};
     const ptrdiff_t *stride = s->stride[which];
-    if (contiguous_from(n, stride, (ptrdiff_t)item) > 0) {
+    if (s->pattern % LANES || contiguous_from(n, stride, (ptrdiff_t)item) > 0) {
         copy_block((char *)s->raw, from, stride, n, (ptrdiff_t)item, 0);
         from = (char *)s->raw;
     }

@@ -5,18 +5,19 @@
 
 static void *input(walk_state *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
     const int x_dtype = w->call->x_dtype;
-    const ptrdiff_t item = item_size[x_dtype];
-    char *to = w->buffer[operand];
-    if (in_place) return at[operand];
-    if (block_size(n) < LANES) memset(to, 0, LANES * sizeof(double));
-    if (block_size(n) >= LANES && contiguous_from(n, w->stride[operand], item) == 0) {
-        if (w->dtype == x_dtype) return at[operand];
-        prelu_loops_of(x_dtype)->widen_double(at[operand], (double *)to, block_size(n));
-        return to;
+    const ptrdiff_t item = item_size[x_dtype], size = block_size(n);
+    const int widened = w->dtype != x_dtype;
+    char *from = at[operand], *const to = w->buffer[operand];
+    if (in_place) return from;
+    if (size < LANES || (widened && size % LANES) ||
+        contiguous_from(n, w->stride[operand], item) > 0) {
+        char *const gathered = widened ? w->raw : to;
+        if (size < LANES) memset(gathered, 0, LANES * sizeof(double));
+        copy_block(gathered, from, w->stride[operand], n, item, 0);
+        from = gathered;
     }
-    copy_block(w->dtype == x_dtype ? to : w->raw, at[operand], w->stride[operand], n, item, 0);
-    if (w->dtype != x_dtype)
-        prelu_loops_of(x_dtype)->widen_double(w->raw, (double *)to, block_size(n));
+    if (!widened) return from;
+    prelu_loops_of(x_dtype)->widen_double(from, (double *)to, size);
     return to;
 }
 
