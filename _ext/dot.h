@@ -22,12 +22,6 @@
 
 #include <float.h>
 
-static inline uint64_t double_bits(double v) {
-    uint64_t u;
-    memcpy(&u, &v, sizeof u);
-    return u;
-}
-
 /* With products that are exact, one rounding; fma() is a call where the machine has none. */
 static inline double sum_of_exact(double a, double b, double c, double d) {
 #if defined(PRELU_USE_AVX2) || defined(PRELU_USE_AVX512)

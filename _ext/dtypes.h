@@ -51,6 +51,12 @@ static inline uint32_t float_bits(float v) {
     return u;
 }
 
+static inline uint64_t double_bits(double v) {
+    uint64_t u;
+    memcpy(&u, &v, sizeof u);
+    return u;
+}
+
 static inline float bits_float(uint32_t u) {
     float v;
     memcpy(&v, &u, sizeof v);

@@ -14,6 +14,7 @@
 
 #include "dtypes.h"
 
+#include <float.h>
 #include <limits.h>
 
 typedef struct {
@@ -31,13 +32,17 @@ static const exact_format exact_formats[PRELU_FLOATS] = {
 
 static inline int exact_limbs(exact_format f) { return f.digits + EXACT_COUNTS; }
 
+/* Of a double's last bit. */
+static inline int last_exponent(double value) {
+    const int field = (int)(double_bits(value) >> 52 & 0x7ff);
+    return (field > 0 ? field : 1) - 1075;
+}
+
 /* state += value * 2^exponent, for a finite value. */
 static inline void exact_add(int64_t *state, exact_format f, double value, int exponent) {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const int field = (int)(bits >> 52 & 0x7ff);
-    uint64_t m = (bits & 0xfffffffffffffu) | (uint64_t)(field > 0) << 52;
-    int shift = (field > 0 ? field : 1) - 1075 + exponent - f.base;
+    const uint64_t bits = double_bits(value);
+    uint64_t m = (bits & 0xfffffffffffffu) | (uint64_t)(fabs(value) >= DBL_MIN) << 52;
+    int shift = last_exponent(value) + exponent - f.base;
     if (m == 0) return;
     if (shift < 0) { /* the bits below 2^base are zeros */
         m >>= -shift;
@@ -130,15 +135,14 @@ static inline double exact_round_sum(const double *term, int n, int exponent, in
     int64_t state[PRELU_LIMBS_MOST];
     int least = INT_MAX, most = INT_MIN;
     for (int i = 0; i < n; i++) {
-        int size;
         if (term[i] == 0) continue;
-        frexp(term[i], &size);
-        least = size < least ? size : least;
-        most = size > most ? size : most;
+        const int last = last_exponent(term[i]);
+        least = last < least ? last : least;
+        most = last > most ? last : most;
     }
     if (most < least) return 0.0;
-    const exact_format f = {least - 53 + exponent, (most - least) / 32 + 3};
-    memset(state, 0, (size_t)exact_limbs(f) * sizeof *state);
+    const exact_format f = {least + exponent, (most - least) / 32 + 3};
+    for (int i = 0; i < exact_limbs(f); i++) state[i] = 0;
     for (int i = 0; i < n; i++) exact_add(state, f, term[i], exponent);
     return exact_round(state, f, dtype);
 }
