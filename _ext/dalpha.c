@@ -84,13 +84,12 @@ static void backward_blocks(const prelu_call *call) {
         at_once = ALPHAS_SMALL; /* there is no memory for more */
     }
     int axis = 0;
-    while (!view_varies(v, axis) || v->shape[axis] == 1) axis++;
-    const ptrdiff_t length = v->shape[axis], of_one = alphas / length;
+    while (!view_varies(v, axis) || v->axis[axis].length == 1) axis++;
+    const ptrdiff_t length = v->axis[axis].length, of_one = alphas / length;
     const ptrdiff_t most = of_one < at_once ? at_once / of_one : 1;
-    prelu_call part;
-    prelu_call_copy(&part, call);
     for (ptrdiff_t first = 0; first < length; first += most) {
-        view_copy(&part.view, v);
+        prelu_call part;
+        prelu_call_copy(&part, call);
         view_narrow(&part.view, axis, first, length - first < most ? length - first : most);
         backward_blocks(&part);
     }

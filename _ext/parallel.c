@@ -27,8 +27,8 @@ static int cut_axis(const prelu_view *v, int varying, int sums) {
     for (int k = 0; k < v->axes; k++) {
         if (varying && !view_varies(v, k)) continue;
         if (sums && view_varies(v, k) && varied++) continue;
-        if (best < 0 || v->shape[k] > v->shape[best]) best = k;
-        if (v->shape[k] >= AXIS_LONG) return k;
+        if (best < 0 || v->axis[k].length > v->axis[best].length) best = k;
+        if (v->axis[k].length >= AXIS_LONG) return k;
     }
     return best;
 }
@@ -36,14 +36,14 @@ static int cut_axis(const prelu_view *v, int varying, int sums) {
 static int cut(pieces *p, const prelu_call *call, int varying) {
     p->call = call;
     p->axis = cut_axis(&call->view, varying, p->sums != NULL);
-    const ptrdiff_t length = call->view.shape[p->axis], most = PIECES * call->threads;
+    const ptrdiff_t length = call->view.axis[p->axis].length, most = PIECES * call->threads;
     p->each = (length + most - 1) / most;
     if (length > 1 << 20) p->each = (p->each + 1023) / 1024 * 1024; /* whole lines, and pages */
     return (int)((length + p->each - 1) / p->each);
 }
 
 static void take_piece(prelu_call *to, const pieces *p, int piece) {
-    const ptrdiff_t first = piece * p->each, left = p->call->view.shape[p->axis] - first;
+    const ptrdiff_t first = piece * p->each, left = p->call->view.axis[p->axis].length - first;
     prelu_call_copy(to, p->call);
     to->threads = 1;
     view_narrow(&to->view, p->axis, first, left < p->each ? left : p->each);
@@ -81,7 +81,7 @@ static void run_walk(void *context, int piece, int worker) {
     prelu_call part;
     take_piece(&part, p, piece);
     for (int k = 0; k < PARTS && view_varies(v, p->axis); k++) /* this piece's first alpha */
-        sums.part[k] += piece * p->each * (p->alphas / v->shape[p->axis]);
+        sums.part[k] += piece * p->each * (p->alphas / v->axis[p->axis].length);
     prelu_walk(&part, p->job, &sums);
 }
 

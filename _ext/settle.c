@@ -29,7 +29,7 @@ enum { LARGER = 600 };
 static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
     for (int k = v->axes - 1; k >= 0; k--) {
         if (!view_varies(v, k)) continue;
-        const ptrdiff_t length = v->shape[k];
+        const ptrdiff_t length = v->axis[k].length;
         view_narrow(v, k, index % length, 1);
         index /= length;
     }
@@ -38,15 +38,15 @@ static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
 /* Writes dalpha, that is rounded, of all n alphas of a call. */
 static void put_dalpha(const prelu_call *call, ptrdiff_t n, const char *from) {
     const ptrdiff_t item = item_size[call->alpha_dtype];
-    prelu_view one;
     int last = call->view.axes - 1;
     while (last >= 0 && !view_varies(&call->view, last)) last--;
-    const ptrdiff_t row = last < 0 ? 1 : call->view.shape[last];
-    const ptrdiff_t stride = last < 0 ? 0 : call->view.stride[VIEW_DALPHA][last];
+    const ptrdiff_t row = last < 0 ? 1 : call->view.axis[last].length;
+    const ptrdiff_t stride = last < 0 ? 0 : call->view.axis[last].stride[VIEW_DALPHA];
     for (ptrdiff_t index = 0; index < n; index += row) {
-        view_copy(&one, &call->view);
-        narrow_to_alpha(&one, index);
-        copy_row(one.data[VIEW_DALPHA], stride, from + index * item, item, row, item);
+        prelu_call one;
+        prelu_call_copy(&one, call);
+        narrow_to_alpha(&one.view, index);
+        copy_row(one.view.data[VIEW_DALPHA], stride, from + index * item, item, row, item);
     }
 }
 
@@ -82,19 +82,19 @@ static void add_terms(const prelu_call *call, int64_t *state) {
     const prelu_view *v = &call->view;
     const exact_format f = exact_formats[call->x_dtype];
     const int last = v->axes - 1;
-    const ptrdiff_t item = item_size[call->x_dtype], rows = view_size(v) / v->shape[last];
+    const ptrdiff_t item = item_size[call->x_dtype], rows = view_size(v) / v->axis[last].length;
     const double edge = call->at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
     for (ptrdiff_t row = 0; row < rows; row++)
-        for (ptrdiff_t i = 0, n; i < v->shape[last]; i += n) {
+        for (ptrdiff_t i = 0, n; i < v->axis[last].length; i += n) {
             double v3[3][ROW], raw[ROW];
-            n = v->shape[last] - i < ROW ? v->shape[last] - i : ROW;
+            n = v->axis[last].length - i < ROW ? v->axis[last].length - i : ROW;
             for (int k = 0; k < 3; k++) {
-                const ptrdiff_t *stride = v->stride[factor[k]];
-                const char *from = v->data[factor[k]] + i * stride[last];
+                const int o = factor[k];
+                const char *from = v->data[o] + i * v->axis[last].stride[o];
                 ptrdiff_t rest = row;
-                for (int axis = last - 1; axis >= 0; rest /= v->shape[axis--])
-                    from += rest % v->shape[axis] * stride[axis];
-                copy_row((char *)raw, item, from, stride[last], n, item);
+                for (int axis = last - 1; axis >= 0; rest /= v->axis[axis--].length)
+                    from += rest % v->axis[axis].length * v->axis[axis].stride[o];
+                copy_row((char *)raw, item, from, v->axis[last].stride[o], n, item);
                 prelu_loops_of(call->x_dtype)->widen_double(raw, v3[k], n);
             }
             for (ptrdiff_t l = 0; l < n; l++) {
@@ -146,7 +146,6 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
     char *const items = (char *)sum[1];
     ptrdiff_t left = 0;
     prelu_call sums_only;
-    prelu_call_copy(&sums_only, call);
     for (ptrdiff_t i = 0; i < n; i++) {
         const ptrdiff_t index = doubts[i], at = all ? index : alphas - 1;
         if (!all || i == 0) {
@@ -154,7 +153,7 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
             const prelu_sums sums = {{sum[0] + first, sum[1] + first, sum[2] + first, sum[3] + first}};
             for (int k = 0; k < PARTS; k++)
                 memset(sums.part[k], 0, (size_t)(alphas - first) * sizeof(double));
-            view_copy(&sums_only.view, &call->view);
+            prelu_call_copy(&sums_only, call);
             sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
             if (!all) {
                 narrow_to_alpha(&sums_only.view, index);
@@ -170,7 +169,7 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
     for (ptrdiff_t i = 0; i < n && !call->partial; i++)
         memcpy(room->dalpha + doubts[i] * item, items + i * item, (size_t)item);
     if (!left) return;
-    view_copy(&sums_only.view, &call->view);
+    prelu_call_copy(&sums_only, call);
     sums_only.larger = call->larger ? 0 : LARGER;
     sum_exactly(&sums_only, room->lost, left, room, tries - 1);
 }

@@ -110,10 +110,10 @@ static void walk_outer(walk_state *w, int k, char *const *from, ptrdiff_t index,
     const int axis = w->axis[k];
     addresses at;
     memcpy(at, from, sizeof at);
-    for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
+    for (ptrdiff_t i = 0; i < v->axis[axis].length; i++) {
         walk_outer(w, k + 1, at, index + i * w->index_stride[axis], band);
         for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (at[o]) at[o] += v->stride[o][axis];
+            if (at[o]) at[o] += v->axis[axis].stride[o];
     }
 }
 
@@ -175,7 +175,7 @@ static int choose_nest(walk_state *w, int *nest) {
     } else if (k >= 0 && view_varies(v, k)) {
         nest[at--] = k--;
         if (k >= 0 && view_varies(v, k)) nest[at--] = k--;
-    } else if (k >= 1 && view_varies(v, k - 1) && v->shape[k] * v->shape[k + 1] < UNIT_LEAST) {
+    } else if (k >= 1 && view_varies(v, k - 1) && v->axis[k].length * v->axis[k + 1].length < UNIT_LEAST) {
         nest[2] = k--;
         nest[1] = k--;
     }
@@ -213,16 +213,16 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
     ptrdiff_t count = 1;
     for (int k = v->axes - 1; k >= 0; k--) {
         w->index_stride[k] = view_varies(v, k) ? count : 0;
-        if (view_varies(v, k)) count *= v->shape[k];
+        if (view_varies(v, k)) count *= v->axis[k].length;
     }
     int nest[BLOCK_AXES];
     const int next = choose_nest(w, nest);
     for (int i = 0; i < BLOCK_AXES; i++) {
         const int k = nest[i];
-        w->n[i] = k < 0 ? 1 : v->shape[k];
+        w->n[i] = k < 0 ? 1 : v->axis[k].length;
         w->lanes.index_stride[i] = k < 0 ? 0 : w->index_stride[k];
         for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (v->data[o]) w->stride[o][i] = k < 0 ? 0 : v->stride[o][k];
+            if (v->data[o]) w->stride[o][i] = k < 0 ? 0 : v->axis[k].stride[o];
     }
     w->lanes.stride[0] = w->stride[VIEW_ALPHA];
     w->lanes.stride[1] = w->stride[VIEW_ALPHA_DOT];
