@@ -23,24 +23,10 @@ ITEMS(uint16_t)
 ITEMS(uint32_t)
 ITEMS(uint64_t)
 
-/* A call of memcpy() takes longer than a short row. */
-static void copy_contiguous(char *to, const char *from, ptrdiff_t bytes) {
-    if (bytes > 256) {
-        memcpy(to, from, (size_t)bytes);
-    } else if (bytes >= 16) {
-        for (ptrdiff_t i = 0; i < bytes - 16; i += 16) memcpy(to + i, from + i, 16);
-        memcpy(to + bytes - 16, from + bytes - 16, 16); /* some of them again */
-    } else {
-        if (bytes & 8) memcpy(to, from, 8), to += 8, from += 8;
-        if (bytes & 4) memcpy(to, from, 4), to += 4, from += 4;
-        if (bytes & 2) memcpy(to, from, 2);
-    }
-}
-
 void copy_row(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t from_stride, ptrdiff_t n,
               ptrdiff_t item) {
     if (n == 0) return;
-    if (to_stride == item && from_stride == item) copy_contiguous(to, from, n * item);
+    if (to_stride == item && from_stride == item) memcpy(to, from, (size_t)(n * item));
     else if (item == 2) copy_uint16_t(to, to_stride, from, from_stride, n);
     else if (item == 4) copy_uint32_t(to, to_stride, from, from_stride, n);
     else copy_uint64_t(to, to_stride, from, from_stride, n);
