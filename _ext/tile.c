@@ -1,7 +1,7 @@
 /* Design: an operand that is contiguous is used where it is, also beside others that are not. What is
  * gathered or computed in double goes by way of the walk's buffers, which stay in the first cache.
  */
-#include "tile.h"
+#include "walk.h"
 
 static void *input(walk_state *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
     const int x_dtype = w->call->x_dtype;
@@ -77,11 +77,7 @@ void prelu_run_tile(walk_state *w, char *const *at, const ptrdiff_t *n, ptrdiff_
     t.alphas = n[1];
     t.length = n[1] == 1 || w->each ? t.n : n[2] * n[3];
     t.stream = streams(w, &t, at);
-    if (w->segments) {
-        if (!w->each) lanes_of_segments(&w->lanes, &t, first);
-        w->loops->segments[w->job](&t);
-    } else {
-        lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
-    }
+    if (w->segments) prelu_run_segments(w, &t, first);
+    else prelu_run_lanes(w, &t);
     for (int k = TILE_OUT; k < TILE_OPERANDS; k++) output(w, of[k], at, n, t.at[k]);
 }
