@@ -40,7 +40,7 @@ static block_room divide(alpha_room *memory, ptrdiff_t alphas) {
 
 static void scale(const prelu_call *call) {
     const int jvp = call->view.data[VIEW_ALPHA_DOT] != NULL;
-    prelu_walk(call, jvp ? JVP : prelu_is_each(call) ? EACH_SCALE : SCALE, NULL);
+    prelu_walk_in_threads(call, jvp ? JVP : prelu_is_each(call) ? EACH_SCALE : SCALE, NULL);
 }
 
 static void backward_block(const prelu_call *call, const block_room *room) {
@@ -64,7 +64,7 @@ static void backward_block(const prelu_call *call, const block_room *room) {
     prelu_call dx;
     prelu_call_copy(&dx, call);
     dx.view.data[VIEW_DALPHA] = NULL;
-    prelu_in_pieces(&dx, 0, scale);
+    scale(&dx);
 }
 
 /* Cuts the outermost axis along which alpha varies until few enough alphas are left. */
@@ -104,13 +104,13 @@ static void backward(const prelu_call *call) {
 
 void prelu_scale(const prelu_call *call) {
     const fp_state before = fp_enter();
-    prelu_in_pieces(call, 0, scale);
+    scale(call);
     fp_leave(before);
 }
 
 void prelu_backward(const prelu_call *call) {
     const fp_state before = fp_enter();
-    if (view_alphas(&call->view) > ALPHAS_MOST) prelu_in_pieces(call, 1, backward);
+    if (view_alphas(&call->view) > ALPHAS_MOST) prelu_in_threads(call, backward);
     else backward(call);
     fp_leave(before);
 }

@@ -4,10 +4,10 @@
 
 #include "call.h"
 
-/* Runs `part` on pieces of a call, cut along an axis on which alpha varies if `varying`. */
-void prelu_in_pieces(const prelu_call *call, int varying, void (*part)(const prelu_call *));
+/* Runs `part` on pieces of a call, cut along an axis on which alpha varies. */
+void prelu_in_threads(const prelu_call *call, void (*part)(const prelu_call *));
 
-/* prelu_walk(), in as many threads as the call has. */
+/* prelu_walk(), in as many threads as the call has, with or without sums. */
 void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *sums);
 
 #endif
