@@ -40,7 +40,7 @@ static block_room divide(alpha_room *memory, ptrdiff_t alphas) {
 
 static void scale(const prelu_call *call) {
     const int jvp = call->view.data[VIEW_ALPHA_DOT] != NULL;
-    prelu_walk_in_threads(call, jvp ? JVP : prelu_is_each(call) ? EACH_SCALE : SCALE, NULL);
+    prelu_walk_in_threads(call, jvp ? JVP : prelu_is_each(call) ? EACH : SCALE, NULL);
 }
 
 static void backward_block(const prelu_call *call, const block_room *room) {

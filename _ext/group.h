@@ -24,7 +24,7 @@ PRELU_FN int T(has)(const int k, const int job) {
     return SUMMING(job) && (k == SUM || (k == BOUND && !SIZES(job)) || (k == LOW && WIDE));
 }
 
-/* The sums of a job become other ones or, without any, zeros; doubts remain. */
+/* The sums of a job become other ones or, without any, zeros. */
 PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
     PRELU_UNROLL
     for (int k = 0; k < PARTS; k++) {
@@ -36,7 +36,6 @@ PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) s->size[l] = from ? from->size[l] : 0;
     }
-    for (int l = 0; l < LANES && SECOND(job) && from; l++) s->doubt[l] = from->doubt[l];
 }
 
 PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
@@ -169,7 +168,7 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
             const int i = along ? l : 0, identity = SCALAR(identity)(xv[l], edge);
             const double a = alpha[i], dot = alpha_dot[i];
             if (job == SLOW) {
-                outv[l] = JOIN3(prelu_jvp, slow, REAL)(identity, xv[l], a, gv[l], dot);
+                outv[l] = identity ? gv[l] : JOIN3(dot, slow, REAL)(a, gv[l], dot, xv[l]);
             } else {
                 outv[l] = SCALAR(jvp)(identity, xv[l], a, gv[l], dot);
                 s->doubt[l] = JOIN2(dot_in_doubt, REAL)(a, gv[l], dot, xv[l]) ? 1 : s->doubt[l];

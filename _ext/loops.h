@@ -25,7 +25,7 @@
 #define PRELU_TARGET_END _Pragma("GCC pop_options")
 #endif
 
-/* What a loop does with each element; integers have SCALE alone. */
+/* What a loop does with each element; integers have SCALE and EACH alone. */
 enum {
     SCALE,  /* out = identity ? g : alpha * g */
     SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
@@ -33,8 +33,8 @@ enum {
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
-    EACH_SCALE, /* out = identity ? g : w * g, where alpha is an array like x; segments alone */
-    EACH,   /* the same if there is `out`, and of_x = the terms x * g, rounded */
+    EACH,   /* out = identity ? g : w * g, of_x = the terms x * g, rounded; either may be missing. alpha
+             * is an array like x; segments alone */
     JOBS
 };
 

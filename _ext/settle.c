@@ -12,15 +12,6 @@
 #include "gather.h"
 #include "parallel.h"
 
-#define PRELU_FN static inline
-#define PRELU_GT(a, b) ((a) > (b))
-#define PRELU_MUL(a, b) ((a) * (b))
-#define PRELU_DOT dot_double
-#define PRELU_ALPHA double
-#define real double
-#define PRELU(name) prelu_##name##_double
-#include "prelu_scalar.h"
-
 /* The exponent of larger factors; what sums are below where products underflow. */
 enum { LARGER = 600 };
 #define TINY 0x1p-850
@@ -83,7 +74,8 @@ static void add_terms(const prelu_call *call, int64_t *state) {
     const exact_format f = exact_formats[call->x_dtype];
     const int last = v->axes - 1;
     const ptrdiff_t item = item_size[call->x_dtype], rows = view_size(v) / v->axis[last].length;
-    const double edge = call->at_one ? -DBL_MIN * DBL_EPSILON : 0.0;
+    const double edge = call->at_one ? -0x1p-1074 : 0.0; /* of the alpha branch, the last x */
+    ptrdiff_t uncarried = 0;
     for (ptrdiff_t row = 0; row < rows; row++)
         for (ptrdiff_t i = 0, n; i < v->axis[last].length; i += n) {
             double v3[3][ROW], raw[ROW];
@@ -97,14 +89,9 @@ static void add_terms(const prelu_call *call, int64_t *state) {
                 copy_row((char *)raw, item, from, v->axis[last].stride[o], n, item);
                 prelu_loops_of(call->x_dtype)->widen_double(raw, v3[k], n);
             }
-            for (ptrdiff_t l = 0; l < n; l++) {
-                if (prelu_identity_double(v3[0][l], edge)) continue;
-                exact_add_product(state, f, v3[1][l], v3[2][l]);
-            }
-            if ((state[f.digits + EXACT_COUNTS] += n) > 1 << 29) {
-                exact_carry(state, f);
-                state[f.digits + EXACT_COUNTS] = 0;
-            }
+            for (ptrdiff_t l = 0; l < n; l++)
+                if (!(v3[0][l] > edge)) exact_add_product(state, f, v3[1][l], v3[2][l]);
+            if ((uncarried += n) > 1 << 29) exact_carry(state, f), uncarried = 0;
         }
 }
 
@@ -120,8 +107,8 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
     const int exact = is_exact(part), exponent = -2 * call->larger;
     if (exact && !call->partial)
         return exact_round_sum(part, PARTS, exponent, call->alpha_dtype);
-    int64_t state[PRELU_LIMBS_MOST + 1];
-    memset(state, 0, (size_t)(exact_limbs(f) + 1) * sizeof *state);
+    int64_t state[PRELU_LIMBS_MOST];
+    memset(state, 0, (size_t)exact_limbs(f) * sizeof *state);
     prelu_call one;
     prelu_call_copy(&one, call);
     narrow_to_alpha(&one.view, index);

@@ -194,7 +194,7 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
     const prelu_view *v = &call->view;
     w->call = call;
     w->job = job;
-    w->each = job == EACH || job == EACH_SCALE;
+    w->each = job == EACH;
     w->dtype = call->alpha_dtype == PRELU_F64 ? PRELU_F64 : call->x_dtype;
     w->loops = prelu_loops_of(w->dtype);
     w->scale = call->larger ? ldexp(1.0, call->larger) : 1.0;
