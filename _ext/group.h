@@ -24,22 +24,16 @@ PRELU_FN int T(has)(const int k, const int job) {
     return SUMMING(job) && (k == SUM || (k == BOUND && !SIZES(job)) || (k == LOW && WIDE));
 }
 
-/* The sums of a job become other ones or, without any, zeros. */
-PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
+/* The sums of a job become zeros. */
+PRELU_FN void T(clear)(T(sums) *s, const int job) {
     PRELU_UNROLL
-    for (int k = 0; k < PARTS; k++) {
-        if (!T(has)(k, job)) continue;
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) s->part[k][l] = from ? from->part[k][l] : 0;
-    }
-    if (SIZES(job)) {
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) s->size[l] = from ? from->size[l] : 0;
-    }
+    for (int k = 0; k < PARTS; k++)
+        for (int l = 0; l < LANES && T(has)(k, job); l++) s->part[k][l] = 0;
+    for (int l = 0; l < LANES && SIZES(job); l++) s->size[l] = 0;
 }
 
 PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
-    T(set)(s, NULL, job);
+    T(clear)(s, job);
     s->scale = t->scale;
     for (int l = 0; l < LANES && SECOND(job); l++) s->doubt[l] = 0;
 }

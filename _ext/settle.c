@@ -26,6 +26,17 @@ static void narrow_to_alpha(prelu_view *v, ptrdiff_t index) {
     }
 }
 
+/* Where dalpha of this alpha lies. */
+static char *dalpha_at(const prelu_view *v, ptrdiff_t index) {
+    char *at = v->data[VIEW_DALPHA];
+    for (int k = v->axes - 1; k >= 0; k--) {
+        if (!view_varies(v, k)) continue;
+        at += index % v->axis[k].length * v->axis[k].stride[VIEW_DALPHA];
+        index /= v->axis[k].length;
+    }
+    return at;
+}
+
 /* Writes dalpha, that is rounded, of all n alphas of a call. */
 static void put_dalpha(const prelu_call *call, ptrdiff_t n, const char *from) {
     const ptrdiff_t item = item_size[call->alpha_dtype];
@@ -33,12 +44,8 @@ static void put_dalpha(const prelu_call *call, ptrdiff_t n, const char *from) {
     while (last >= 0 && !view_varies(&call->view, last)) last--;
     const ptrdiff_t row = last < 0 ? 1 : call->view.axis[last].length;
     const ptrdiff_t stride = last < 0 ? 0 : call->view.axis[last].stride[VIEW_DALPHA];
-    for (ptrdiff_t index = 0; index < n; index += row) {
-        prelu_call one;
-        prelu_call_copy(&one, call);
-        narrow_to_alpha(&one.view, index);
-        copy_row(one.view.data[VIEW_DALPHA], stride, from + index * item, item, row, item);
-    }
+    for (ptrdiff_t i = 0; i < n; i += row)
+        copy_row(dalpha_at(&call->view, i), stride, from + i * item, item, row, item);
 }
 
 /* ---- one number ---- */
@@ -109,17 +116,17 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
         return exact_round_sum(part, PARTS, exponent, call->alpha_dtype);
     int64_t state[PRELU_LIMBS_MOST];
     memset(state, 0, (size_t)exact_limbs(f) * sizeof *state);
-    prelu_call one;
-    prelu_call_copy(&one, call);
-    narrow_to_alpha(&one.view, index);
     for (int k = 0; k < PARTS && exact; k++) exact_add(state, f, part[k], exponent);
     if (!exact) {
+        prelu_call one;
+        prelu_call_copy(&one, call);
+        narrow_to_alpha(&one.view, index);
         view_canonical(&one.view);
         add_terms(&one, state);
     }
     if (!call->partial) return exact_round(state, f, call->alpha_dtype);
     exact_carry(state, f);
-    memcpy(one.view.data[VIEW_DALPHA], state, (size_t)exact_limbs(f) * sizeof *state);
+    memcpy(dalpha_at(&call->view, index), state, (size_t)exact_limbs(f) * sizeof *state);
     return 0;
 }
 

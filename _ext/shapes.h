@@ -50,8 +50,7 @@ PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
 /* Adds a group of lanes, of at most GROUP_ADDS_MOST terms each, to alpha number i. */
 PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff_t i,
                              const int job) {
-    T(sums) s;
-    T(set)(&s, lanes, job);
+    T(sums) s = *lanes;
     if (SIZES(job)) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
@@ -104,7 +103,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
             }
             if (SUMMING(job) && (m == ADDS_MOST * LANES || i + m == stop)) {
                 T(end_segment)(&s, &t->sums, r, job);
-                T(set)(&s, NULL, job);
+                T(clear)(&s, job);
             }
         }
         r = r + 1 < t->alphas ? r + 1 : 0;
@@ -123,9 +122,8 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
     ptrdiff_t from[GROUPS_MOST], r = 0;
     PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
-        s[k].scale = doubts->scale;
+        T(start)(s + k, t, job);
         from[k] = lane + k * LANES < t->period ? lane + k * LANES : lane + k * LANES - t->period;
-        for (int l = 0; l < LANES && SECOND(job); l++) s[k].doubt[l] = 0;
         T(move)(s + k, &t->sums, from[k], 0, job);
     }
     do {
