@@ -53,11 +53,10 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
     const float *size = (const float *)lanes->part[BOUND] + first;
     const double factor = bound_of_size(adds);
     if (step) {
-        double *const sum = to->part[SUM], *const bound = to->part[BOUND], *const low = to->part[LOW];
-        const prelu_sums sums = {{sum, bound, low, NULL}};
         PRELU_VECTOR
         for (ptrdiff_t i = 0; i < n; i++)
-            quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
+            quick_sum_add(to, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
+                          job == CAREFUL);
         return;
     }
     if (WIDE || job == CAREFUL) {
