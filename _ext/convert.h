@@ -53,10 +53,11 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
     const float *size = (const float *)lanes->part[BOUND] + first;
     const double factor = bound_of_size(adds);
     if (step) {
+        double *const sum = to->part[SUM], *const bound = to->part[BOUND], *const low = to->part[LOW];
+        const prelu_sums sums = {{sum, bound, low, NULL}};
         PRELU_VECTOR
         for (ptrdiff_t i = 0; i < n; i++)
-            quick_sum_add(to, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0,
-                          job == CAREFUL);
+            quick_sum_add(&sums, i, s[i], SIZES(job) ? size[i] * factor : b[i], WIDE ? l[i] : 0.0, job == CAREFUL);
         return;
     }
     if (WIDE || job == CAREFUL) {
@@ -80,6 +81,7 @@ static ptrdiff_t T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void
         const double *high = sums->part[SUM] + i, *bound = sums->part[BOUND] + i;
         const double *low = sums->part[LOW] + i;
         double ends[2][LANES];
+        int inexact = 0;
         X *const below = (X *)to + i, above[LANES];
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
@@ -91,8 +93,10 @@ static ptrdiff_t T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void
             const double most = high[l] + (low[l] + (error + slack));
             ends[0][l] = error == 0 ? exact : bound[l] <= DBL_MAX ? least : 0;
             ends[1][l] = error == 0 ? exact : bound[l] <= DBL_MAX ? most : 1;
+            inexact |= !(error == 0);
         }
         T(narrow_group)(ends[0], below);
+        if (!inexact) continue;
         T(narrow_group)(ends[1], above);
         if (memcmp(below, above, sizeof above) == 0) continue;
         for (int l = 0; l < LANES && i + l < n; l++)

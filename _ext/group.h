@@ -18,22 +18,26 @@ typedef struct {
     double scale; /* of both factors */
 } T(sums);
 
+/* The largest x of the alpha branch. */
+PRELU_FN REAL T(edge)(const prelu_tile *t) {
+    return t->at_one ? (REAL)(sizeof(REAL) == 8 ? -0x1p-1074 : -0x1p-149) : 0;
+}
+
 /* Which numbers a job has for each lane. */
 PRELU_FN int T(has)(const int k, const int job) {
     if (job == EXACT) return k < LEVELS;
     return SUMMING(job) && (k == SUM || (k == BOUND && !SIZES(job)) || (k == LOW && WIDE));
 }
 
-/* The sums of a job become zeros. */
-PRELU_FN void T(clear)(T(sums) *s, const int job) {
-    PRELU_UNROLL
+/* The sums of a job become other ones or, without any, zeros. */
+PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
     for (int k = 0; k < PARTS; k++)
-        for (int l = 0; l < LANES && T(has)(k, job); l++) s->part[k][l] = 0;
-    for (int l = 0; l < LANES && SIZES(job); l++) s->size[l] = 0;
+        for (int l = 0; l < LANES && T(has)(k, job); l++) s->part[k][l] = from ? from->part[k][l] : 0;
+    for (int l = 0; l < LANES && SIZES(job); l++) s->size[l] = from ? from->size[l] : 0;
 }
 
 PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
-    T(clear)(s, job);
+    T(set)(s, NULL, job);
     s->scale = t->scale;
     for (int l = 0; l < LANES && SECOND(job); l++) s->doubt[l] = 0;
 }
@@ -41,7 +45,6 @@ PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
 /* The sums of a group from lanes in memory or, with `write`, to them. */
 PRELU_FN void T(move)(T(sums) *s, const prelu_sums *lanes, ptrdiff_t lane, const int write,
                       const int job) {
-    PRELU_UNROLL
     for (int k = 0; k < PARTS; k++) {
         if (!T(has)(k, job)) continue;
         double *to = write ? lanes->part[k] + lane : s->part[k];

@@ -20,17 +20,12 @@
  * LANES, and enough for those. */
 #if defined(__clang__)
 #define PRELU_VECTOR _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define PRELU_VECTOR _Pragma("GCC unroll 8") _Pragma("GCC ivdep")
-#else
-#define PRELU_VECTOR
-#endif
-
-#if defined(__clang__)
 #define PRELU_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
+#define PRELU_VECTOR _Pragma("GCC unroll 8") _Pragma("GCC ivdep")
 #define PRELU_UNROLL _Pragma("GCC unroll 4")
 #else
+#define PRELU_VECTOR
 #define PRELU_UNROLL
 #endif
 
@@ -155,9 +150,6 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
 #undef real
 #undef PRELU
 #undef PRELU_DOT
-
-static const float edge_float[2] = {0.0f, -0x1p-149f};
-static const double edge_double[2] = {0.0, -0x1p-1074};
 
 /* ---- what a loop does ---- */
 

@@ -50,7 +50,8 @@ PRELU_FN void T(fold)(T(sums) *s, const int half, const int job) {
 /* Adds a group of lanes, of at most GROUP_ADDS_MOST terms each, to alpha number i. */
 PRELU_FN void T(end_segment)(const T(sums) *lanes, const prelu_sums *to, ptrdiff_t i,
                              const int job) {
-    T(sums) s = *lanes;
+    T(sums) s;
+    T(set)(&s, lanes, job);
     if (SIZES(job)) {
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++)
@@ -72,7 +73,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
     const REAL *const alpha = IS_EACH(job) ? NULL : t->alpha;
     const REAL *const dot = SECOND(job) ? t->alpha_dot : alpha;
-    const REAL edge = JOIN2(edge, REAL)[t->at_one];
+    const REAL edge = T(edge)(t);
     const ptrdiff_t length = t->length;
     T(sums) s; /* in registers: its address is nobody else's */
     X line[2][LANES];
@@ -103,7 +104,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
             }
             if (SUMMING(job) && (m == ADDS_MOST * LANES || i + m == stop)) {
                 T(end_segment)(&s, &t->sums, r, job);
-                T(clear)(&s, job);
+                T(set)(&s, NULL, job);
             }
         }
         r = r + 1 < t->alphas ? r + 1 : 0;
@@ -120,7 +121,6 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     T(sums) s[GROUPS_MOST]; /* whose address is nobody else's */
     ptrdiff_t from[GROUPS_MOST], r = 0;
-    PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
         T(start)(s + k, t, job);
         from[k] = lane + k * LANES < t->period ? lane + k * LANES : lane + k * LANES - t->period;
@@ -132,7 +132,6 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
             T(group)(T(operands_at)(t, i + k * LANES, r, put, job), alpha + from[k], dot + from[k],
                      1, put, edge, s + k, job);
     } while (++r < rows);
-    PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
         T(move)(s + k, &t->sums, from[k], 1, job);
         for (int l = 0; l < LANES && SECOND(job); l++) doubts->doubt[l] += s[k].doubt[l];
@@ -143,7 +142,7 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
 PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job) {
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
-    const REAL edge = JOIN2(edge, REAL)[t->at_one];
+    const REAL edge = T(edge)(t);
     const ptrdiff_t n = t->n, period = t->period;
     const ptrdiff_t ahead = T(ahead)(t->at[TILE_X], put ? t->at[TILE_OUT] : t->at[TILE_X], put, n);
     const ptrdiff_t few = t->rows == 1 && IS_SUMS(job) && period % LANES == 0 ? period / LANES : 0;
