@@ -47,4 +47,12 @@ static inline int prelu_is_each(const prelu_call *call) {
  * of each element's own alpha have no sums: EACH writes dalpha. */
 void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums);
 
+/* ---- parallel.c ---- */
+
+/* prelu_walk(), in as many threads as the call has, with or without sums. */
+void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *sums);
+
+/* Runs `part` on pieces of a call, cut along an axis on which alpha varies. */
+void prelu_in_threads(const prelu_call *call, void (*part)(const prelu_call *));
+
 #endif

@@ -81,7 +81,7 @@ static ptrdiff_t T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void
         const double *high = sums->part[SUM] + i, *bound = sums->part[BOUND] + i;
         const double *low = sums->part[LOW] + i;
         double ends[2][LANES];
-        int inexact = 0;
+        int apart = 0;
         X *const below = (X *)to + i, above[LANES];
         PRELU_VECTOR
         for (int l = 0; l < LANES; l++) {
@@ -93,10 +93,10 @@ static ptrdiff_t T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void
             const double most = high[l] + (low[l] + (error + slack));
             ends[0][l] = error == 0 ? exact : bound[l] <= DBL_MAX ? least : 0;
             ends[1][l] = error == 0 ? exact : bound[l] <= DBL_MAX ? most : 1;
-            inexact |= !(error == 0);
+            apart |= !(ends[0][l] == ends[1][l]);
         }
         T(narrow_group)(ends[0], below);
-        if (!inexact) continue;
+        if (!apart) continue;
         T(narrow_group)(ends[1], above);
         if (memcmp(below, above, sizeof above) == 0) continue;
         for (int l = 0; l < LANES && i + l < n; l++)

@@ -6,7 +6,6 @@
 
 #include "dot.h"
 #include "float_mode.h"
-#include "parallel.h"
 #include "settle.h"
 
 #include <stdlib.h>

@@ -2,8 +2,7 @@
  * share alphas each thread has sums of its own; they are added up at the end, in any order, since
  * what is rounded in the end is the exact sum.
  */
-#include "parallel.h"
-
+#include "call.h"
 #include "threads.h"
 
 #include <stdlib.h>

@@ -10,7 +10,6 @@
 #include "dot.h"
 #include "float_mode.h"
 #include "gather.h"
-#include "parallel.h"
 
 /* The exponent of larger factors; what sums are below where products underflow. */
 enum { LARGER = 600 };

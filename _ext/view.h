@@ -31,11 +31,6 @@ typedef struct {
     view_axis axis[VIEW_MAX_AXES]; /* outermost first */
 } prelu_view;
 
-/* Has an operand x's shape, not alpha's? */
-static inline int view_has_shape_of_x(int operand) {
-    return operand != VIEW_ALPHA && operand != VIEW_DALPHA && operand != VIEW_ALPHA_DOT;
-}
-
 /* For each axis of alpha the axis of x it lies along, or -1 where its length is 1. `axis` holds
  * `n_axis` axes of x, each in range; n_axis -1 means NumPy broadcasting. Returns 0 if alpha does
  * not fit. */

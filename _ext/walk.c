@@ -200,8 +200,10 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
     w->scale = call->larger ? ldexp(1.0, call->larger) : 1.0;
     w->sums = sums;
     w->operands = 0;
-    for (int o = 0; o < VIEW_OPERANDS; o++)
-        if (v->data[o] && (w->each || view_has_shape_of_x(o))) w->operand[w->operands++] = o;
+    for (int o = 0; o < VIEW_OPERANDS; o++) {
+        const int of_alpha = o == VIEW_ALPHA || o == VIEW_DALPHA || o == VIEW_ALPHA_DOT;
+        if (v->data[o] && (w->each || !of_alpha)) w->operand[w->operands++] = o;
+    }
     const int second = v->data[VIEW_DY] != NULL, g = v->data[VIEW_G] ? VIEW_G : VIEW_X;
     const int of_tile[TILE_OPERANDS] = {VIEW_X, g, second ? g : VIEW_X,
                                         second ? VIEW_DY : w->each ? VIEW_ALPHA : g, VIEW_OUT,
