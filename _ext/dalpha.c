@@ -4,7 +4,6 @@
  */
 #include "dalpha.h"
 
-#include "dot.h"
 #include "float_mode.h"
 #include "settle.h"
 

@@ -144,10 +144,11 @@ PRELU_FN void T(put)(X *p, const REAL *v, const int put) {
 }
 
 /* One group: its outputs if `put`, and the sums over some of its lanes if the job has some. */
-PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
-                               const int along, const int put, const REAL edge, const int first,
-                               const int end, T(sums) *s, const int job) {
+PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
+                       const int along, const int put, const REAL edge, const int first,
+                       const int end, T(sums) *s, const int job) {
     REAL xv[LANES], gv[LANES], uv[LANES], wv[LANES], outv[LANES], of_xv[LANES];
+    T(prefetch)(o, put, job);
     T(load)(o.x, xv);
     if (put || IS_SUMS(job) || HAS_OF_X(job)) T(load)(job == FORWARD ? o.x : o.g, gv);
     if (job == EXACT) T(load)(o.u, uv);
@@ -199,12 +200,6 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
     if (HAS_OF_X(job)) T(put)(o.of_x, of_xv, put ? put : STORE);
 }
 
-PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
-                       const int along, const int put, const REAL edge, T(sums) *s, const int job) {
-    T(prefetch)(o, put, job);
-    T(some_of_group)(o, alpha, alpha_dot, along, put, edge, 0, LANES, s, job);
-}
-
 /* A group of which only the lanes from `first` on and before `end` count; the others' outputs stay as
  * they are. With `line`, which holds those before `first`, it is stored as a whole with the last. */
 PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
@@ -213,7 +208,7 @@ PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REA
     X out[2][LANES];
     T(operands) aside = o;
     aside.out = out[0], aside.of_x = out[1];
-    T(some_of_group)(aside, alpha, alpha_dot, along, put ? STORE : NO_OUT, edge, first, end, s, job);
+    T(group)(aside, alpha, alpha_dot, along, put ? STORE : NO_OUT, edge, first, end, s, job);
     for (int k = 0; k < 2; k++) {
         X *const to = k ? o.of_x : o.out;
         if (!(k ? HAS_OF_X(job) : put)) continue;

@@ -2,12 +2,13 @@
  * (a) A quick sum has a bound on its error. If both ends of the interval round to the same number that
  *     is the answer.
  * (b) The others are summed again as exact sums of four doubles: all alphas of a block in one walk
- *     if many are in doubt, else each for itself. That settles ties, sums that cancel, and zeros.
+ *     if many are in doubt, else each for itself. That settles ties, sums that cancel, and zeros. The
+ *     four are rounded once as integers.
  * (c) What leaves the range of those, or is not finite, is summed in integers (exact_sum.h).
  */
 #include "settle.h"
 
-#include "dot.h"
+#include "exact_sum.h"
 #include "float_mode.h"
 #include "gather.h"
 

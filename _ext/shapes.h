@@ -90,8 +90,8 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
             if (i >= origin && m >= LANES && (i - origin) % LANES == 0) {
                 m = (m < ADDS_MOST * LANES ? m : ADDS_MOST * LANES) / LANES * LANES;
                 for (ptrdiff_t j = i; j < i + m; j += LANES)
-                    T(group)(T(operands_at)(t, j, 0, put, job), &one, &one_dot, 0, put, edge, &s,
-                             job);
+                    T(group)(T(operands_at)(t, j, 0, put, job), &one, &one_dot, 0, put, edge, 0,
+                             LANES, &s, job);
             } else {
                 ptrdiff_t at = i < origin ? lower : i - (i - origin) % LANES, end = at + LANES;
                 const int whole = put == STREAM && i >= origin && end <= upper;
@@ -130,7 +130,7 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
         PRELU_UNROLL
         for (int k = 0; k < groups; k++)
             T(group)(T(operands_at)(t, i + k * LANES, r, put, job), alpha + from[k], dot + from[k],
-                     1, put, edge, s + k, job);
+                     1, put, edge, 0, LANES, s + k, job);
     } while (++r < rows);
     for (int k = 0; k < groups; k++) {
         T(move)(s + k, &t->sums, from[k], 1, job);
