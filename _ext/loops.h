@@ -33,8 +33,8 @@ enum {
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
-    EACH,   /* out = identity ? g : w * g, of_x = the terms x * g, rounded; either may be missing. alpha
-             * is an array like x; segments alone */
+    EACH,   /* out = identity ? g : w * g, of_x = the terms x * g, rounded; one may be missing.
+             * Where alpha is an array like x; segments alone */
     JOBS
 };
 

@@ -135,7 +135,7 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
 static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n,
                         const block_room *room, int tries) {
     const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
-    const int all = n * 16 > alphas;
+    const int all = n * 16 > alphas; /* else each uses the place of the last one's sums */
     double *const *const sum = room->sums.part, *const value = sum[0];
     char *const items = (char *)sum[1];
     ptrdiff_t left = 0;
@@ -144,9 +144,11 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
         const ptrdiff_t index = doubts[i], at = all ? index : alphas - 1;
         if (!all || i == 0) {
             const ptrdiff_t first = all ? 0 : at;
-            const prelu_sums sums = {{sum[0] + first, sum[1] + first, sum[2] + first, sum[3] + first}};
-            for (int k = 0; k < PARTS; k++)
+            prelu_sums sums;
+            for (int k = 0; k < PARTS; k++) {
+                sums.part[k] = sum[k] + first;
                 memset(sums.part[k], 0, (size_t)(alphas - first) * sizeof(double));
+            }
             prelu_call_copy(&sums_only, call);
             sums_only.view.data[VIEW_OUT] = sums_only.view.data[VIEW_OF_X] = NULL;
             if (!all) {

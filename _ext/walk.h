@@ -41,11 +41,12 @@ typedef char *addresses[VIEW_OPERANDS];
 /* A tile is used by way of buffers; in place; in place, several rows with strides between them. */
 enum { GATHERED, IN_PLACE, IN_PLACE_ROWS };
 
-/* Runs a tile of n elements of each axis of the nest; `first` is the first alpha's number in the band. */
+/* Runs a tile of n elements of each axis of the nest; `first` is the number of its first alpha in the
+ * band. */
 void prelu_run_tile(walk_state *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first,
                     int in_place);
 
-/* ---- lanes.c: alphas laid out for the loops, a lane or a segment each, and the sums beside them ---- */
+/* ---- lanes.c: the alphas of a band, a lane or a segment each, and the sums beside them ---- */
 
 /* Lays out the alphas of a band, that begins `at` in the nest. */
 void prelu_begin_band(walk_state *w, char *const *from, const ptrdiff_t *band, const ptrdiff_t *at,
