@@ -216,17 +216,17 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)adds * (1 + 0x1p-
 #include "loops_of_integer.h"
 #undef X
 
-#define ENTRY(x) \
-    {{segments_scale_##x, segments_sums_##x, segments_careful_##x, segments_exact_##x, \
+#define ENTRY(x, careful) \
+    {{segments_scale_##x, segments_sums_##x, segments_##careful##_##x, segments_exact_##x, \
       segments_jvp_##x, segments_double_##x, segments_each_##x}, \
-     {lanes_scale_##x, lanes_sums_##x, lanes_careful_##x, lanes_exact_##x, lanes_jvp_##x, \
+     {lanes_scale_##x, lanes_sums_##x, lanes_##careful##_##x, lanes_exact_##x, lanes_jvp_##x, \
       lanes_double_##x}, \
      widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
 #define INTEGER(x) \
     {.segments = {[SCALE] = segments_scale_##x, [EACH] = segments_each_##x}, \
      .lanes = {lanes_scale_##x}, .widen = widen_##x}
 const prelu_loop_table ISA_TABLE = {
-    [PRELU_F16] = ENTRY(f16),   [PRELU_BF16] = ENTRY(bf16),
-    [PRELU_F32] = ENTRY(f32),   [PRELU_F64] = ENTRY(f64),
-    [PRELU_I32] = INTEGER(i32), [PRELU_I64] = INTEGER(i64),
-    [PRELU_U32] = INTEGER(u32), [PRELU_U64] = INTEGER(u64)};
+    [PRELU_F16] = ENTRY(f16, careful), [PRELU_BF16] = ENTRY(bf16, careful),
+    [PRELU_F32] = ENTRY(f32, sums),    [PRELU_F64] = ENTRY(f64, careful),
+    [PRELU_I32] = INTEGER(i32),        [PRELU_I64] = INTEGER(i64),
+    [PRELU_U32] = INTEGER(u32),        [PRELU_U64] = INTEGER(u64)};

@@ -28,7 +28,8 @@ PRELU_FN void T(store)(X *p, const REAL *v) {
 
 /* ---- the entries of the table ---- */
 
-#define ENTRY(name) static void T(name)(const prelu_tile *t)
+/* inline, so that what the table does not take is left out: careful sums of f32 */
+#define ENTRY(name) static inline void T(name)(const prelu_tile *t)
 #define LOOP(shape, put, job) T(shape##_loop)(t, put, job)
 #define WRITE(shape, job) \
     (t->stream && !SHORT ? LOOP(shape, STREAM, job) : LOOP(shape, STORE, job))
