@@ -7,14 +7,14 @@ cdef int add_strides(prelu_view *v, int operand, object strides, const Py_ssize_
     cdef Py_ssize_t stride, run = item
     cdef int k
     for k in range(v.axes):
-        v.stride[operand][k] = 0
+        v.axis[k].stride[operand] = 0
     for k in range(axes - 1, -1, -1):
         stride = run if strides is None else item * <Py_ssize_t>strides[k]
         run *= shape[k]
         if where is NULL:
-            v.stride[operand][k] = stride
+            v.axis[k].stride[operand] = stride
         elif where[k] >= 0:
-            v.stride[operand][where[k]] = stride
+            v.axis[where[k]].stride[operand] = stride
     return 0
 
 
@@ -28,6 +28,7 @@ def start(int x_dtype, int alpha_dtype, bint at_one, object shape, object alpha_
     """
     cdef int where[VIEW_MAX_AXES]
     cdef int axes[VIEW_MAX_AXES]
+    cdef Py_ssize_t lengths[VIEW_MAX_AXES]
     cdef Py_ssize_t alphas[VIEW_MAX_AXES]
     cdef prelu_call call
     cdef prelu_view *v = &call.view
@@ -39,13 +40,13 @@ def start(int x_dtype, int alpha_dtype, bint at_one, object shape, object alpha_
         raise ValueError(f"x and alpha must have {VIEW_MAX_AXES} dimensions at most, "
                          f"got {v.axes} and {alpha_axes}")
     for k in range(v.axes):
-        v.shape[k] = shape[k]
-        size *= v.shape[k]
+        v.axis[k].length = lengths[k] = shape[k]
+        size *= lengths[k]
     for k in range(alpha_axes):
         alphas[k] = alpha_shape[k]
         one &= alphas[k] == 1
     n_axis = read_axis(axis, v.axes, one, axes)
-    if not view_fit_alpha(v.axes, v.shape, alpha_axes, alphas, n_axis, axes, where):
+    if not view_fit_alpha(v.axes, lengths, alpha_axes, alphas, n_axis, axes, where):
         raise _arguments.misfit(tuple(shape), tuple(alpha_shape), axis)
     if size == 0:
         return
@@ -56,7 +57,7 @@ def start(int x_dtype, int alpha_dtype, bint at_one, object shape, object alpha_
         if k == VIEW_ALPHA or k == VIEW_DALPHA or k == VIEW_ALPHA_DOT:
             add_strides(v, k, strides[k], alphas, alpha_axes, item_size[alpha_dtype], where)
         else:
-            add_strides(v, k, strides[k], v.shape, v.axes, item_size[x_dtype], NULL)
+            add_strides(v, k, strides[k], lengths, v.axes, item_size[x_dtype], NULL)
     call.x_dtype = x_dtype
     call.alpha_dtype = alpha_dtype
     call.at_one = at_one

@@ -8,25 +8,19 @@
 static const ptrdiff_t item_size[PRELU_DTYPES] = {2, 2, 4, 8, 4, 8, 4, 8};
 
 typedef struct {
-    prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */
     int x_dtype, alpha_dtype, at_one;
     int larger;      /* the exponent by which factors of exact sums are larger */
     int stream;      /* non-temporal stores */
     int in_place;    /* dx is written over x or dy, which then cannot be read a second time */
     int partial;     /* VIEW_DALPHA gets exact states, carried: an int64 each limb of an alpha */
     int threads;     /* that may work on it */
+    prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */
 } prelu_call;
 
+/* Copies what is in use: a view has room for 64 axes and mostly has two. */
 static inline void prelu_call_copy(prelu_call *to, const prelu_call *from) {
-    view_copy(&to->view, &from->view);
-    to->x_dtype = from->x_dtype;
-    to->alpha_dtype = from->alpha_dtype;
-    to->at_one = from->at_one;
-    to->larger = from->larger;
-    to->stream = from->stream;
-    to->in_place = from->in_place;
-    to->partial = from->partial;
-    to->threads = from->threads;
+    const size_t axes = (size_t)from->view.axes * sizeof *from->view.axis;
+    memcpy(to, from, offsetof(prelu_call, view.axis) + axes);
 }
 
 /* ---- dispatch.c: the instruction set ---- */
@@ -52,5 +46,13 @@ static inline int prelu_is_each(const prelu_call *call) {
 /* Walks a call: y or dx, with quick or exact sums added to those of its alphas, in their order. The jobs
  * of each element's own alpha have no sums: EACH writes dalpha. */
 void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums);
+
+/* ---- parallel.c ---- */
+
+/* prelu_walk(), in as many threads as the call has, with or without sums. */
+void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *sums);
+
+/* Runs `part` on pieces of a call, cut along an axis on which alpha varies. */
+void prelu_in_threads(const prelu_call *call, void (*part)(const prelu_call *));
 
 #endif

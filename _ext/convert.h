@@ -1,28 +1,22 @@
-/* Numbers of dtype X to and from the compute type, and sums to dalpha. Included by loops_of_dtype.h. */
+/* Numbers of dtype X to and from the compute type, and sums to dalpha, in whole groups. Included by
+ * loops_of_dtype.h. */
 static void T(widen)(const void *from_, void *to_, ptrdiff_t n) {
     const X *from = from_;
     REAL *to = to_;
-    ptrdiff_t i = 0;
-    for (; i + LANES <= n; i += LANES) T(load)(from + i, to + i);
-    if (i < n) {
-        X in[LANES] = {0};
-        REAL out[LANES];
-        memcpy(in, from + i, (size_t)(n - i) * sizeof *from);
-        T(load)(in, out);
-        memcpy(to + i, out, (size_t)(n - i) * sizeof *to);
-    }
+    for (ptrdiff_t i = 0; i < n; i += LANES) T(load)(from + i, to + i);
 #if PRELU_FLOAT
-    for (i = 0; i < n; i++) to[i] = to[i] == to[i] ? to[i] : (REAL)NAN;
+    for (ptrdiff_t i = 0; i < n; i++) to[i] = to[i] == to[i] ? to[i] : (REAL)NAN;
 #endif
 }
 
 #if PRELU_FLOAT
 static void T(widen_double)(const void *from_, double *to, ptrdiff_t n) {
-    REAL v[LANES];
+    const X *from = from_;
     for (ptrdiff_t i = 0; i < n; i += LANES) {
-        const ptrdiff_t m = n - i < LANES ? n - i : LANES;
-        T(widen)((const X *)from_ + i, v, m);
-        for (ptrdiff_t l = 0; l < m; l++) to[i + l] = v[l];
+        REAL v[LANES];
+        T(load)(from + i, v);
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++) to[i + l] = v[l];
     }
 }
 
@@ -36,14 +30,7 @@ PRELU_FN void T(narrow_group)(const double *from, X *to) {
 
 static void T(narrow)(const double *from, void *to_, ptrdiff_t n) {
     X *to = to_;
-    ptrdiff_t i = 0;
-    for (; i + LANES <= n; i += LANES) T(narrow_group)(from + i, to + i);
-    if (i == n) return;
-    double in[LANES] = {0};
-    X out[LANES];
-    memcpy(in, from + i, (size_t)(n - i) * sizeof *from);
-    T(narrow_group)(in, out);
-    memcpy(to + i, out, (size_t)(n - i) * sizeof *to);
+    for (ptrdiff_t i = 0; i < n; i += LANES) T(narrow_group)(from + i, to + i);
 }
 
 PRELU_FN void T(add_quick)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes,
@@ -91,43 +78,34 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
 
 /* With alphas narrower than double each end must also lie more than a unit of the sum beyond it:
  * else narrow(), where it is a second rounding, could round it to a tie from the wrong side. */
-PRELU_FN void T(round_group)(const double *high, const double *bound, const double *low,
-                             double tiny, X *below, X *above, double *doubt) {
-    double ends[2][LANES];
-    int inexact = 0;
-    PRELU_VECTOR
-    for (int l = 0; l < LANES; l++) {
-        const double slack = (fabs(low[l]) + (WIDE ? 0.0 : fabs(high[l]))) * 0x1p-51;
-        const double error = bound[l] * ((1 + 0x1p-20) / UNITS) + tiny, sum = high[l] + low[l];
-        const double odd = to_odd(sum, two_sum_error(high[l], low[l], sum));
-        const double exact = WIDE ? sum : odd;
-        ends[0][l] = error == 0 ? exact : high[l] + (low[l] - (error + slack));
-        ends[1][l] = error == 0 ? exact : high[l] + (low[l] + (error + slack));
-        doubt[l] = bound[l] <= DBL_MAX ? doubt[l] : 1;
-        inexact |= !(error == 0);
+static ptrdiff_t T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *to,
+                          ptrdiff_t *doubts) {
+    ptrdiff_t doubtful = 0;
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        const double *high = sums->part[SUM] + i, *bound = sums->part[BOUND] + i;
+        const double *low = sums->part[LOW] + i;
+        double ends[2][LANES];
+        int apart = 0;
+        X *const below = (X *)to + i, above[LANES];
+        PRELU_VECTOR
+        for (int l = 0; l < LANES; l++) {
+            const double slack = (fabs(low[l]) + (WIDE ? 0.0 : fabs(high[l]))) * 0x1p-51;
+            const double error = bound[l] * ((1 + 0x1p-20) / UNITS) + tiny, sum = high[l] + low[l];
+            const double odd = to_odd(sum, two_sum_error(high[l], low[l], sum));
+            const double exact = WIDE ? sum : odd;
+            const double least = high[l] + (low[l] - (error + slack));
+            const double most = high[l] + (low[l] + (error + slack));
+            ends[0][l] = error == 0 ? exact : bound[l] <= DBL_MAX ? least : 0;
+            ends[1][l] = error == 0 ? exact : bound[l] <= DBL_MAX ? most : 1;
+            apart |= !(ends[0][l] == ends[1][l]);
+        }
+        T(narrow_group)(ends[0], below);
+        if (!apart) continue;
+        T(narrow_group)(ends[1], above);
+        if (memcmp(below, above, sizeof above) == 0) continue;
+        for (int l = 0; l < LANES && i + l < n; l++)
+            if (memcmp(below + l, above + l, sizeof(X)) != 0) doubts[doubtful++] = i + l;
     }
-    T(narrow_group)(ends[0], below);
-    if (inexact) T(narrow_group)(ends[1], above);
-    else memcpy(above, below, LANES * sizeof(X));
-}
-
-static int T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *below_, void *above_) {
-    const double *high = sums->part[SUM], *bound = sums->part[BOUND], *low = sums->part[LOW];
-    X *below = below_, *above = above_;
-    double doubt[LANES] = {0};
-    ptrdiff_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        T(round_group)(high + i, bound + i, low + i, tiny, below + i, above + i, doubt);
-    if (i < n) {
-        double in[3][LANES] = {{0}};
-        X both[2][LANES];
-        for (int k = 0; k < 3; k++)
-            memcpy(in[k], sums->part[k] + i, (size_t)(n - i) * sizeof(double));
-        T(round_group)(in[SUM], in[BOUND], in[LOW], tiny, both[0], both[1], doubt);
-        memcpy(below + i, both[0], (size_t)(n - i) * sizeof(X));
-        memcpy(above + i, both[1], (size_t)(n - i) * sizeof(X));
-    }
-    for (int l = 1; l < LANES; l++) doubt[0] += doubt[l];
-    return doubt[0] == 0 && memcmp(below, above, (size_t)n * sizeof(X)) == 0;
+    return doubtful;
 }
 #endif

@@ -30,18 +30,19 @@ cdef extern from "view.h" nogil:
         VIEW_DY
         VIEW_OF_X
         VIEW_OPERANDS
+    ctypedef struct view_axis:
+        Py_ssize_t length
+        Py_ssize_t stride[8]
     ctypedef struct prelu_view:
-        int axes
-        Py_ssize_t shape[64]
-        Py_ssize_t stride[8][64]
         char *data[8]
+        int axes
+        view_axis axis[64]
     int view_fit_alpha(int, const Py_ssize_t *, int, const Py_ssize_t *, int, const int *, int *)
     void view_canonical(prelu_view *)
 
 cdef extern from "call.h" nogil:
     const Py_ssize_t item_size[8]
     ctypedef struct prelu_call:
-        prelu_view view
         int x_dtype
         int alpha_dtype
         int at_one
@@ -50,13 +51,16 @@ cdef extern from "call.h" nogil:
         int in_place
         int partial
         int threads
+        prelu_view view
     const char *prelu_instruction_set()
     int prelu_select_instruction_set(const char *)
 
 cdef extern from "dalpha.h" nogil:
-    void prelu_round(double, int, void *)
     void prelu_scale(const prelu_call *)
     void prelu_backward(const prelu_call *)
+
+cdef extern from "settle.h" nogil:
+    void prelu_round(double, int, void *)
     int prelu_state_limbs(int)
     void prelu_round_state(const cnp.int64_t *, int, int, void *)
 

@@ -4,9 +4,7 @@
  */
 #include "dalpha.h"
 
-#include "dot.h"
 #include "float_mode.h"
-#include "parallel.h"
 #include "settle.h"
 
 #include <stdlib.h>
@@ -19,13 +17,14 @@ enum {
     CAREFUL_WIDE = 4096
 };
 
-/* For each alpha of a block. */
+/* For each alpha of a block, in whole groups. */
 typedef struct {
     double sum[PARTS], dalpha; /* rounded, of alpha's dtype */
     ptrdiff_t doubt, lost;
 } alpha_room;
 
-static block_room divide(alpha_room *memory, ptrdiff_t n) {
+static block_room divide(alpha_room *memory, ptrdiff_t alphas) {
+    const ptrdiff_t n = whole_groups(alphas);
     double *at = (double *)memory;
     block_room room;
     for (int k = 0; k < PARTS; k++, at += n) room.sums.part[k] = at;
@@ -39,7 +38,7 @@ static block_room divide(alpha_room *memory, ptrdiff_t n) {
 
 static void scale(const prelu_call *call) {
     const int jvp = call->view.data[VIEW_ALPHA_DOT] != NULL;
-    prelu_walk(call, jvp ? JVP : prelu_is_each(call) ? EACH_SCALE : SCALE, NULL);
+    prelu_walk_in_threads(call, jvp ? JVP : prelu_is_each(call) ? EACH : SCALE, NULL);
 }
 
 static void backward_block(const prelu_call *call, const block_room *room) {
@@ -54,7 +53,7 @@ static void backward_block(const prelu_call *call, const block_room *room) {
         const ptrdiff_t most = prelu_is_wide(call) ? CAREFUL_WIDE : lanes ? CAREFUL_SHORT : 0;
         const int careful = !call->view.data[VIEW_DY] && view_size(&call->view) < most * alphas;
         for (int k = SUM; k <= LOW; k++)
-            memset(room->sums.part[k], 0, (size_t)alphas * sizeof(double));
+            memset(room->sums.part[k], 0, (size_t)whole_groups(alphas) * sizeof(double));
         prelu_walk_in_threads(&quick, call->view.data[VIEW_DY] ? DOUBLE : careful ? CAREFUL : SUMS,
                               &room->sums);
         prelu_settle(call, room, careful);
@@ -63,7 +62,7 @@ static void backward_block(const prelu_call *call, const block_room *room) {
     prelu_call dx;
     prelu_call_copy(&dx, call);
     dx.view.data[VIEW_DALPHA] = NULL;
-    prelu_in_pieces(&dx, 0, scale);
+    scale(&dx);
 }
 
 /* Cuts the outermost axis along which alpha varies until few enough alphas are left. */
@@ -73,7 +72,7 @@ static void backward_blocks(const prelu_call *call) {
     ptrdiff_t at_once = ALPHAS_MOST;
     if (alphas <= ALPHAS_MOST) {
         alpha_room few[ALPHAS_SMALL];
-        alpha_room *many = alphas > ALPHAS_SMALL ? malloc((size_t)alphas * sizeof *many) : NULL;
+        alpha_room *many = alphas > ALPHAS_SMALL ? malloc((size_t)whole_groups(alphas) * sizeof *many) : NULL;
         if (many || alphas <= ALPHAS_SMALL) {
             const block_room room = divide(many ? many : few, alphas);
             backward_block(call, &room);
@@ -83,13 +82,12 @@ static void backward_blocks(const prelu_call *call) {
         at_once = ALPHAS_SMALL; /* there is no memory for more */
     }
     int axis = 0;
-    while (!view_varies(v, axis) || v->shape[axis] == 1) axis++;
-    const ptrdiff_t length = v->shape[axis], of_one = alphas / length;
+    while (!view_varies(v, axis) || v->axis[axis].length == 1) axis++;
+    const ptrdiff_t length = v->axis[axis].length, of_one = alphas / length;
     const ptrdiff_t most = of_one < at_once ? at_once / of_one : 1;
-    prelu_call part;
-    prelu_call_copy(&part, call);
     for (ptrdiff_t first = 0; first < length; first += most) {
-        view_copy(&part.view, v);
+        prelu_call part;
+        prelu_call_copy(&part, call);
         view_narrow(&part.view, axis, first, length - first < most ? length - first : most);
         backward_blocks(&part);
     }
@@ -104,31 +102,13 @@ static void backward(const prelu_call *call) {
 
 void prelu_scale(const prelu_call *call) {
     const fp_state before = fp_enter();
-    prelu_in_pieces(call, 0, scale);
+    scale(call);
     fp_leave(before);
 }
 
 void prelu_backward(const prelu_call *call) {
     const fp_state before = fp_enter();
-    if (view_alphas(&call->view) > ALPHAS_MOST) prelu_in_pieces(call, 1, backward);
+    if (view_alphas(&call->view) > ALPHAS_MOST) prelu_in_threads(call, backward);
     else backward(call);
     fp_leave(before);
 }
-
-void prelu_round(double value, int dtype, void *to) {
-    const fp_state before = fp_enter();
-    prelu_loops_of(dtype)->narrow(&value, to, 1);
-    fp_leave(before);
-}
-
-void prelu_round_state(const int64_t *state, int x_dtype, int alpha_dtype, void *to) {
-    const exact_format f = exact_formats[x_dtype];
-    int64_t copy[PRELU_LIMBS_MOST];
-    memcpy(copy, state, (size_t)exact_limbs(f) * sizeof *copy);
-    const fp_state before = fp_enter();
-    const double value = exact_round(copy, f, alpha_dtype);
-    prelu_loops_of(alpha_dtype)->narrow(&value, to, 1);
-    fp_leave(before);
-}
-
-int prelu_state_limbs(int x_dtype) { return exact_limbs(exact_formats[x_dtype]); }

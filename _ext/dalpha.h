@@ -10,9 +10,4 @@ void prelu_scale(const prelu_call *call);
 /* dx (if VIEW_OUT is there) and dalpha, or the double backward, or exact states. */
 void prelu_backward(const prelu_call *call);
 
-/* One number, or what a state holds, rounded once to a dtype. */
-void prelu_round(double value, int dtype, void *to);
-void prelu_round_state(const int64_t *state, int x_dtype, int alpha_dtype, void *to);
-int prelu_state_limbs(int x_dtype);
-
 #endif

@@ -22,23 +22,8 @@
 
 #include <float.h>
 
-static inline uint64_t double_bits(double v) {
-    uint64_t u;
-    memcpy(&u, &v, sizeof u);
-    return u;
-}
-
-/* With products that are exact, one rounding; fma() is a call where the machine has none. */
-static inline double sum_of_exact(double a, double b, double c, double d) {
-#if defined(PRELU_USE_AVX2) || defined(PRELU_USE_AVX512)
-    return fma(a, b, c * d);
-#else
-    return a * b + c * d;
-#endif
-}
-
 static inline float dot_float(double a, double b, double c, double d) {
-    return (float)sum_of_exact(a, b, c, d);
+    return (float)(a * b + c * d);
 }
 
 static inline int dot_in_doubt_float(double a, double b, double c, double d) {

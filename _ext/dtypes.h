@@ -27,6 +27,9 @@ enum {
 
 #define LANES 16
 
+/* The length of an array that has room for whole groups. */
+static inline ptrdiff_t whole_groups(ptrdiff_t n) { return (n + LANES - 1) / LANES * LANES; }
+
 #if defined(__GNUC__)
 #define PRELU_PREFETCH(p) __builtin_prefetch(p)
 #else
@@ -52,6 +55,12 @@ typedef uint64_t u64;
 
 static inline uint32_t float_bits(float v) {
     uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    return u;
+}
+
+static inline uint64_t double_bits(double v) {
+    uint64_t u;
     memcpy(&u, &v, sizeof u);
     return u;
 }

@@ -14,6 +14,9 @@
 
 #include "dtypes.h"
 
+#include <float.h>
+#include <limits.h>
+
 typedef struct {
     int base, digits;
 } exact_format;
@@ -29,13 +32,17 @@ static const exact_format exact_formats[PRELU_FLOATS] = {
 
 static inline int exact_limbs(exact_format f) { return f.digits + EXACT_COUNTS; }
 
+/* Of a double's last bit. */
+static inline int last_exponent(double value) {
+    const int field = (int)(double_bits(value) >> 52 & 0x7ff);
+    return (field > 0 ? field : 1) - 1075;
+}
+
 /* state += value * 2^exponent, for a finite value. */
 static inline void exact_add(int64_t *state, exact_format f, double value, int exponent) {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const int field = (int)(bits >> 52 & 0x7ff);
-    uint64_t m = (bits & 0xfffffffffffffu) | (uint64_t)(field > 0) << 52;
-    int shift = (field > 0 ? field : 1) - 1075 + exponent - f.base;
+    const uint64_t bits = double_bits(value);
+    uint64_t m = (bits & 0xfffffffffffffu) | (uint64_t)(fabs(value) >= DBL_MIN) << 52;
+    int shift = last_exponent(value) + exponent - f.base;
     if (m == 0) return;
     if (shift < 0) { /* the bits below 2^base are zeros */
         m >>= -shift;
@@ -81,7 +88,7 @@ static inline void exact_carry(int64_t *state, exact_format f) {
 static inline double exact_round(int64_t *state, exact_format f, int dtype) {
     static const int precision[PRELU_FLOATS] = {11, 8, 24, 53};
     static const int smallest[PRELU_FLOATS] = {-24, -133, -149, -1074}; /* exponents */
-    static const int overflow[PRELU_FLOATS] = {16, 128, 128, 1024};
+    static const double overflow[PRELU_FLOATS] = {0x1p16, 0x1p128, 0x1p128, INFINITY};
     const int64_t *counts = state + f.digits;
     if (counts[EXACT_NAN] || (counts[EXACT_POSITIVE_INF] && counts[EXACT_NEGATIVE_INF]))
         return NAN;
@@ -100,7 +107,8 @@ static inline double exact_round(int64_t *state, exact_format f, int dtype) {
     uint64_t bits = (uint64_t)state[place]; /* at last the leading 63, and whether others follow */
     int next = place - 1, size = 0;
     place *= 32;
-    while (bits >> size) size++;
+    for (int step = 32; step > 0; step /= 2) size += bits >> (size + step) ? step : 0;
+    size++;
     for (; next >= 0 && size < 63; next--) {
         const int more = 63 - size < 32 ? 63 - size : 32, rest = 32 - more;
         bits = bits << more | (uint64_t)state[next] >> rest;
@@ -118,8 +126,25 @@ static inline double exact_round(int64_t *state, exact_format f, int dtype) {
         bits += left > half || (left == half && (bits & 1));
     }
     double value = ldexp((double)bits, place + f.base + (drop > 0 ? drop : 0));
-    if (value >= ldexp(1.0, overflow[dtype] - 1) * 2) value = INFINITY;
+    if (value >= overflow[dtype]) value = INFINITY;
     return negative ? -value : value;
+}
+
+/* The sum of n finite doubles, times 2^exponent, rounded so; by the few limbs that they reach. */
+static inline double exact_round_sum(const double *term, int n, int exponent, int dtype) {
+    int64_t state[PRELU_LIMBS_MOST];
+    int least = INT_MAX, most = INT_MIN;
+    for (int i = 0; i < n; i++) {
+        if (term[i] == 0) continue;
+        const int last = last_exponent(term[i]);
+        least = last < least ? last : least;
+        most = last > most ? last : most;
+    }
+    if (most < least) return 0.0;
+    const exact_format f = {least + exponent, (most - least) / 32 + 3};
+    for (int i = 0; i < exact_limbs(f); i++) state[i] = 0;
+    for (int i = 0; i < n; i++) exact_add(state, f, term[i], exponent);
+    return exact_round(state, f, dtype);
 }
 
 #endif

@@ -18,25 +18,22 @@ typedef struct {
     double scale; /* of both factors */
 } T(sums);
 
+/* The largest x of the alpha branch. */
+PRELU_FN REAL T(edge)(const prelu_tile *t) {
+    return t->at_one ? (REAL)(sizeof(REAL) == 8 ? -0x1p-1074 : -0x1p-149) : 0;
+}
+
 /* Which numbers a job has for each lane. */
 PRELU_FN int T(has)(const int k, const int job) {
     if (job == EXACT) return k < LEVELS;
     return SUMMING(job) && (k == SUM || (k == BOUND && !SIZES(job)) || (k == LOW && WIDE));
 }
 
-/* The sums of a job become other ones or, without any, zeros; doubts remain. */
+/* The sums of a job become other ones or, without any, zeros. */
 PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
-    PRELU_UNROLL
-    for (int k = 0; k < PARTS; k++) {
-        if (!T(has)(k, job)) continue;
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) s->part[k][l] = from ? from->part[k][l] : 0;
-    }
-    if (SIZES(job)) {
-        PRELU_VECTOR
-        for (int l = 0; l < LANES; l++) s->size[l] = from ? from->size[l] : 0;
-    }
-    for (int l = 0; l < LANES && SECOND(job) && from; l++) s->doubt[l] = from->doubt[l];
+    for (int k = 0; k < PARTS; k++)
+        for (int l = 0; l < LANES && T(has)(k, job); l++) s->part[k][l] = from ? from->part[k][l] : 0;
+    for (int l = 0; l < LANES && SIZES(job); l++) s->size[l] = from ? from->size[l] : 0;
 }
 
 PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
@@ -48,7 +45,6 @@ PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
 /* The sums of a group from lanes in memory or, with `write`, to them. */
 PRELU_FN void T(move)(T(sums) *s, const prelu_sums *lanes, ptrdiff_t lane, const int write,
                       const int job) {
-    PRELU_UNROLL
     for (int k = 0; k < PARTS; k++) {
         if (!T(has)(k, job)) continue;
         double *to = write ? lanes->part[k] + lane : s->part[k];
@@ -148,10 +144,11 @@ PRELU_FN void T(put)(X *p, const REAL *v, const int put) {
 }
 
 /* One group: its outputs if `put`, and the sums over some of its lanes if the job has some. */
-PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
-                               const int along, const int put, const REAL edge, const int first,
-                               const int end, T(sums) *s, const int job) {
+PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
+                       const int along, const int put, const REAL edge, const int first,
+                       const int end, T(sums) *s, const int job) {
     REAL xv[LANES], gv[LANES], uv[LANES], wv[LANES], outv[LANES], of_xv[LANES];
+    T(prefetch)(o, put, job);
     T(load)(o.x, xv);
     if (put || IS_SUMS(job) || HAS_OF_X(job)) T(load)(job == FORWARD ? o.x : o.g, gv);
     if (job == EXACT) T(load)(o.u, uv);
@@ -169,7 +166,7 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
             const int i = along ? l : 0, identity = SCALAR(identity)(xv[l], edge);
             const double a = alpha[i], dot = alpha_dot[i];
             if (job == SLOW) {
-                outv[l] = JOIN3(prelu_jvp, slow, REAL)(identity, xv[l], a, gv[l], dot);
+                outv[l] = identity ? gv[l] : JOIN3(dot, slow, REAL)(a, gv[l], dot, xv[l]);
             } else {
                 outv[l] = SCALAR(jvp)(identity, xv[l], a, gv[l], dot);
                 s->doubt[l] = JOIN2(dot_in_doubt, REAL)(a, gv[l], dot, xv[l]) ? 1 : s->doubt[l];
@@ -203,12 +200,6 @@ PRELU_FN void T(some_of_group)(const T(operands) o, const REAL *alpha, const REA
     if (HAS_OF_X(job)) T(put)(o.of_x, of_xv, put ? put : STORE);
 }
 
-PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
-                       const int along, const int put, const REAL edge, T(sums) *s, const int job) {
-    T(prefetch)(o, put, job);
-    T(some_of_group)(o, alpha, alpha_dot, along, put, edge, 0, LANES, s, job);
-}
-
 /* A group of which only the lanes from `first` on and before `end` count; the others' outputs stay as
  * they are. With `line`, which holds those before `first`, it is stored as a whole with the last. */
 PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REAL *alpha_dot,
@@ -217,7 +208,7 @@ PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REA
     X out[2][LANES];
     T(operands) aside = o;
     aside.out = out[0], aside.of_x = out[1];
-    T(some_of_group)(aside, alpha, alpha_dot, along, put ? STORE : NO_OUT, edge, first, end, s, job);
+    T(group)(aside, alpha, alpha_dot, along, put ? STORE : NO_OUT, edge, first, end, s, job);
     for (int k = 0; k < 2; k++) {
         X *const to = k ? o.of_x : o.out;
         if (!(k ? HAS_OF_X(job) : put)) continue;

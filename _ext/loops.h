@@ -25,7 +25,7 @@
 #define PRELU_TARGET_END _Pragma("GCC pop_options")
 #endif
 
-/* What a loop does with each element; integers have SCALE alone. */
+/* What a loop does with each element; integers have SCALE and EACH alone. */
 enum {
     SCALE,  /* out = identity ? g : alpha * g */
     SUMS,   /* the same if there is `out`, and quick sums of the terms u * w */
@@ -33,8 +33,8 @@ enum {
     EXACT,  /* exact sums of the terms */
     JVP,    /* out = identity ? g : alpha * g + alpha_dot * x */
     DOUBLE, /* the same, of_x = identity ? 0 : alpha_dot * w, and quick sums of the terms */
-    EACH_SCALE, /* out = identity ? g : w * g, where alpha is an array like x; segments alone */
-    EACH,   /* the same if there is `out`, and of_x = the terms x * g, rounded */
+    EACH,   /* out = identity ? g : w * g, of_x = the terms x * g, rounded; one may be missing.
+             * Where alpha is an array like x; segments alone */
     JOBS
 };
 
@@ -64,6 +64,7 @@ typedef struct {
 typedef struct {
     void (*segments[JOBS])(const prelu_tile *);
     void (*lanes[JOBS])(const prelu_tile *);
+    /* Of arrays with room for whole groups of LANES: */
     /* Elements to what lanes and segments take (SCALE or SUMS), or to double. */
     void (*widen)(const void *from, void *to, ptrdiff_t n);
     void (*widen_double)(const void *from, double *to, ptrdiff_t n);
@@ -73,9 +74,10 @@ typedef struct {
      * 1, to one if it is 0. */
     void (*add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes, ptrdiff_t first,
                 ptrdiff_t n, ptrdiff_t adds, int job);
-    /* Both ends of the intervals of n quick sums, rounded; `tiny` is what products lost by underflow.
-     * Returns whether all are finite and equal. */
-    int (*round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *below, void *above);
+    /* n quick sums, rounded; `tiny` is what products lost by underflow. Returns how many are in doubt,
+     * because the ends of their intervals differ, and writes their numbers. */
+    ptrdiff_t (*round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *to,
+                       ptrdiff_t *doubts);
 } prelu_loops;
 
 typedef prelu_loops prelu_loop_table[PRELU_DTYPES];

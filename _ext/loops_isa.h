@@ -128,7 +128,7 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
     for (int i = 0; i < LANES; i++) u[i] = float_to_bf16(v[i]);
     upper_16(p, u);
 }
-/* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
+/* ---- the arithmetic, in both compute types ---- */
 
 #define PRELU_ALPHA double
 #define PRELU_GT(a, b) ((a) > (b))
@@ -137,11 +137,6 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
 #define PRELU(name) prelu_##name##_float
 #define PRELU_DOT dot_float
 #include "prelu_scalar.h"
-#undef PRELU
-#undef PRELU_DOT
-#define PRELU(name) prelu_##name##_slow_float
-#define PRELU_DOT dot_slow_float
-#include "prelu_scalar.h"
 #undef real
 #undef PRELU
 #undef PRELU_DOT
@@ -149,23 +144,15 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
 #define PRELU(name) prelu_##name##_double
 #define PRELU_DOT dot_double
 #include "prelu_scalar.h"
-#undef PRELU
-#undef PRELU_DOT
-#define PRELU(name) prelu_##name##_slow_double
-#define PRELU_DOT dot_slow_double
-#include "prelu_scalar.h"
 #undef real
 #undef PRELU
 #undef PRELU_DOT
 
-static const float edge_float[2] = {0.0f, -0x1p-149f};
-static const double edge_double[2] = {0.0, -0x1p-1074};
-
 /* ---- what a loop does ---- */
 
 /* Beside the jobs of loops.h: SCALE where g is x, which is widened once; JVP again, for `out` alone,
- * with the slow sums of two products. */
-enum { FORWARD = JOBS, SLOW };
+ * with the slow sums of two products; EACH for `out` alone. */
+enum { FORWARD = JOBS, SLOW, EACH_SCALE };
 #define IS_SUMS(job) ((job) == SUMS || (job) == CAREFUL)
 #define SUMMING(job) (IS_SUMS(job) || (job) == EXACT || (job) == DOUBLE)
 #define SECOND(job) ((job) == JVP || (job) == DOUBLE || (job) == SLOW)
@@ -186,7 +173,6 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)adds * (1 + 0x1p-
 #define JOIN2(a, b) PASTE2(a, b)
 
 #define PRELU_FLOAT 1
-#define PRELU_WIDE 0
 #define REAL float
 #define PRELU_SHORT 1
 #define PRELU_BFLOAT 0
@@ -206,8 +192,6 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)adds * (1 + 0x1p-
 #include "loops_of_dtype.h"
 #undef X
 #undef REAL
-#undef PRELU_WIDE
-#define PRELU_WIDE 1
 #define X f64
 #define REAL double
 #include "loops_of_dtype.h"
@@ -231,15 +215,15 @@ PRELU_FN double bound_of_size(ptrdiff_t adds) { return (double)adds * (1 + 0x1p-
 
 #define ENTRY(x, careful) \
     {{segments_scale_##x, segments_sums_##x, segments_##careful##_##x, segments_exact_##x, \
-      segments_jvp_##x, segments_double_##x, segments_each_scale_##x, segments_each_##x}, \
+      segments_jvp_##x, segments_double_##x, segments_each_##x}, \
      {lanes_scale_##x, lanes_sums_##x, lanes_##careful##_##x, lanes_exact_##x, lanes_jvp_##x, \
       lanes_double_##x}, \
      widen_##x, widen_double_##x, narrow_##x, add_##x, round_##x}
 #define INTEGER(x) \
-    {.segments = {[SCALE] = segments_scale_##x, [EACH_SCALE] = segments_each_scale_##x}, \
+    {.segments = {[SCALE] = segments_scale_##x, [EACH] = segments_each_##x}, \
      .lanes = {lanes_scale_##x}, .widen = widen_##x}
 const prelu_loop_table ISA_TABLE = {
     [PRELU_F16] = ENTRY(f16, careful), [PRELU_BF16] = ENTRY(bf16, careful),
-    [PRELU_F32] = ENTRY(f32, sums),   [PRELU_F64] = ENTRY(f64, careful),
-    [PRELU_I32] = INTEGER(i32),       [PRELU_I64] = INTEGER(i64),
-    [PRELU_U32] = INTEGER(u32),       [PRELU_U64] = INTEGER(u64)};
+    [PRELU_F32] = ENTRY(f32, sums),    [PRELU_F64] = ENTRY(f64, careful),
+    [PRELU_I32] = INTEGER(i32),        [PRELU_I64] = INTEGER(i64),
+    [PRELU_U32] = INTEGER(u32),        [PRELU_U64] = INTEGER(u64)};

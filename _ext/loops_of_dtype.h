@@ -28,7 +28,8 @@ PRELU_FN void T(store)(X *p, const REAL *v) {
 
 /* ---- the entries of the table ---- */
 
-#define ENTRY(name) static void T(name)(const prelu_tile *t)
+/* inline, so that what the table does not take is left out: careful sums of f32 */
+#define ENTRY(name) static inline void T(name)(const prelu_tile *t)
 #define LOOP(shape, put, job) T(shape##_loop)(t, put, job)
 #define WRITE(shape, job) \
     (t->stream && !SHORT ? LOOP(shape, STREAM, job) : LOOP(shape, STORE, job))
@@ -36,24 +37,26 @@ PRELU_FN void T(store)(X *p, const REAL *v) {
 #define ENTRY_SCALE(shape)                                                                      \
     ENTRY(shape##_scale) {                                                                      \
         if (SHORT && t->at[TILE_G] == t->at[TILE_X]) LOOP(shape, STORE, FORWARD);               \
-        else WRITE(shape, SCALE);                                                       \
+        else WRITE(shape, SCALE);                                                               \
     }
 ENTRY_SCALE(segments)
 ENTRY_SCALE(lanes)
-ENTRY(segments_each_scale) { WRITE(segments, EACH_SCALE); }
+ENTRY(segments_each) {
+#if PRELU_FLOAT
+    if (t->at[TILE_OF_X]) SUM(segments, EACH);
+    else
+#endif
+        WRITE(segments, EACH_SCALE);
+}
 #if PRELU_FLOAT
 #define ENTRIES(shape)                                                                          \
     ENTRY(shape##_sums) { SUM(shape, SUMS); }                                                   \
+    ENTRY(shape##_careful) { SUM(shape, CAREFUL); }                                             \
     ENTRY(shape##_exact) { LOOP(shape, NO_OUT, EXACT); }                                        \
     ENTRY(shape##_jvp) { if (WRITE(shape, JVP)) LOOP(shape, STORE, SLOW); }             \
     ENTRY(shape##_double) { if (WRITE(shape, DOUBLE)) LOOP(shape, STORE, SLOW); }
 ENTRIES(segments)
 ENTRIES(lanes)
-#if PRELU_WIDE || PRELU_SHORT
-ENTRY(segments_careful) { SUM(segments, CAREFUL); }
-ENTRY(lanes_careful) { SUM(lanes, CAREFUL); }
-#endif
-ENTRY(segments_each) { SUM(segments, EACH); }
 #undef ENTRIES
 #endif
 

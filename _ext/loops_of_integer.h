@@ -10,7 +10,5 @@
 #undef PRELU
 #undef real
 
-static const X JOIN2(edge, X)[2] = {0, 0};
-
 #include "loops_of_dtype.h"
 #undef REAL

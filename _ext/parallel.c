@@ -2,8 +2,7 @@
  * share alphas each thread has sums of its own; they are added up at the end, in any order, since
  * what is rounded in the end is the exact sum.
  */
-#include "parallel.h"
-
+#include "call.h"
 #include "threads.h"
 
 #include <stdlib.h>
@@ -14,7 +13,7 @@ typedef struct {
     const prelu_call *call;
     int axis, job;
     ptrdiff_t each;
-    void (*part)(const prelu_call *);
+    void (*part)(const prelu_call *); /* NULL: prelu_walk() */
     const prelu_sums *sums;
     double *rooms; /* a worker's sums behind another's, but the caller's */
     ptrdiff_t alphas;
@@ -27,44 +26,10 @@ static int cut_axis(const prelu_view *v, int varying, int sums) {
     for (int k = 0; k < v->axes; k++) {
         if (varying && !view_varies(v, k)) continue;
         if (sums && view_varies(v, k) && varied++) continue;
-        if (best < 0 || v->shape[k] > v->shape[best]) best = k;
-        if (v->shape[k] >= AXIS_LONG) return k;
+        if (best < 0 || v->axis[k].length > v->axis[best].length) best = k;
+        if (v->axis[k].length >= AXIS_LONG) return k;
     }
     return best;
-}
-
-static int cut(pieces *p, const prelu_call *call, int varying) {
-    p->call = call;
-    p->axis = cut_axis(&call->view, varying, p->sums != NULL);
-    const ptrdiff_t length = call->view.shape[p->axis], most = PIECES * call->threads;
-    p->each = (length + most - 1) / most;
-    if (length > 1 << 20) p->each = (p->each + 1023) / 1024 * 1024; /* whole lines, and pages */
-    return (int)((length + p->each - 1) / p->each);
-}
-
-static void take_piece(prelu_call *to, const pieces *p, int piece) {
-    const ptrdiff_t first = piece * p->each, left = p->call->view.shape[p->axis] - first;
-    prelu_call_copy(to, p->call);
-    to->threads = 1;
-    view_narrow(&to->view, p->axis, first, left < p->each ? left : p->each);
-}
-
-static void run_part(void *context, int piece, int worker) {
-    (void)worker;
-    const pieces *p = context;
-    prelu_call part;
-    take_piece(&part, p, piece);
-    p->part(&part);
-}
-
-void prelu_in_pieces(const prelu_call *call, int varying, void (*part)(const prelu_call *)) {
-    if (call->threads == 1) {
-        part(call);
-        return;
-    }
-    pieces p = {.part = part};
-    const int n = cut(&p, call, varying);
-    prelu_parallel(call->threads, n, run_part, &p);
 }
 
 static prelu_sums sums_of(const pieces *p, int worker) {
@@ -74,29 +39,50 @@ static prelu_sums sums_of(const pieces *p, int worker) {
     return sums;
 }
 
-static void run_walk(void *context, int piece, int worker) {
+static void run_piece(void *context, int piece, int worker) {
     const pieces *p = context;
-    const prelu_view *v = &p->call->view;
-    prelu_sums sums = sums_of(p, worker);
+    const ptrdiff_t length = p->call->view.axis[p->axis].length, first = piece * p->each;
     prelu_call part;
-    take_piece(&part, p, piece);
-    for (int k = 0; k < PARTS && view_varies(v, p->axis); k++) /* this piece's first alpha */
-        sums.part[k] += piece * p->each * (p->alphas / v->shape[p->axis]);
-    prelu_walk(&part, p->job, &sums);
+    prelu_call_copy(&part, p->call);
+    part.threads = 1;
+    view_narrow(&part.view, p->axis, first, length - first < p->each ? length - first : p->each);
+    if (p->part) {
+        p->part(&part);
+    } else if (p->sums) {
+        prelu_sums sums = sums_of(p, worker);
+        for (int k = 0; k < PARTS && view_varies(&part.view, p->axis); k++) /* its first alpha's */
+            sums.part[k] += first * (p->alphas / length);
+        prelu_walk(&part, p->job, &sums);
+    } else {
+        prelu_walk(&part, p->job, NULL);
+    }
+}
+
+static void run_pieces(pieces *p) {
+    const prelu_call *call = p->call;
+    p->axis = cut_axis(&call->view, p->part != NULL, p->sums != NULL);
+    const ptrdiff_t length = call->view.axis[p->axis].length, most = PIECES * call->threads;
+    p->each = (length + most - 1) / most;
+    if (length > 1 << 20) p->each = (p->each + 1023) / 1024 * 1024; /* whole lines, and pages */
+    prelu_parallel(call->threads, (int)((length + p->each - 1) / p->each), run_piece, p);
+}
+
+void prelu_in_threads(const prelu_call *call, void (*part)(const prelu_call *)) {
+    pieces p = {.call = call, .part = part};
+    if (call->threads > 1) run_pieces(&p);
+    else part(call);
 }
 
 void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *sums) {
-    pieces p = {.job = job, .sums = sums, .alphas = view_alphas(&call->view)};
-    if (call->threads > 1) {
+    pieces p = {.call = call, .job = job, .sums = sums, .alphas = view_alphas(&call->view)};
+    if (call->threads > 1 && sums)
         p.rooms = calloc((size_t)(call->threads * PARTS * p.alphas), sizeof(double));
-    }
-    if (!p.rooms) { /* one thread, also where there is no memory for the sums of more */
+    if (call->threads == 1 || (sums && !p.rooms)) { /* no memory for the sums of more */
         prelu_walk(call, job, sums);
         return;
     }
-    const int n = cut(&p, call, 0);
-    prelu_parallel(call->threads, n, run_walk, &p);
-    for (int worker = 1; worker < call->threads; worker++) {
+    run_pieces(&p);
+    for (int worker = 1; worker < call->threads && sums; worker++) {
         const prelu_sums from = sums_of(&p, worker);
         for (ptrdiff_t i = 0; i < p.alphas; i++) {
             if (job != EXACT)

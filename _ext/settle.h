@@ -11,6 +11,11 @@ typedef struct {
     ptrdiff_t *doubts, *lost;
 } block_room;
 
+/* One number, or what a state holds, rounded once to a dtype. */
+void prelu_round(double value, int dtype, void *to);
+void prelu_round_state(const int64_t *state, int x_dtype, int alpha_dtype, void *to);
+int prelu_state_limbs(int x_dtype);
+
 /* Writes dalpha of a block, whose quick sums are there, by the job CAREFUL or another. */
 void prelu_settle(const prelu_call *call, const block_room *room, int careful);
 

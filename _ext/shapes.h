@@ -73,7 +73,7 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
     const REAL *const alpha = IS_EACH(job) ? NULL : t->alpha;
     const REAL *const dot = SECOND(job) ? t->alpha_dot : alpha;
-    const REAL edge = JOIN2(edge, REAL)[t->at_one];
+    const REAL edge = T(edge)(t);
     const ptrdiff_t length = t->length;
     T(sums) s; /* in registers: its address is nobody else's */
     X line[2][LANES];
@@ -90,8 +90,8 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
             if (i >= origin && m >= LANES && (i - origin) % LANES == 0) {
                 m = (m < ADDS_MOST * LANES ? m : ADDS_MOST * LANES) / LANES * LANES;
                 for (ptrdiff_t j = i; j < i + m; j += LANES)
-                    T(group)(T(operands_at)(t, j, 0, put, job), &one, &one_dot, 0, put, edge, &s,
-                             job);
+                    T(group)(T(operands_at)(t, j, 0, put, job), &one, &one_dot, 0, put, edge, 0,
+                             LANES, &s, job);
             } else {
                 ptrdiff_t at = i < origin ? lower : i - (i - origin) % LANES, end = at + LANES;
                 const int whole = put == STREAM && i >= origin && end <= upper;
@@ -121,20 +121,17 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     T(sums) s[GROUPS_MOST]; /* whose address is nobody else's */
     ptrdiff_t from[GROUPS_MOST], r = 0;
-    PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
-        s[k].scale = doubts->scale;
+        T(start)(s + k, t, job);
         from[k] = lane + k * LANES < t->period ? lane + k * LANES : lane + k * LANES - t->period;
-        for (int l = 0; l < LANES && SECOND(job); l++) s[k].doubt[l] = 0;
         T(move)(s + k, &t->sums, from[k], 0, job);
     }
     do {
         PRELU_UNROLL
         for (int k = 0; k < groups; k++)
             T(group)(T(operands_at)(t, i + k * LANES, r, put, job), alpha + from[k], dot + from[k],
-                     1, put, edge, s + k, job);
+                     1, put, edge, 0, LANES, s + k, job);
     } while (++r < rows);
-    PRELU_UNROLL
     for (int k = 0; k < groups; k++) {
         T(move)(s + k, &t->sums, from[k], 1, job);
         for (int l = 0; l < LANES && SECOND(job); l++) doubts->doubt[l] += s[k].doubt[l];
@@ -145,7 +142,7 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
 PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job) {
     const prelu_tile own = *given, *const t = &own; /* not read again after each store */
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
-    const REAL edge = JOIN2(edge, REAL)[t->at_one];
+    const REAL edge = T(edge)(t);
     const ptrdiff_t n = t->n, period = t->period;
     const ptrdiff_t ahead = T(ahead)(t->at[TILE_X], put ? t->at[TILE_OUT] : t->at[TILE_X], put, n);
     const ptrdiff_t few = t->rows == 1 && IS_SUMS(job) && period % LANES == 0 ? period / LANES : 0;

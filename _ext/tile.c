@@ -1,22 +1,23 @@
 /* Design: an operand that is contiguous is used where it is, also beside others that are not. What is
  * gathered or computed in double goes by way of the walk's buffers, which stay in the first cache.
  */
-#include "tile.h"
+#include "walk.h"
 
 static void *input(walk_state *w, int operand, char *const *at, const ptrdiff_t *n, int in_place) {
     const int x_dtype = w->call->x_dtype;
-    const ptrdiff_t item = item_size[x_dtype];
-    char *to = w->buffer[operand];
-    if (in_place) return at[operand];
-    if (block_size(n) < LANES) memset(to, 0, LANES * sizeof(double));
-    if (block_size(n) >= LANES && contiguous_from(n, w->stride[operand], item) == 0) {
-        if (w->dtype == x_dtype) return at[operand];
-        prelu_loops_of(x_dtype)->widen_double(at[operand], (double *)to, block_size(n));
-        return to;
+    const ptrdiff_t item = item_size[x_dtype], size = block_size(n);
+    const int widened = w->dtype != x_dtype;
+    char *from = at[operand], *const to = w->buffer[operand];
+    if (in_place) return from;
+    if (size < LANES || (widened && size % LANES) ||
+        contiguous_from(n, w->stride[operand], item) > 0) {
+        char *const gathered = widened ? w->raw : to;
+        if (size < LANES) memset(gathered, 0, LANES * sizeof(double));
+        copy_block(gathered, from, w->stride[operand], n, item, 0);
+        from = gathered;
     }
-    copy_block(w->dtype == x_dtype ? to : w->raw, at[operand], w->stride[operand], n, item, 0);
-    if (w->dtype != x_dtype)
-        prelu_loops_of(x_dtype)->widen_double(w->raw, (double *)to, block_size(n));
+    if (!widened) return from;
+    prelu_loops_of(x_dtype)->widen_double(from, (double *)to, size);
     return to;
 }
 
@@ -76,11 +77,7 @@ void prelu_run_tile(walk_state *w, char *const *at, const ptrdiff_t *n, ptrdiff_
     t.alphas = n[1];
     t.length = n[1] == 1 || w->each ? t.n : n[2] * n[3];
     t.stream = streams(w, &t, at);
-    if (w->segments) {
-        if (!w->each) lanes_of_segments(&w->lanes, &t, first);
-        w->loops->segments[w->job](&t);
-    } else {
-        lanes_run(&w->lanes, &t, w->loops->lanes[w->job]);
-    }
+    if (w->segments) prelu_run_segments(w, &t, first);
+    else prelu_run_lanes(w, &t);
     for (int k = TILE_OUT; k < TILE_OPERANDS; k++) output(w, of[k], at, n, t.at[k]);
 }

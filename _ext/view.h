@@ -22,16 +22,14 @@ enum {
 };
 
 typedef struct {
-    int axes;
-    ptrdiff_t shape[VIEW_MAX_AXES];              /* outermost first */
-    ptrdiff_t stride[VIEW_OPERANDS][VIEW_MAX_AXES]; /* bytes */
-    char *data[VIEW_OPERANDS];                   /* NULL: this call has no such operand */
-} prelu_view;
+    ptrdiff_t length, stride[VIEW_OPERANDS]; /* bytes */
+} view_axis;
 
-/* Has an operand x's shape, not alpha's? */
-static inline int view_has_shape_of_x(int operand) {
-    return operand != VIEW_ALPHA && operand != VIEW_DALPHA && operand != VIEW_ALPHA_DOT;
-}
+typedef struct {
+    char *data[VIEW_OPERANDS]; /* NULL: this call has no such operand */
+    int axes;
+    view_axis axis[VIEW_MAX_AXES]; /* outermost first */
+} prelu_view;
 
 /* For each axis of alpha the axis of x it lies along, or -1 where its length is 1. `axis` holds
  * `n_axis` axes of x, each in range; n_axis -1 means NumPy broadcasting. Returns 0 if alpha does
@@ -54,84 +52,66 @@ static inline int view_fit_alpha(int x_axes, const ptrdiff_t *x_shape, int alpha
 }
 
 /* Does axis a belong further out than axis b? By the memory of what is written, then of x. */
-static inline int view_outside(const prelu_view *v, int a, int b) {
+static inline int view_outside(const prelu_view *v, const view_axis *a, const view_axis *b) {
     static const int order[3] = {VIEW_OUT, VIEW_X, VIEW_G};
     for (int i = 0; i < 3; i++) {
-        if (!v->data[order[i]]) continue;
-        ptrdiff_t sa = v->stride[order[i]][a], sb = v->stride[order[i]][b];
+        ptrdiff_t sa = a->stride[order[i]], sb = b->stride[order[i]];
         if (sa < 0) sa = -sa;
         if (sb < 0) sb = -sb;
-        if (sa != sb) return sa > sb;
+        if (v->data[order[i]] && sa != sb) return sa > sb;
     }
-    return a < b;
-}
-
-/* Copies what is in use: a view has room for 64 axes and mostly has two. */
-static inline void view_copy(prelu_view *to, const prelu_view *from) {
-    to->axes = from->axes;
-    for (int k = 0; k < from->axes; k++) to->shape[k] = from->shape[k];
-    for (int o = 0; o < VIEW_OPERANDS; o++) {
-        to->data[o] = from->data[o];
-        for (int k = 0; k < from->axes && from->data[o]; k++) to->stride[o][k] = from->stride[o][k];
-    }
+    return 0;
 }
 
 static inline void view_canonical(prelu_view *v) {
-    int order[VIEW_MAX_AXES], kept = 0;
+    view_axis sorted[VIEW_MAX_AXES];
+    int kept = 0, axes = 0;
     for (int k = 0; k < v->axes; k++) {
-        if (v->shape[k] == 1) continue;
+        if (v->axis[k].length == 1) continue;
         int at = kept++;
-        for (; at > 0 && view_outside(v, k, order[at - 1]); at--) order[at] = order[at - 1];
-        order[at] = k;
+        for (; at > 0 && view_outside(v, v->axis + k, sorted + at - 1); at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = v->axis[k];
     }
-    prelu_view from;
-    view_copy(&from, v);
-    int used[VIEW_OPERANDS], n = 0;
-    for (int o = 0; o < VIEW_OPERANDS; o++)
-        if (v->data[o]) used[n++] = o;
-    int axes = 0;
     for (int i = 0; i < kept; i++) {
-        const int k = order[i];
+        const view_axis inner = sorted[i], *const outer = v->axis + (axes > 0 ? axes - 1 : 0);
         int joins = axes > 0;
-        for (int j = 0; j < n && joins; j++)
-            joins = v->stride[used[j]][axes - 1] == from.shape[k] * from.stride[used[j]][k];
-        if (joins) v->shape[axes - 1] *= from.shape[k];
-        else v->shape[axes++] = from.shape[k];
-        for (int j = 0; j < n; j++) v->stride[used[j]][axes - 1] = from.stride[used[j]][k];
+        for (int o = 0; o < VIEW_OPERANDS && joins; o++)
+            joins = !v->data[o] || outer->stride[o] == inner.length * inner.stride[o];
+        const ptrdiff_t length = joins ? outer->length * inner.length : inner.length;
+        axes += !joins;
+        v->axis[axes - 1] = inner;
+        v->axis[axes - 1].length = length;
     }
-    if (axes == 0) {
-        v->shape[0] = 1;
-        for (int o = 0; o < VIEW_OPERANDS; o++) v->stride[o][0] = 0;
-        axes = 1;
-    }
+    if (axes == 0) v->axis[axes++] = (view_axis){.length = 1};
     v->axes = axes;
 }
 
 static inline ptrdiff_t view_size(const prelu_view *v) {
     ptrdiff_t n = 1;
-    for (int k = 0; k < v->axes; k++) n *= v->shape[k];
+    for (int k = 0; k < v->axes; k++) n *= v->axis[k].length;
     return n;
 }
 
 /* Do alphas change along an axis? */
 static inline int view_varies(const prelu_view *v, int axis) {
-    if (v->data[VIEW_DALPHA]) return v->stride[VIEW_DALPHA][axis] != 0;
-    return v->stride[VIEW_ALPHA][axis] != 0 ||
-           (v->data[VIEW_ALPHA_DOT] && v->stride[VIEW_ALPHA_DOT][axis] != 0);
+    if (v->data[VIEW_DALPHA]) return v->axis[axis].stride[VIEW_DALPHA] != 0;
+    return v->axis[axis].stride[VIEW_ALPHA] != 0 ||
+           (v->data[VIEW_ALPHA_DOT] && v->axis[axis].stride[VIEW_ALPHA_DOT] != 0);
 }
 
 static inline ptrdiff_t view_alphas(const prelu_view *v) {
     ptrdiff_t n = 1;
     for (int k = 0; k < v->axes; k++)
-        if (view_varies(v, k)) n *= v->shape[k];
+        if (view_varies(v, k)) n *= v->axis[k].length;
     return n;
 }
 
 /* Keeps `length` elements of one axis, from `start`. */
 static inline void view_narrow(prelu_view *v, int axis, ptrdiff_t start, ptrdiff_t length) {
     for (int o = 0; o < VIEW_OPERANDS; o++)
-        if (v->data[o]) v->data[o] += start * v->stride[o][axis];
-    v->shape[axis] = length;
+        if (v->data[o]) v->data[o] += start * v->axis[axis].stride[o];
+    v->axis[axis].length = length;
 }
 
 #endif

@@ -6,24 +6,24 @@ cdef void add_operand(prelu_view *v, int operand, cnp.ndarray a) noexcept:
     cdef int k
     v.data[operand] = <char *>cnp.PyArray_DATA(a)
     for k in range(v.axes):
-        v.stride[operand][k] = a.strides[k]
+        v.axis[k].stride[operand] = a.strides[k]
 
 
 cdef void add_alpha(prelu_view *v, int operand, cnp.ndarray a, const int *where) noexcept:
     cdef int k
     v.data[operand] = <char *>cnp.PyArray_DATA(a)
     for k in range(v.axes):
-        v.stride[operand][k] = 0
+        v.axis[k].stride[operand] = 0
     for k in range(a.ndim):
         if where[k] >= 0:
-            v.stride[operand][where[k]] = a.strides[k]
+            v.axis[where[k]].stride[operand] = a.strides[k]
 
 
 cdef void start_view(prelu_view *v, cnp.ndarray x) noexcept:
     cdef int k
     v.axes = x.ndim
     for k in range(x.ndim):
-        v.shape[k] = x.shape[k]
+        v.axis[k].length = x.shape[k]
     for k in range(VIEW_OPERANDS):
         v.data[k] = NULL
 

@@ -16,7 +16,7 @@
  *     same way.
  */
 #include "float_mode.h"
-#include "tile.h"
+#include "walk.h"
 
 #include <stdlib.h>
 
@@ -122,10 +122,10 @@ static void walk_outer(walk_state *w, int k, char *const *from, ptrdiff_t index,
     const int axis = w->axis[k];
     addresses at;
     memcpy(at, from, sizeof at);
-    for (ptrdiff_t i = 0; i < v->shape[axis]; i++) {
-        walk_outer(w, k + 1, at, index + i * w->index_stride[axis], band);
+    for (ptrdiff_t i = 0; i < v->axis[axis].length; i++) {
+        walk_outer(w, k + 1, at, index + i * w->view_index_stride[axis], band);
         for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (at[o]) at[o] += v->stride[o][axis];
+            if (at[o]) at[o] += v->axis[axis].stride[o];
     }
 }
 
@@ -154,15 +154,13 @@ static void walk_bands(walk_state *w, char *const *from, ptrdiff_t index) {
                 for (int k = 1; k < BLOCK_AXES; k++) {
                     const ptrdiff_t left = n[k] - at[k];
                     band[k] = left < most[k] ? left : most[k];
-                    of_sums += at[k] * w->lanes.index_stride[k];
+                    of_sums += at[k] * w->index_stride[k];
                 }
                 if (most[3] < n[3] && at[3] == 0 && ahead) band[3] -= LINE / item - ahead;
                 step(w, band_at, from, at);
-                if (!w->each)
-                    lanes_begin(&w->lanes, w->call, w->job, w->dtype, w->segments, band, at,
-                                from[VIEW_ALPHA], from[VIEW_ALPHA_DOT], of_sums);
+                if (!w->each) prelu_begin_band(w, from, band, at, of_sums);
                 walk_outer(w, w->varying, band_at, 0, band);
-                if (!w->each) lanes_end(&w->lanes);
+                prelu_end_band(w);
             }
 }
 
@@ -184,7 +182,7 @@ static int choose_nest(walk_state *w, int *nest) {
     } else if (k >= 0 && view_varies(v, k)) {
         nest[at--] = k--;
         if (k >= 0 && view_varies(v, k)) nest[at--] = k--;
-    } else if (k >= 1 && view_varies(v, k - 1) && v->shape[k] * v->shape[k + 1] < UNIT_LEAST) {
+    } else if (k >= 1 && view_varies(v, k - 1) && v->axis[k].length * v->axis[k + 1].length < UNIT_LEAST) {
         nest[2] = k--;
         nest[1] = k--;
     }
@@ -205,14 +203,16 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
     const prelu_view *v = &call->view;
     w->call = call;
     w->job = job;
-    w->each = job == EACH || job == EACH_SCALE;
+    w->each = job == EACH;
     w->dtype = call->alpha_dtype == PRELU_F64 ? PRELU_F64 : call->x_dtype;
     w->loops = prelu_loops_of(w->dtype);
     w->scale = call->larger ? ldexp(1.0, call->larger) : 1.0;
-    w->lanes.sums = sums;
+    w->sums = sums;
     w->operands = 0;
-    for (int o = 0; o < VIEW_OPERANDS; o++)
-        if (v->data[o] && (w->each || view_has_shape_of_x(o))) w->operand[w->operands++] = o;
+    for (int o = 0; o < VIEW_OPERANDS; o++) {
+        const int of_alpha = o == VIEW_ALPHA || o == VIEW_DALPHA || o == VIEW_ALPHA_DOT;
+        if (v->data[o] && (w->each || !of_alpha)) w->operand[w->operands++] = o;
+    }
     const int second = v->data[VIEW_DY] != NULL, g = v->data[VIEW_G] ? VIEW_G : VIEW_X;
     const int of_tile[TILE_OPERANDS] = {VIEW_X, g, second ? g : VIEW_X,
                                         second ? VIEW_DY : w->each ? VIEW_ALPHA : g, VIEW_OUT,
@@ -221,20 +221,18 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
 
     ptrdiff_t count = 1;
     for (int k = v->axes - 1; k >= 0; k--) {
-        w->index_stride[k] = view_varies(v, k) ? count : 0;
-        if (view_varies(v, k)) count *= v->shape[k];
+        w->view_index_stride[k] = view_varies(v, k) ? count : 0;
+        if (view_varies(v, k)) count *= v->axis[k].length;
     }
     int nest[BLOCK_AXES];
     const int next = choose_nest(w, nest);
     for (int i = 0; i < BLOCK_AXES; i++) {
         const int k = nest[i];
-        w->n[i] = k < 0 ? 1 : v->shape[k];
-        w->lanes.index_stride[i] = k < 0 ? 0 : w->index_stride[k];
+        w->n[i] = k < 0 ? 1 : v->axis[k].length;
+        w->index_stride[i] = k < 0 ? 0 : w->view_index_stride[k];
         for (int o = 0; o < VIEW_OPERANDS; o++)
-            if (v->data[o]) w->stride[o][i] = k < 0 ? 0 : v->stride[o][k];
+            if (v->data[o]) w->stride[o][i] = k < 0 ? 0 : v->axis[k].stride[o];
     }
-    w->lanes.stride[0] = w->stride[VIEW_ALPHA];
-    w->lanes.stride[1] = w->stride[VIEW_ALPHA_DOT];
     w->side = w->n[BLOCK_AXES - 1] > SIDE_LONG && is_transposed(w) ? TILE_SIDE : PTRDIFF_MAX;
     w->outer = w->varying = 0;
     for (int k = 0; k <= next; k++)
@@ -258,9 +256,9 @@ enum { LANE_ARRAYS = PARTS + 3, TILE_ARRAYS = VIEW_OPERANDS + 1 };
 #define ROOM(lanes, tile) (LANE_ARRAYS * LANES_ROOM(lanes) + TILE_ARRAYS * (tile))
 
 static void divide(walk_state *w, double *room, ptrdiff_t lanes, ptrdiff_t tile) {
-    lanes_state *l = &w->lanes;
-    double **const arrays[LANE_ARRAYS] = {l->alphas, l->alphas + 1, &l->raw, l->lanes.part,
-                                          l->lanes.part + 1, l->lanes.part + 2, l->lanes.part + 3};
+    double **const part = w->lanes.part;
+    double **const arrays[LANE_ARRAYS] = {w->alphas, w->alphas + 1, &w->raw_alphas, part,
+                                          part + 1,  part + 2,      part + 3};
     w->lanes_most = lanes;
     w->tile = tile;
     for (int k = 0; k < LANE_ARRAYS; k++, room += LANES_ROOM(lanes)) *arrays[k] = room;
