@@ -14,7 +14,7 @@ enum {
     ALPHAS_SMALL = 32,  /* for which the stack has room */
     /* terms of an alpha; sums of more are ties or zeros less often than careful ones cost */
     CAREFUL_SHORT = 64,
-    CAREFUL_WIDE = 4096
+    CAREFUL_WIDE = 256
 };
 
 /* For each alpha of a block, in whole groups. */
