@@ -63,7 +63,7 @@ cdef int run_call(prelu_call *call, Py_ssize_t size, Py_ssize_t item, int most_t
     """Runs a call on x of a size in bytes, in `most_threads` if that is not 0."""
     cdef int allowed, worth = prelu_threads_worth(size)
     call.larger = 0
-    # a group of 16 bits is but half a line, and gains nothing from whole lines
+    # a group of 16-bit numbers is half a line, and gains nothing from non-temporal stores
     call.stream = size >= STREAM_FROM and item >= 4
     call.threads = 1
     if worth > 1:
@@ -190,7 +190,7 @@ def backward_partial(object dy, object x, object alpha, object axis, bint at_one
             dx = writable(dx_out)
         if state_out is not None:
             _arguments.check_out(state_out, "out[1]", shape, np.dtype(np.int64), "the state")
-            # a state is written as one run of limbs
+            # a state is written as contiguous limbs
             if is_usual(state_out) and state_out.strides[alpha_.ndim] == sizeof(cnp.int64_t):
                 state = state_out
         check_apart(dx_out, 0, state_out, 1)
@@ -259,7 +259,7 @@ def jvp(object x, object alpha, object x_dot, object alpha_dot, object axis, bin
     else:
         check_out(out, "out", x_, "x")
         y_dot = writable(out)
-        # a sum of two products that is in doubt is computed again after y_dot was written
+        # undecided sums of two products are computed again after y_dot is written
         x_ = apart_from(x_, y_dot, False)
         x_dot_ = apart_from(x_dot_, y_dot, False)
         alpha_ = apart_from(alpha_, y_dot, False)
@@ -307,7 +307,7 @@ def double_backward(object ddx, object ddalpha, object dy, object x, object alph
         check_apart(outs[0], 0, outs[1], 1)
         check_apart(outs[0], 0, outs[2], 2)
         check_apart(outs[1], 1, outs[2], 2)
-        # what is in doubt is computed again after they are written
+        # undecided sums are computed again after they are written
         ddx_ = apart_from_all(ddx_, of_dy, of_x, of_alpha)
         dy_ = apart_from_all(dy_, of_dy, of_x, of_alpha)
         x_ = apart_from_all(x_, of_dy, of_x, of_alpha)

@@ -1,8 +1,8 @@
-/* Sums of doubles, with what their roundings lose.
+/* Compensated sums of doubles, with error bounds.
  *
  * Design:
- * (a) A quick sum is a number with a bound: for each addition |its result|, of which that errs by at
- *     most one in UNITS. With random signs that is sharper by sqrt(n) than n times the sum of |term|.
+ * (a) A quick sum is a number with a bound: for each addition |its result|; its rounding error
+ *     is at most 1 / UNITS of that. With random signs that is sharper by sqrt(n) than n times the sum of |term|.
  *     Where a term is a float64 product, `low` gathers what additions and products lost, and the
  *     bound is that of the additions to `low`. A careful sum's is what those additions lost. A bound
  *     of 0 means that the sum is exact.
@@ -15,7 +15,7 @@
 
 #include "dtypes.h"
 
-enum { ADDS_MOST = 256 }; /* to a lane before it is added to its alpha's sum: its bound grows with them */
+enum { ADDS_MOST = 256 }; /* to an accumulator before it is added to its alpha's: its bound grows with them */
 
 enum { PARTS = 4, SUM = 0, BOUND = 1, LOW = 2 };
 #define UNITS 0x1p53 /* of a bound in a number of its size */

@@ -87,7 +87,7 @@ cdef int read_axis(object axis, int ndim, bint one, int *axes) except -2:
 
 
 cdef int place_alpha(cnp.ndarray x, cnp.ndarray alpha, object axis, int *where) except -1:
-    """The layout rule for arrays: along which axis of x each axis of alpha lies."""
+    """How alpha broadcasts, for arrays: the axis of x for each axis of alpha."""
     cdef int axes[VIEW_MAX_AXES]
     cdef int n_axis = read_axis(axis, x.ndim, cnp.PyArray_SIZE(alpha) == 1, axes)
     if not view_fit_alpha(x.ndim, <const Py_ssize_t *>x.shape, alpha.ndim,
@@ -97,7 +97,7 @@ cdef int place_alpha(cnp.ndarray x, cnp.ndarray alpha, object axis, int *where) 
 
 
 def fit_alpha(tuple x_shape, tuple alpha_shape, axis):
-    """The layout rule for shapes: the axis of x for each axis of alpha, or -1 where its length
+    """How alpha broadcasts, for shapes: the axis of x for each axis of alpha, or -1 where its length
     is 1; None if alpha does not fit. For the other backends."""
     cdef Py_ssize_t xs[VIEW_MAX_AXES]
     cdef Py_ssize_t alphas[VIEW_MAX_AXES]

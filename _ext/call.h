@@ -12,7 +12,7 @@ typedef struct {
     int larger;      /* the exponent by which factors of exact sums are larger */
     int stream;      /* non-temporal stores */
     int in_place;    /* dx is written over x or dy, which then cannot be read a second time */
-    int partial;     /* VIEW_DALPHA gets exact states, carried: an int64 each limb of an alpha */
+    int partial;     /* VIEW_DALPHA gets exact states, normalised: an int64 each limb of an alpha */
     int threads;     /* that may work on it */
     prelu_view view; /* canonical; without VIEW_G g is x; without VIEW_DALPHA nothing is summed */
 } prelu_call;
@@ -52,7 +52,7 @@ void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums);
 /* prelu_walk(), in as many threads as the call has, with or without sums. */
 void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *sums);
 
-/* Runs `part` on pieces of a call, cut along an axis on which alpha varies. */
+/* Runs `part` on chunks of a call, cut along an axis on which alpha varies. */
 void prelu_in_threads(const prelu_call *call, void (*part)(const prelu_call *));
 
 #endif

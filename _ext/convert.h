@@ -79,8 +79,8 @@ static void T(add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes
 /* With alphas narrower than double each end must also lie more than a unit of the sum beyond it:
  * else narrow(), where it is a second rounding, could round it to a tie from the wrong side. */
 static ptrdiff_t T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *to,
-                          ptrdiff_t *doubts) {
-    ptrdiff_t doubtful = 0;
+                          ptrdiff_t *undecided) {
+    ptrdiff_t found = 0;
     for (ptrdiff_t i = 0; i < n; i += LANES) {
         const double *high = sums->part[SUM] + i, *bound = sums->part[BOUND] + i;
         const double *low = sums->part[LOW] + i;
@@ -104,8 +104,8 @@ static ptrdiff_t T(round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void
         T(narrow_group)(ends[1], above);
         if (memcmp(below, above, sizeof above) == 0) continue;
         for (int l = 0; l < LANES && i + l < n; l++)
-            if (memcmp(below + l, above + l, sizeof(X)) != 0) doubts[doubtful++] = i + l;
+            if (memcmp(below + l, above + l, sizeof(X)) != 0) undecided[found++] = i + l;
     }
-    return doubtful;
+    return found;
 }
 #endif

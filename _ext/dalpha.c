@@ -1,6 +1,6 @@
-/* Design: alphas are taken in blocks, so that all sums of one are at hand. A walk that writes dx adds the
- * terms to quick sums, from which dalpha is settled. Where dx is written over x or dy the sums come
- * first, and dx in a walk of its own.
+/* Design: alphas are taken in blocks, so that all sums of a block fit in memory. A walk that writes dx
+ * adds the terms to quick sums, from which dalpha is settled. If dx overwrites x or dy, the sums come
+ * first, and dx in a second walk.
  */
 #include "dalpha.h"
 
@@ -11,7 +11,7 @@
 
 enum {
     ALPHAS_MOST = 4096, /* of a block */
-    ALPHAS_SMALL = 32,  /* for which the stack has room */
+    ALPHAS_SMALL = 32,  /* whose sums fit on the stack */
     /* terms of an alpha; sums of more are ties or zeros less often than careful ones cost */
     CAREFUL_SHORT = 64,
     CAREFUL_WIDE = 256
@@ -20,7 +20,7 @@ enum {
 /* For each alpha of a block, in whole groups. */
 typedef struct {
     double sum[PARTS], dalpha; /* rounded, of alpha's dtype */
-    ptrdiff_t doubt, lost;
+    ptrdiff_t undecided, lost;
 } alpha_room;
 
 static block_room divide(alpha_room *memory, ptrdiff_t alphas) {
@@ -29,8 +29,8 @@ static block_room divide(alpha_room *memory, ptrdiff_t alphas) {
     block_room room;
     for (int k = 0; k < PARTS; k++, at += n) room.sums.part[k] = at;
     room.dalpha = (char *)at;
-    room.doubts = (ptrdiff_t *)(at + n);
-    room.lost = room.doubts + n;
+    room.undecided = (ptrdiff_t *)(at + n);
+    room.lost = room.undecided + n;
     return room;
 }
 

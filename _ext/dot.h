@@ -1,15 +1,15 @@
 /* a * b + c * d, exact and then rounded once.
  *
  * Design:
- * (a) The quick sums are right unless they are in doubt; then the slow ones are taken. Doubts are
- *     rare, so the loops ask once for a whole tile.
+ * (a) The fast path is right unless the rounding is undecided; then the accurate path is used. This
+ *     is rare, so the loops test it once per tile.
  * (b) In float (all arguments are floats' values) both products are exact in double, and so is
  *     their sum but for its rounding. That shows in the float only if there was one and the double
  *     is a tie of two floats. The slow sum is rounded to odd in double: with more than two bits to
  *     spare, the second rounding is the only one then.
  * (c) In double the sum is four doubles, product and error twice, added with a bound on what is
- *     lost: if both ends round to the same number, that is it. Products may underflow by 2^-1074
- *     each; where one overflows nothing is equal. Products of numbers of few bits have no error,
+ *     lost: if both endpoints round to the same number, that is the result. Products may underflow by 2^-1074
+ *     each; if one overflows, the endpoints differ. Products of numbers of few bits have no error,
  *     and their sum is rounded once. That leaves ties: the slow sum adds the three small ones
  *     first, rounded to odd, or where they are not exact or not small takes all in integers.
  * (d) A sum of zero is -0 only if both products are.
@@ -26,7 +26,7 @@ static inline float dot_float(double a, double b, double c, double d) {
     return (float)(a * b + c * d);
 }
 
-static inline int dot_in_doubt_float(double a, double b, double c, double d) {
+static inline int dot_undecided_float(double a, double b, double c, double d) {
     const double p = a * b, q = c * d, sum = p + q;
     const int tie = (double_bits(sum) & 0x1fffffff) == 0x10000000;
     const int tiny = fabsf((float)sum) <= 0x1p-126f; /* there ties lie elsewhere */
@@ -71,7 +71,7 @@ static inline double dot_double(double a, double b, double c, double d) {
     return dot_is_zero(a, b, c, d) ? ends.sum : ends.least;
 }
 
-static inline int dot_in_doubt_double(double a, double b, double c, double d) {
+static inline int dot_undecided_double(double a, double b, double c, double d) {
     const dot_ends ends = dot_interval(a, b, c, d);
     return !((ends.least == ends.most) | dot_is_zero(a, b, c, d));
 }

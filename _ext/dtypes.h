@@ -5,8 +5,8 @@
  *     vector registers. gcc 12 does not vectorise float16 conversions by itself, so these are
  *     the only arithmetic intrinsics of the project.
  * (b) A NaN that was not bfloat16 to begin with is made NAN before it meets one (any_nan): rounding
- *     to bfloat16 is integer arithmetic, that has no time to ask for it.
- * (c) A double goes to a 16-bit format by way of a float rounded to odd: a float has more than
+ *     to bfloat16 is integer arithmetic and does not test for NaN.
+ * (c) A double goes to a 16-bit format through a float rounded to odd: a float has more than
  *     two bits to spare there, so the second rounding is the only one that shows.
  */
 #ifndef PRELU_DTYPES_H

@@ -72,7 +72,7 @@ static inline void exact_add_product(int64_t *state, exact_format f, double x, d
     }
 }
 
-/* Carries, so that all limbs but the signed top one lie in [0, 2^32). The number stays. */
+/* Normalises: all limbs but the signed top one are in [0, 2^32). The value stays the same. */
 static inline void exact_carry(int64_t *state, exact_format f) {
     int64_t carry = 0;
     for (int i = 0; i + 1 < f.digits; i++) {
@@ -84,7 +84,7 @@ static inline void exact_carry(int64_t *state, exact_format f) {
 }
 
 /* The number rounded once, to nearest even, to a dtype; as a double, which holds it exactly. The
- * state is carried, and left with its sign dropped. */
+ * state is normalised, and left with its sign dropped. */
 static inline double exact_round(int64_t *state, exact_format f, int dtype) {
     static const int precision[PRELU_FLOATS] = {11, 8, 24, 53};
     static const int smallest[PRELU_FLOATS] = {-24, -133, -149, -1074}; /* exponents */

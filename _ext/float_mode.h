@@ -1,4 +1,4 @@
-/* Default rounding, subnormals kept: another library may have changed that for the thread. A call
+/* Default rounding, without FTZ and DAZ: another library may have changed that for the thread. A call
  * sets it and puts back what was there. */
 #ifndef PRELU_FLOAT_MODE_H
 #define PRELU_FLOAT_MODE_H

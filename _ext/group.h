@@ -1,8 +1,8 @@
 /* A group of LANES elements of dtype X, and its sums. Included by loops_of_dtype.h.
  *
  * Design: a group is loaded into small arrays, computed by loops over the lanes, stored. The compiler
- * makes vector registers of the arrays. What a loop does (`job`), how it stores (`put`) and how alpha
- * lies (`along`) are constants wherever group() is inlined.
+ * keeps the arrays in vector registers. What a loop does (`job`), how it stores (`put`) and whether
+ * alpha varies within a group (`along`) are constants wherever group() is inlined.
  */
 typedef struct {
     const X *x, *g, *u, *w;
@@ -10,11 +10,11 @@ typedef struct {
 } T(operands);
 
 /* The sums of a group of lanes; 16 bits have a float sum of |term| in the place of the bound. And
- * which sums of two products are in doubt. */
+ * which sums of two products are undecided. */
 typedef struct {
     double part[PARTS][LANES];
     float size[LANES];
-    REAL doubt[LANES];
+    REAL undecided[LANES];
     double scale; /* of both factors */
 } T(sums);
 
@@ -39,7 +39,7 @@ PRELU_FN void T(set)(T(sums) *s, const T(sums) *from, const int job) {
 PRELU_FN void T(start)(T(sums) *s, const prelu_tile *t, const int job) {
     T(set)(s, NULL, job);
     s->scale = t->scale;
-    for (int l = 0; l < LANES && SECOND(job); l++) s->doubt[l] = 0;
+    for (int l = 0; l < LANES && SECOND(job); l++) s->undecided[l] = 0;
 }
 
 /* The sums of a group from lanes in memory or, with `write`, to them. */
@@ -72,8 +72,8 @@ PRELU_FN T(operands) T(operands_at)(const prelu_tile *t, ptrdiff_t n, ptrdiff_t 
     return o;
 }
 
-/* Asks for what comes after a group: a loop of many operations sees too little ahead by itself. What is
- * stored plainly, but 16 bits, is mostly in a cache. */
+/* Asks for what comes after a group: the hardware prefetcher falls behind in loops of many operations.
+ * With ordinary stores, but for 16 bits, the data is mostly in a cache. */
 PRELU_FN void T(prefetch)(const T(operands) o, const int put, const int job) {
     enum { AHEAD = 4096 };
     if ((!SUMMING(job) && !SECOND(job)) || (put == STORE && !SHORT)) return;
@@ -136,7 +136,7 @@ PRELU_FN void T(merge)(X *to, const X *out, const int first, const int end) {
     for (int l = 0; l < LANES; l++) to[l] = ((l >= first) & (l < end)) ? out[l] : to[l];
 }
 
-/* Non-temporal stores go to where a line begins; 16 bits are half a line, which takes longer so. */
+/* Non-temporal stores write whole lines; a group of 16 bits is half a line, which would take longer. */
 PRELU_FN void T(put)(X *p, const REAL *v, const int put) {
     for (int i = 0; i < LANES && put == STREAM; i += STREAMED / (int)sizeof *p)
         stream_some(p + i, v + i);
@@ -169,7 +169,7 @@ PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha
                 outv[l] = identity ? gv[l] : JOIN3(dot, slow, REAL)(a, gv[l], dot, xv[l]);
             } else {
                 outv[l] = SCALAR(jvp)(identity, xv[l], a, gv[l], dot);
-                s->doubt[l] = JOIN2(dot_in_doubt, REAL)(a, gv[l], dot, xv[l]) ? 1 : s->doubt[l];
+                s->undecided[l] = JOIN2(dot_undecided, REAL)(a, gv[l], dot, xv[l]) ? 1 : s->undecided[l];
             }
         }
     }
@@ -221,8 +221,8 @@ PRELU_FN void T(part_of_group)(const T(operands) o, const REAL *alpha, const REA
     }
 }
 
-/* How many of n elements lie before the first that no line cuts: of what is streamed, or of x where
- * there are enough to make up for it. */
+/* How many of n elements come before the first cache-line boundary (peeled): of the output if its stores
+ * are non-temporal, else of x if there are enough to make up for it. */
 PRELU_FN ptrdiff_t T(ahead)(const X *x, const X *out, const int put, ptrdiff_t n) {
     const uintptr_t first = (uintptr_t)(put == STREAM ? out : x), group = LANES * sizeof(X);
     const ptrdiff_t ahead =
@@ -230,8 +230,8 @@ PRELU_FN ptrdiff_t T(ahead)(const X *x, const X *out, const int put, ptrdiff_t n
     return put != STREAM && n < 64 * LANES ? 0 : ahead;
 }
 
-PRELU_FN int T(any_doubt)(const T(sums) *s, const int job) {
+PRELU_FN int T(any_undecided)(const T(sums) *s, const int job) {
     int any = 0;
-    for (int l = 0; l < LANES && SECOND(job) && job != SLOW; l++) any |= s->doubt[l] > 0;
+    for (int l = 0; l < LANES && SECOND(job) && job != SLOW; l++) any |= s->undecided[l] > 0;
     return any;
 }

@@ -1,8 +1,8 @@
 /* The table of loops: for each dtype of x, how a tile is computed.
  *
  * Two shapes of loops, each in every job below:
- *   segments  each alpha is for `length` elements in a row, then comes the next one
- *   lanes     alphas are a pattern along memory: one lane each, again and again
+ *   segments  each alpha has `length` successive elements, then comes the next one
+ *   lanes     alpha varies along the innermost axis: a pattern that repeats, a lane for each alpha
  */
 #ifndef PRELU_LOOPS_H
 #define PRELU_LOOPS_H
@@ -74,10 +74,10 @@ typedef struct {
      * 1, to one if it is 0. */
     void (*add)(const prelu_sums *to, ptrdiff_t step, const prelu_sums *lanes, ptrdiff_t first,
                 ptrdiff_t n, ptrdiff_t adds, int job);
-    /* n quick sums, rounded; `tiny` is what products lost by underflow. Returns how many are in doubt,
+    /* n quick sums, rounded; `tiny` is what products lost by underflow. Returns how many are undecided,
      * because the ends of their intervals differ, and writes their numbers. */
     ptrdiff_t (*round)(const prelu_sums *sums, ptrdiff_t n, double tiny, void *to,
-                       ptrdiff_t *doubts);
+                       ptrdiff_t *undecided);
 } prelu_loops;
 
 typedef prelu_loops prelu_loop_table[PRELU_DTYPES];

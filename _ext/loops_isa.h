@@ -16,7 +16,7 @@
 #endif
 
 /* A loop over one group is a few vector operations. Unrolled before it is vectorised, gcc 12 makes
- * branches of it; never unrolled, the 4 or 8 vectors of a group go by way of memory. 8 is less than
+ * branches of it; never unrolled, the 4 or 8 vectors of a group go through the stack. 8 is less than
  * LANES, and enough for those. */
 #if defined(__clang__)
 #define PRELU_VECTOR _Pragma("clang loop vectorize(assume_safety)")
@@ -34,9 +34,9 @@
 #define PRELU_IN_MEMORY(array) (void)0
 #endif
 
-/* Whether a group writes `out`, and how. STREAM, a non-temporal store, is an instruction that is said
- * to change no memory, since no loop reads again what it has written: gcc takes the intrinsic for one
- * that might change any number, and would store and load every sum around it. */
+/* Whether a group writes `out`, and how. STREAM, a non-temporal store, is an instruction without a
+ * memory clobber, because no loop reads what it has written: gcc assumes that the intrinsic may change
+ * any memory, and would store and load every accumulator around it. */
 enum { NO_OUT, STORE, STREAM };
 
 /* ---- groups of LANES stored elements to and from float or double ---- */

@@ -1,13 +1,13 @@
-/* Design: a call is cut along its outermost long axis into several pieces for each thread. Where pieces
- * share alphas each thread has sums of its own; they are added up at the end, in any order, since
- * what is rounded in the end is the exact sum.
+/* Design: a call is split along its outermost long axis into several chunks per thread. If chunks share
+ * alphas, each thread has its own accumulators; these are added at the end, in any order, because
+ * the exact sum is what is rounded.
  */
 #include "call.h"
 #include "threads.h"
 
 #include <stdlib.h>
 
-enum { PIECES = 4, AXIS_LONG = 64 };
+enum { CHUNKS = 4, AXIS_LONG = 64 };
 
 typedef struct {
     const prelu_call *call;
@@ -17,10 +17,10 @@ typedef struct {
     const prelu_sums *sums;
     double *rooms; /* a worker's sums behind another's, but the caller's */
     ptrdiff_t alphas;
-} pieces;
+} chunks;
 
-/* The outermost axis that is long enough, else the longest. Pieces that add to sums leave the order of
- * alphas as it is: of the axes along which alpha varies only the outermost is cut. */
+/* The outermost axis that is long enough, else the longest. Chunks must keep the order of
+ * alphas, so of the axes along which alpha varies only the outermost is split. */
 static int cut_axis(const prelu_view *v, int varying, int sums) {
     int best = -1, varied = 0;
     for (int k = 0; k < v->axes; k++) {
@@ -32,16 +32,16 @@ static int cut_axis(const prelu_view *v, int varying, int sums) {
     return best;
 }
 
-static prelu_sums sums_of(const pieces *p, int worker) {
+static prelu_sums sums_of(const chunks *p, int worker) {
     prelu_sums sums = *p->sums;
     for (int k = 0; k < PARTS && worker > 0; k++)
         sums.part[k] = p->rooms + ((worker - 1) * PARTS + k) * p->alphas;
     return sums;
 }
 
-static void run_piece(void *context, int piece, int worker) {
-    const pieces *p = context;
-    const ptrdiff_t length = p->call->view.axis[p->axis].length, first = piece * p->each;
+static void run_chunk(void *context, int chunk, int worker) {
+    const chunks *p = context;
+    const ptrdiff_t length = p->call->view.axis[p->axis].length, first = chunk * p->each;
     prelu_call part;
     prelu_call_copy(&part, p->call);
     part.threads = 1;
@@ -58,30 +58,30 @@ static void run_piece(void *context, int piece, int worker) {
     }
 }
 
-static void run_pieces(pieces *p) {
+static void run_chunks(chunks *p) {
     const prelu_call *call = p->call;
     p->axis = cut_axis(&call->view, p->part != NULL, p->sums != NULL);
-    const ptrdiff_t length = call->view.axis[p->axis].length, most = PIECES * call->threads;
+    const ptrdiff_t length = call->view.axis[p->axis].length, most = CHUNKS * call->threads;
     p->each = (length + most - 1) / most;
     if (length > 1 << 20) p->each = (p->each + 1023) / 1024 * 1024; /* whole lines, and pages */
-    prelu_parallel(call->threads, (int)((length + p->each - 1) / p->each), run_piece, p);
+    prelu_parallel(call->threads, (int)((length + p->each - 1) / p->each), run_chunk, p);
 }
 
 void prelu_in_threads(const prelu_call *call, void (*part)(const prelu_call *)) {
-    pieces p = {.call = call, .part = part};
-    if (call->threads > 1) run_pieces(&p);
+    chunks p = {.call = call, .part = part};
+    if (call->threads > 1) run_chunks(&p);
     else part(call);
 }
 
 void prelu_walk_in_threads(const prelu_call *call, int job, const prelu_sums *sums) {
-    pieces p = {.call = call, .job = job, .sums = sums, .alphas = view_alphas(&call->view)};
+    chunks p = {.call = call, .job = job, .sums = sums, .alphas = view_alphas(&call->view)};
     if (call->threads > 1 && sums)
         p.rooms = calloc((size_t)(call->threads * PARTS * p.alphas), sizeof(double));
     if (call->threads == 1 || (sums && !p.rooms)) { /* no memory for the sums of more */
         prelu_walk(call, job, sums);
         return;
     }
-    run_pieces(&p);
+    run_chunks(&p);
     for (int worker = 1; worker < call->threads && sums; worker++) {
         const prelu_sums from = sums_of(&p, worker);
         for (ptrdiff_t i = 0; i < p.alphas; i++) {

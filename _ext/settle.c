@@ -1,10 +1,10 @@
-/* Design: dalpha is the exact sum, rounded once, in three steps of which most alphas need the first.
- * (a) A quick sum has a bound on its error. If both ends of the interval round to the same number that
- *     is the answer.
- * (b) The others are summed again as exact sums of four doubles: all alphas of a block in one walk
- *     if many are in doubt, else each for itself. That settles ties, sums that cancel, and zeros. The
- *     four are rounded once as integers.
- * (c) What leaves the range of those, or is not finite, is summed in integers (exact_sum.h).
+/* Design: dalpha is the exact sum, rounded once, in three steps. Most alphas need only the first.
+ * (a) A quick sum has an error bound. If both endpoints of the interval round to the same number, that
+ *     is dalpha.
+ * (b) Undecided alphas are summed again in four doubles: all alphas of a block in one walk if many are
+ *     undecided, otherwise each alone. This decides ties, zeros and sums that cancel. The four are
+ *     rounded once as integers.
+ * (c) Sums that leave the range of doubles, or are not finite, are summed in integers (exact_sum.h).
  */
 #include "settle.h"
 
@@ -132,7 +132,7 @@ static double finish_exact(const prelu_call *call, ptrdiff_t index, const double
 
 /* Sums these n alphas exactly. float64 factors whose products underflow, or do so no more, are tried
  * once more, larger or as they are. */
-static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff_t n,
+static void sum_exactly(const prelu_call *call, const ptrdiff_t *undecided, ptrdiff_t n,
                         const block_room *room, int tries) {
     const ptrdiff_t alphas = view_alphas(&call->view), item = item_size[call->alpha_dtype];
     const int all = n * 16 > alphas; /* else each uses the place of the last one's sums */
@@ -141,7 +141,7 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
     ptrdiff_t left = 0;
     prelu_call sums_only;
     for (ptrdiff_t i = 0; i < n; i++) {
-        const ptrdiff_t index = doubts[i], at = all ? index : alphas - 1;
+        const ptrdiff_t index = undecided[i], at = all ? index : alphas - 1;
         if (!all || i == 0) {
             const ptrdiff_t first = all ? 0 : at;
             prelu_sums sums;
@@ -163,7 +163,7 @@ static void sum_exactly(const prelu_call *call, const ptrdiff_t *doubts, ptrdiff
     }
     prelu_loops_of(call->alpha_dtype)->narrow(value, items, call->partial ? 0 : n);
     for (ptrdiff_t i = 0; i < n && !call->partial; i++)
-        memcpy(room->dalpha + doubts[i] * item, items + i * item, (size_t)item);
+        memcpy(room->dalpha + undecided[i] * item, items + i * item, (size_t)item);
     if (!left) return;
     prelu_call_copy(&sums_only, call);
     sums_only.larger = call->larger ? 0 : LARGER;
@@ -179,23 +179,23 @@ void prelu_settle(const prelu_call *call, const block_room *room, int careful) {
                         : prelu_is_wide(call)          ? terms * 0x1p-1073
                         : call->x_dtype == PRELU_BF16 ? terms * 0x1p-149
                                                       : 0.0;
-    const ptrdiff_t doubtful = prelu_loops_of(call->alpha_dtype)->round(&room->sums, alphas, tiny,
-                                                                        room->dalpha, room->doubts);
-    if (doubtful) {
+    const ptrdiff_t n = prelu_loops_of(call->alpha_dtype)->round(&room->sums, alphas, tiny,
+                                                                 room->dalpha, room->undecided);
+    if (n) {
         prelu_call again;
         prelu_call_copy(&again, call);
         const double *sum = room->sums.part[SUM];
         ptrdiff_t k = 0; /* that is not zero */
-        while (k < doubtful - 1 && sum[room->doubts[k]] == 0) k++;
-        const double size = fabs(sum[room->doubts[k]]);
+        while (k < n - 1 && sum[room->undecided[k]] == 0) k++;
+        const double size = fabs(sum[room->undecided[k]]);
         if (prelu_is_wide(call) && size > 0 && size < TINY) again.larger = LARGER;
-        sum_exactly(&again, room->doubts, doubtful, room, 2);
+        sum_exactly(&again, room->undecided, n, room, 2);
     }
     put_dalpha(call, alphas, room->dalpha);
 }
 
 void prelu_settle_states(const prelu_call *call, const block_room *room) {
     const ptrdiff_t alphas = view_alphas(&call->view);
-    for (ptrdiff_t i = 0; i < alphas; i++) room->doubts[i] = i;
-    sum_exactly(call, room->doubts, alphas, room, 2);
+    for (ptrdiff_t i = 0; i < alphas; i++) room->undecided[i] = i;
+    sum_exactly(call, room->undecided, alphas, room, 2);
 }

@@ -1,4 +1,4 @@
-/* dalpha of a block of alphas: quick sums rounded, and summed again where that is in doubt. */
+/* dalpha of a block of alphas: quick sums rounded, and summed again if the rounding is undecided. */
 #ifndef PRELU_SETTLE_H
 #define PRELU_SETTLE_H
 
@@ -8,7 +8,7 @@
 typedef struct {
     prelu_sums sums;
     char *dalpha;
-    ptrdiff_t *doubts, *lost;
+    ptrdiff_t *undecided, *lost;
 } block_room;
 
 /* One number, or what a state holds, rounded once to a dtype. */

@@ -1,12 +1,12 @@
 /* The two shapes of loops over groups of dtype X. Included by loops_of_dtype.h.
  *
  * Design:
- * (a) A segment's sums stay in registers, and are added to its alpha's when it ends.
- * (b) Groups begin where lines do, in what is streamed, else with each segment. The first one and the
- *     last one of a tile, or of a segment, are computed whole, and only their own lanes count. What
- *     two segments share of a streamed line is computed for each, and stored once.
- * (c) Lanes have their sums in memory. Of several rows they are loaded and stored once, of a period of
- *     three or four groups once for all of its rows.
+ * (a) A segment's accumulators stay in registers, and are added to its alpha's when it ends.
+ * (b) Groups begin at cache lines if stores are non-temporal, otherwise at each segment. The first and
+ *     the last group of a tile or segment are computed whole, and only their own elements count. A
+ *     line that two segments share is computed for each and stored once.
+ * (c) Accumulators of lanes are in memory; they are loaded and stored once for several rows, or, for a
+ *     period of three or four groups, once for all rows.
  */
 /* ---- segments ---- */
 
@@ -109,14 +109,14 @@ PRELU_FN int T(segments_loop)(const prelu_tile *given, const int put, const int 
         }
         r = r + 1 < t->alphas ? r + 1 : 0;
     }
-    return T(any_doubt)(&s, job);
+    return T(any_undecided)(&s, job);
 }
 
 /* ---- lanes ---- */
 
 /* A few groups of lanes and the same ones of further rows: their sums stay in registers. */
 PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, const int groups,
-                             const ptrdiff_t rows, const int put, const REAL edge, T(sums) *doubts,
+                             const ptrdiff_t rows, const int put, const REAL edge, T(sums) *whole,
                              const int job) {
     const REAL *const alpha = t->alpha, *const dot = SECOND(job) ? t->alpha_dot : t->alpha;
     T(sums) s[GROUPS_MOST]; /* whose address is nobody else's */
@@ -134,7 +134,7 @@ PRELU_FN void T(lanes_block)(const prelu_tile *t, ptrdiff_t i, ptrdiff_t lane, c
     } while (++r < rows);
     for (int k = 0; k < groups; k++) {
         T(move)(s + k, &t->sums, from[k], 1, job);
-        for (int l = 0; l < LANES && SECOND(job); l++) doubts->doubt[l] += s[k].doubt[l];
+        for (int l = 0; l < LANES && SECOND(job); l++) whole->undecided[l] += s[k].undecided[l];
     }
 }
 
@@ -175,5 +175,5 @@ PRELU_FN int T(lanes_loop)(const prelu_tile *given, const int put, const int job
             m = LANES;
         }
     }
-    return T(any_doubt)(&s, job);
+    return T(any_undecided)(&s, job);
 }

@@ -1,11 +1,11 @@
 /* Design:
- * (a) Pieces are taken from a counter, so one that is late holds up nobody else. The caller works from
- *     the first moment: it starts two threads, and each thread that finds pieces left starts two
- *     more, so starting many takes as long as starting a few one after the other.
- * (b) The caller waits for pieces, not for threads: on a busy machine a thread may begin a long time
- *     after the work was done. It finds nothing left, and ends. What it looks at is freed by the
- *     last one that holds it.
- * (c) Signals go to the threads there were before.
+ * (a) Chunks are taken from a counter, so a slow thread holds up no other. The caller works from the
+ *     first moment: it starts two threads, and each thread that finds chunks left starts two more,
+ *     so starting many takes as long as starting a few one after the other.
+ * (b) The caller waits for chunks, not for threads: on a busy machine a thread may start long after
+ *     the work is done. It finds nothing left, and ends. The shared state is freed by the last
+ *     thread that holds a reference.
+ * (c) Signals are blocked in these threads, so they go to threads that existed before.
  */
 #include "threads.h"
 
@@ -16,7 +16,7 @@
 #ifdef _WIN32
 #include <windows.h>
 typedef volatile LONG counter;
-static int add(counter *c, int n) { return (int)InterlockedExchangeAdd(c, n); } /* what was there */
+static int add(counter *c, int n) { return (int)InterlockedExchangeAdd(c, n); } /* the old value */
 typedef struct {
     SRWLOCK lock;
     CONDITION_VARIABLE changed;
@@ -92,11 +92,11 @@ void prelu_threads_init(void) {
 #endif
 }
 
-/* ---- the pieces ---- */
+/* ---- the chunks ---- */
 
 typedef struct {
     counter next, done, workers, to_start, holders;
-    int pieces;
+    int chunks;
     void (*task)(void *, int, int);
     void *context;
     door all_done;
@@ -108,10 +108,10 @@ static void release(work *w) {
     free(w);
 }
 
-static void take_pieces(work *w, int worker) {
-    for (int piece; (piece = add(&w->next, 1)) < w->pieces;) {
-        w->task(w->context, piece, worker);
-        if (add(&w->done, 1) + 1 < w->pieces) continue;
+static void take_chunks(work *w, int worker) {
+    for (int chunk; (chunk = add(&w->next, 1)) < w->chunks;) {
+        w->task(w->context, chunk, worker);
+        if (add(&w->done, 1) + 1 < w->chunks) continue;
         door_lock(&w->all_done);
         door_open(&w->all_done);
         door_unlock(&w->all_done);
@@ -123,7 +123,7 @@ static void start(work *w, int n);
 static void run(work *w) {
     const fp_state before = fp_enter();
     start(w, 2);
-    take_pieces(w, add(&w->workers, 1));
+    take_chunks(w, add(&w->workers, 1));
     fp_leave(before);
     release(w);
     add(&alive, -1);
@@ -162,7 +162,7 @@ static int start_one(work *w) {
 
 /* Starts n of the threads that are still to be started, if there is work left for them. */
 static void start(work *w, int n) {
-    while (n-- > 0 && add(&w->next, 0) < w->pieces && add(&w->to_start, -1) > 0) {
+    while (n-- > 0 && add(&w->next, 0) < w->chunks && add(&w->to_start, -1) > 0) {
         add(&w->holders, 1);
         if (add(&alive, 1) < THREADS_MOST && start_one(w)) continue;
         add(&alive, -1); /* not now: those there are do it */
@@ -171,25 +171,25 @@ static void start(work *w, int n) {
     }
 }
 
-void prelu_parallel(int threads, int pieces, void (*task)(void *context, int piece, int worker),
+void prelu_parallel(int threads, int chunks, void (*task)(void *context, int chunk, int worker),
                     void *context) {
-    work *w = threads > 1 && pieces > 1 ? malloc(sizeof *w) : NULL;
+    work *w = threads > 1 && chunks > 1 ? malloc(sizeof *w) : NULL;
     if (!w || !door_init(&w->all_done)) {
         free(w);
-        for (int piece = 0; piece < pieces; piece++) task(context, piece, 0);
+        for (int chunk = 0; chunk < chunks; chunk++) task(context, chunk, 0);
         return;
     }
-    const int most = threads < pieces ? threads : pieces;
+    const int most = threads < chunks ? threads : chunks;
     w->next = w->done = 0;
     w->workers = w->holders = 1;
     w->to_start = most - 1;
-    w->pieces = pieces;
+    w->chunks = chunks;
     w->task = task;
     w->context = context;
     start(w, 2);
-    take_pieces(w, 0);
+    take_chunks(w, 0);
     door_lock(&w->all_done);
-    while (add(&w->done, 0) < pieces) door_wait(&w->all_done);
+    while (add(&w->done, 0) < chunks) door_wait(&w->all_done);
     door_unlock(&w->all_done);
     release(w);
 }

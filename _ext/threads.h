@@ -1,4 +1,4 @@
-/* A loop over pieces, in several threads. */
+/* A loop over chunks, in several threads. */
 #ifndef PRELU_THREADS_H
 #define PRELU_THREADS_H
 
@@ -18,11 +18,11 @@ void prelu_set_thread_bytes(ptrdiff_t bytes); /* for tests: that is worth a thre
 int prelu_take_threads(int wanted, int allowed);
 void prelu_give_threads(int taken);
 
-/* Calls task(context, piece, worker) for each piece, `threads` at once; workers are numbered from 0,
+/* Calls task(context, chunk, worker) for each chunk, `threads` at once; workers are numbered from 0,
  * the caller. Threads are made for the call, and none works on it when it returns: there is nothing
  * that a fork, an exit or an exception in a signal handler could leave behind. Fewer threads, down
  * to the caller alone, do the same. */
-void prelu_parallel(int threads, int pieces, void (*task)(void *context, int piece, int worker),
+void prelu_parallel(int threads, int chunks, void (*task)(void *context, int chunk, int worker),
                     void *context);
 
 #endif

@@ -1,5 +1,5 @@
-/* Design: an operand that is contiguous is used where it is, also beside others that are not. What is
- * gathered or computed in double goes by way of the walk's buffers, which stay in the first cache.
+/* Design: a contiguous operand is used in place, also if others are not contiguous. Operands that are
+ * gathered or converted to double go through the walk's buffers, which stay in the L1 cache.
  */
 #include "walk.h"
 
@@ -39,7 +39,7 @@ static void output(walk_state *w, int operand, char *const *at, const ptrdiff_t 
 }
 
 enum {
-    STREAM_LEAST = 4096,        /* bytes of a row: its ends are parts of lines, which are stored plainly */
+    STREAM_LEAST = 4096,        /* bytes of a row: parts of lines at its ends use ordinary stores */
     STREAM_SEGMENT = 2 * LANES /* elements: lines that two segments share are computed twice */
 };
 

@@ -1,11 +1,10 @@
-/* The one layout rule, and the canonical view of a call.
+/* How alpha broadcasts, and the canonical view of a call.
  *
  * Design:
- * (a) view_fit_alpha() is the only place that decides along which axes of x an alpha lies. Its
- *     answer is one axis of x for each axis of alpha, so every placement of the contract is the
- *     same thing afterwards: strides, 0 where x is broadcast over alpha.
- * (b) view_canonical() drops axes of length 1, sorts the rest by memory and joins neighbours
- *     that are one run for every operand, as NumPy's iterator does. Loops see the result only.
+ * (a) view_fit_alpha() alone decides how alpha broadcasts: it maps each axis of alpha to an axis of x.
+ *     After it every placement is strides, 0 where alpha is broadcast.
+ * (b) view_canonical() drops axes of length 1, sorts the rest by stride and merges neighbours that are
+ *     contiguous for all operands, as NumPy's iterator does. Loops see only the result.
  */
 #ifndef PRELU_VIEW_H
 #define PRELU_VIEW_H
@@ -14,7 +13,7 @@
 
 #define VIEW_MAX_AXES 64 /* NumPy's own limit */
 
-/* G is dy, or in the second order x_dot or ddx, whose alpha_dot is there then. With DY, in the
+/* G is dy, or in the JVP x_dot, in the double backward ddx, whose alpha_dot is there then. With DY, in the
  * double backward, OUT is the cotangent of dy, OF_X that of x and DALPHA that of alpha. */
 enum {
     VIEW_OUT, VIEW_X, VIEW_G, VIEW_ALPHA, VIEW_DALPHA, VIEW_ALPHA_DOT, VIEW_DY, VIEW_OF_X,

@@ -40,7 +40,7 @@ cdef void extent(cnp.ndarray a, char **first, char **end) noexcept:
 
 
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether the memory between their ends overlaps; of no elements any answer is right."""
+    """Whether the memory extents overlap; for no elements any answer is right."""
     cdef char *a_first
     cdef char *a_end
     cdef char *b_first
@@ -96,14 +96,14 @@ cdef int check_apart(object a, int i, object b, int k) except -1:
 
 
 cdef object writable(object out):
-    """Where to compute what `out` shall get: `out` itself, or memory the loops can use."""
+    """Where to compute the result for `out`: `out` itself, or memory the loops can use."""
     return out if is_usual(out) else np.empty_like(out, dtype=_arguments.native(out.dtype),
                                                    subok=False)
 
 
-# Nothing can fail once a byte of `out` is written: what a call returns is made before it runs, and
-# a result that was computed beside its `out` is put there without any memory. No list
-# comprehension is used before either: Cython drops a reference too many where it finds no memory.
+# Nothing can fail once a byte of `out` is written: results are allocated before a call runs, and
+# one that could not be computed in its `out` is copied there without allocating. No list
+# comprehension is used before either: Cython drops a reference too many if memory is short.
 
 cdef void put_elements(char *to, const char *source, int axis, cnp.ndarray out,
                        cnp.ndarray result, bint swapped) noexcept:

@@ -2,18 +2,18 @@
  *
  * Design:
  * (a) The innermost axes of a view are the nest: up to three in which alphas are a pattern, and in
- *     front of them one of rows that repeat it. Further axes are loops around it, those along which
- *     alpha varies outermost, so the alphas of a pattern are laid out once.
- * (b) Where each alpha is for many elements in a row they are its segment, and its sums stay in
- *     registers. Otherwise the pattern is laid out in lanes. Short runs of one alpha (small images)
- *     are lanes that are alike.
- * (c) At most LANES_MOST lanes at once, so that their sums stay in the second cache: a wider pattern
- *     is walked in bands. A narrow pattern is repeated until it has some hundred lanes, and walked
- *     as one stream over all its rows. Of a wide one several rows are walked at once, so that its
- *     lanes are loaded and stored once for all of them.
- * (d) Whatever is one block of memory for all operands is walked in place. Anything else, and what
- *     is computed in double because alpha is float64, is gathered a tile at a time and walked the
- *     same way.
+ *     front of them one of rows that repeat it. Further axes are loops around the nest. Axes along
+ *     which alpha varies come first, so the alphas of a pattern are laid out once.
+ * (b) If each alpha has many successive elements, they are its segment, and its accumulators stay in
+ *     registers. Otherwise the pattern is laid out in memory, a lane with its own accumulators for
+ *     each position. Short segments (small images) are several lanes of one alpha.
+ * (c) A panel has at most LANES_MOST lanes, so that their accumulators stay in the L2 cache. A narrow
+ *     pattern is repeated to some hundred lanes and walked as one stream over all its rows. Of a
+ *     wide one several rows are walked at once, so that accumulators are loaded and stored once for
+ *     all of them.
+ * (d) Data that is contiguous for all operands is walked in place. Other data, and data that is
+ *     computed in double because alpha is float64, is gathered a tile at a time and walked the same
+ *     way.
  */
 #include "float_mode.h"
 #include "walk.h"
@@ -22,11 +22,11 @@
 
 enum {
     TILE = 1024,         /* elements that are gathered at once */
-    LANES_MOST = 4096,   /* of a band: their sums stay in the second cache */
+    LANES_MOST = 4096,   /* of a panel: their accumulators stay in the L2 cache */
     SMALL = 4096,        /* elements of a call for which the stack has room: */
     TILE_SMALL = 256,
     TILE_SIDE = 32,      /* of a tile that is transposed, if its innermost axis is longer than */
-    SIDE_LONG = 4096,    /* so many elements, each in a line of its own: the second cache loses them */
+    SIDE_LONG = 4096,    /* so many elements, each in a line of its own: the L2 cache loses them */
     LANES_SMALL = LANES_USUAL,
     ROWS = 4,            /* of a wide pattern that are walked at once */
     SEGMENT_LEAST = 128, /* shorter ones are lanes, if rows repeat them so often: */
@@ -37,7 +37,7 @@ enum {
     PATTERN_IN_PLACE = TILE_SMALL /* lanes; narrower patterns with gaps after them are gathered */
 };
 
-/* ---- a band: all rows of some alphas ---- */
+/* ---- a panel: all rows of some alphas ---- */
 
 /* The outermost axis of a block from which on all operands are contiguous. */
 static int all_contiguous_from(const walk_state *w, const ptrdiff_t *n) {
@@ -59,9 +59,9 @@ static void cut(const ptrdiff_t *n, int first, ptrdiff_t most, ptrdiff_t side, p
     }
 }
 
-/* How much of a band is a tile, and whether that can be used in place. */
+/* How much of a panel is a tile, and whether that can be used in place. */
 static int tile_extent(const walk_state *w, const ptrdiff_t *n, ptrdiff_t *extent) {
-    const int second = w->job == JVP || w->job == DOUBLE; /* that look twice at what is in doubt */
+    const int second = w->job == JVP || w->job == DOUBLE; /* which compute undecided sums again */
     const ptrdiff_t most = second ? 4 * TILE : PTRDIFF_MAX, pattern = n[1] * n[2] * n[3];
     int axis = all_contiguous_from(w, n);
     const int rows = n[0] > 1 && !second && !w->segments &&
@@ -108,14 +108,14 @@ static void walk_tiles(walk_state *w, char *const *from, const ptrdiff_t *n) {
 #undef EACH_PART
 }
 
-static void walk_bands(walk_state *w, char *const *from, ptrdiff_t index);
+static void walk_panels(walk_state *w, char *const *from, ptrdiff_t index);
 
-/* The outer axes from number k on: without a band those along which alpha varies, then the others. */
+/* The outer axes from number k on: without a panel those along which alpha varies, then the others. */
 static void walk_outer(walk_state *w, int k, char *const *from, ptrdiff_t index,
-                       const ptrdiff_t *band) {
-    if (k == (band ? w->outer : w->varying)) {
-        if (band) walk_tiles(w, from, band);
-        else walk_bands(w, from, index);
+                       const ptrdiff_t *panel) {
+    if (k == (panel ? w->outer : w->varying)) {
+        if (panel) walk_tiles(w, from, panel);
+        else walk_panels(w, from, index);
         return;
     }
     const prelu_view *v = &w->call->view;
@@ -123,44 +123,44 @@ static void walk_outer(walk_state *w, int k, char *const *from, ptrdiff_t index,
     addresses at;
     memcpy(at, from, sizeof at);
     for (ptrdiff_t i = 0; i < v->axis[axis].length; i++) {
-        walk_outer(w, k + 1, at, index + i * w->view_index_stride[axis], band);
+        walk_outer(w, k + 1, at, index + i * w->view_index_stride[axis], panel);
         for (int o = 0; o < VIEW_OPERANDS; o++)
             if (at[o]) at[o] += v->axis[axis].stride[o];
     }
 }
 
-/* The pattern in bands. */
-static void walk_bands(walk_state *w, char *const *from, ptrdiff_t index) {
+/* The pattern in panels. */
+static void walk_panels(walk_state *w, char *const *from, ptrdiff_t index) {
     const ptrdiff_t *n = w->n, item = item_size[w->call->x_dtype];
     ptrdiff_t most[BLOCK_AXES] = {n[0], n[1], n[2], n[3]};
     if (w->segments) {
         if (!w->each && most[1] > w->lanes_most) most[1] = w->lanes_most;
     } else {
-        /* where it cannot be used in place a band is one tile's */
+        /* where it cannot be used in place a panel is one tile's */
         const int in_place = w->dtype == w->call->x_dtype && all_contiguous_from(w, n) <= 1;
         const ptrdiff_t lanes = in_place && w->job != JVP && w->job != DOUBLE ? w->lanes_most : w->tile;
         cut(n, 1, lanes, w->side, most);
         most[0] = n[0];
     }
-    /* the second band begins with a line */
+    /* the second panel begins with a line */
     const char *first = from[w->call->stream && from[VIEW_OUT] ? VIEW_OUT : VIEW_X];
     const ptrdiff_t ahead = (ptrdiff_t)(-(uintptr_t)first & (LINE - 1)) / item;
-    ptrdiff_t at[BLOCK_AXES] = {0}, band[BLOCK_AXES] = {n[0], 0, 0, 0};
-    addresses band_at;
-    for (at[1] = 0; at[1] < n[1]; at[1] += band[1])
-        for (at[2] = 0; at[2] < n[2]; at[2] += band[2])
-            for (at[3] = 0; at[3] < n[3]; at[3] += band[3]) {
+    ptrdiff_t at[BLOCK_AXES] = {0}, panel[BLOCK_AXES] = {n[0], 0, 0, 0};
+    addresses panel_at;
+    for (at[1] = 0; at[1] < n[1]; at[1] += panel[1])
+        for (at[2] = 0; at[2] < n[2]; at[2] += panel[2])
+            for (at[3] = 0; at[3] < n[3]; at[3] += panel[3]) {
                 ptrdiff_t of_sums = index;
                 for (int k = 1; k < BLOCK_AXES; k++) {
                     const ptrdiff_t left = n[k] - at[k];
-                    band[k] = left < most[k] ? left : most[k];
+                    panel[k] = left < most[k] ? left : most[k];
                     of_sums += at[k] * w->index_stride[k];
                 }
-                if (most[3] < n[3] && at[3] == 0 && ahead) band[3] -= LINE / item - ahead;
-                step(w, band_at, from, at);
-                if (!w->each) prelu_begin_band(w, from, band, at, of_sums);
-                walk_outer(w, w->varying, band_at, 0, band);
-                prelu_end_band(w);
+                if (most[3] < n[3] && at[3] == 0 && ahead) panel[3] -= LINE / item - ahead;
+                step(w, panel_at, from, at);
+                if (!w->each) prelu_begin_panel(w, from, panel, at, of_sums);
+                walk_outer(w, w->varying, panel_at, 0, panel);
+                prelu_end_panel(w);
             }
 }
 
@@ -176,7 +176,7 @@ static int choose_nest(walk_state *w, int *nest) {
         while (at >= 0 && k >= 0) nest[at--] = k--;
         return k;
     }
-    if (!view_varies(v, nest[3])) { /* a run of one alpha, of two axes at most */
+    if (!view_varies(v, nest[3])) { /* a segment, of two axes at most */
         if (k >= 0 && !view_varies(v, k)) nest[at--] = k--;
         if (k >= 0 && view_varies(v, k)) nest[1] = k--;
     } else if (k >= 0 && view_varies(v, k)) {
@@ -250,8 +250,8 @@ static void begin(walk_state *w, const prelu_call *call, int job, const prelu_su
 
 enum { LANE_ARRAYS = PARTS + 3, TILE_ARRAYS = VIEW_OPERANDS + 1 };
 
-/* Doubles. Arrays of lanes are not a multiple of 4096 bytes apart, or a load waits for another array's
- * store. */
+/* In doubles. Arrays of lanes are not a multiple of 4096 bytes apart: otherwise a load waits for a store
+ * to another array (4K aliasing). */
 #define LANES_ROOM(most) ((most) < 2 * LANES_USUAL ? 2 * LANES_USUAL + LANES : (most) + LANES)
 #define ROOM(lanes, tile) (LANE_ARRAYS * LANES_ROOM(lanes) + TILE_ARRAYS * (tile))
 
@@ -269,7 +269,7 @@ static void divide(walk_state *w, double *room, ptrdiff_t lanes, ptrdiff_t tile)
 void prelu_walk(const prelu_call *call, int job, const prelu_sums *sums) {
     _Alignas(LINE) double small[ROOM(LANES_SMALL, TILE_SMALL)];
     walk_state w;
-    /* without memory a large call is walked in narrow bands */
+    /* if memory is short, panels are narrower */
     char *const large = view_size(&call->view) > SMALL
                             ? malloc(ROOM(LANES_MOST, TILE) * sizeof(double) + LINE) : NULL;
     if (large) divide(&w, (double *)(large + (-(uintptr_t)large & (LINE - 1))), LANES_MOST, TILE);

@@ -1,4 +1,4 @@
-/* A walk: what walk.c sets up for a call; and its parts, tiles and the alphas of a band. */
+/* A walk: what walk.c sets up for a call; and its parts, tiles and the alphas of a panel. */
 #ifndef PRELU_WALK_H
 #define PRELU_WALK_H
 
@@ -26,10 +26,10 @@ typedef struct {
     ptrdiff_t tile, side, lanes_most; /* side: most of a tile along its innermost axis */
     char *buffer[VIEW_OPERANDS], *raw;
 
-    ptrdiff_t band[BLOCK_AXES], index; /* of its first alpha */
+    ptrdiff_t panel[BLOCK_AXES], index; /* of its first alpha */
     ptrdiff_t pattern, period;         /* alphas; lanes, before they repeat */
     ptrdiff_t adds;                    /* to a lane, since it was cleared */
-    /* room for the lanes of a band, and LANES more, but at least 2 * LANES_USUAL */
+    /* room for the lanes of a panel, and LANES more, but at least 2 * LANES_USUAL */
     double *alphas[2], *raw_alphas; /* alpha and alpha_dot */
     prelu_sums lanes;
 } walk_state;
@@ -38,18 +38,18 @@ typedef char *addresses[VIEW_OPERANDS];
 
 /* ---- tile.c: gathered where it must be, run through a loop, scattered ---- */
 
-/* A tile is used by way of buffers; in place; in place, several rows with strides between them. */
+/* A tile is used through buffers; in place; in place, several rows with strides between them. */
 enum { GATHERED, IN_PLACE, IN_PLACE_ROWS };
 
 /* Runs a tile of n elements of each axis of the nest; `first` is the number of its first alpha in the
- * band. */
+ * panel. */
 void prelu_run_tile(walk_state *w, char *const *at, const ptrdiff_t *n, ptrdiff_t first,
                     int in_place);
 
-/* ---- lanes.c: the alphas of a band, a lane or a segment each, and the sums beside them ---- */
+/* ---- lanes.c: the alphas of a panel, a lane or a segment each, and the sums beside them ---- */
 
-/* Lays out the alphas of a band, that begins `at` in the nest. */
-void prelu_begin_band(walk_state *w, char *const *from, const ptrdiff_t *band, const ptrdiff_t *at,
+/* Lays out the alphas of a panel, that begins `at` in the nest. */
+void prelu_begin_panel(walk_state *w, char *const *from, const ptrdiff_t *panel, const ptrdiff_t *at,
                       ptrdiff_t index);
 
 /* Runs a loop over a tile of segments, from number `first` on. */
@@ -59,6 +59,6 @@ void prelu_run_segments(const walk_state *w, prelu_tile *t, ptrdiff_t first);
 void prelu_run_lanes(walk_state *w, const prelu_tile *tile);
 
 /* Adds the sums of the lanes to those of their alphas. */
-void prelu_end_band(walk_state *w);
+void prelu_end_panel(walk_state *w);
 
 #endif

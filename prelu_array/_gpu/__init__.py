@@ -129,7 +129,9 @@ def round_partial(state: Any, dtype: Any) -> Any:
     if not isinstance(state, cupy.ndarray):
         refuse(state, "state")
     if state.dtype != np.int64:
-        raise TypeError(f"state must be int64, as it was handed out, got {state.dtype.name}")
+        raise TypeError(
+            f"state must be int64, as prelu_backward_partial returns it, got {state.dtype.name}"
+        )
     kinds = {limbs: x for x, limbs in LIMBS.items()}
     if state.ndim == 0 or state.shape[-1] not in kinds:
         raise _arguments.not_a_state(state.shape, list(kinds))

@@ -34,7 +34,7 @@ def refuse(value: Any, name: str) -> NoReturn:
     """Raise the TypeError for what is no CuPy array."""
     raise TypeError(
         f"{name} must be a CuPy array as x is, got {kind_of(value)}; "
-        f"nothing is copied to the device unasked: use cupy.asarray({name})"
+        f"nothing is copied to the device implicitly: use cupy.asarray({name})"
     )
 
 
