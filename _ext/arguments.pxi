@@ -97,8 +97,8 @@ cdef int place_alpha(cnp.ndarray x, cnp.ndarray alpha, object axis, int *where) 
 
 
 def fit_alpha(tuple x_shape, tuple alpha_shape, axis):
-    """How alpha broadcasts, for shapes: the axis of x for each axis of alpha, or -1 where its length
-    is 1; None if alpha does not fit. For the other backends."""
+    """How alpha broadcasts, for shapes: the axis of x for each axis of alpha, or -1 where its
+    length is 1; None if alpha does not fit. For the other backends."""
     cdef Py_ssize_t xs[VIEW_MAX_AXES]
     cdef Py_ssize_t alphas[VIEW_MAX_AXES]
     cdef int axes[VIEW_MAX_AXES]
