@@ -107,9 +107,8 @@ def prelu(
     >>> prelu(np.array([-3, 5]), 2)
     array([-6,  5])
     """
-    if type(x) is ndarray:  # one call fewer, which small arrays feel
-        return _cpu.forward(x, alpha, axis, out)
-    return backend_of(x).forward(x, alpha, axis, out)
+    backend = _cpu if type(x) is ndarray else backend_of(x)  # a small array feels one call more
+    return backend.forward(x, alpha, axis, out)
 
 
 @overload

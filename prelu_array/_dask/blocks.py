@@ -1,4 +1,7 @@
-"""What is computed of each block: the call of a public function, by the block's own backend."""
+"""What is computed of each block: the call of a public function, by the block's own backend.
+
+The functions have the public ones' names, because Dask's dashboard shows them.
+"""
 
 from __future__ import annotations
 
