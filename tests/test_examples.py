@@ -109,7 +109,7 @@ def test_pictures_of_the_docs_are_drawn_from_the_results(run, monkeypatch, tmp_p
     monkeypatch.setattr("sys.argv", ["pictures.py", "--folder", str(tmp_path)])
     runpy.run_path(str(EXAMPLES.parent / "bench" / "pictures.py"), run_name="__main__")
     drawn = {path.name for path in tmp_path.iterdir() if b"<svg" in path.read_bytes()}
-    names = "shapes", "peers", "layouts"
+    names = "shapes", "peers", "layouts", "threads"
     assert drawn == {f"{name}-{theme}.svg" for name in names for theme in ("light", "dark")}
     stored = {path.name: path for path in (EXAMPLES.parent / "docs" / "pictures").iterdir()}
     examples = {f"{picture}.png" for pictures in PICTURES.values() for picture in pictures}
