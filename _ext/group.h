@@ -166,7 +166,7 @@ PRELU_FN void T(group)(const T(operands) o, const REAL *alpha, const REAL *alpha
             const int i = along ? l : 0, identity = SCALAR(identity)(xv[l], edge);
             const double a = alpha[i], dot = alpha_dot[i];
             if (job == SLOW) {
-                outv[l] = identity ? gv[l] : JOIN3(dot, slow, REAL)(a, gv[l], dot, xv[l]);
+                outv[l] = JOIN3(prelu_jvp, slow, REAL)(identity, xv[l], a, gv[l], dot);
             } else {
                 outv[l] = SCALAR(jvp)(identity, xv[l], a, gv[l], dot);
                 s->undecided[l] = JOIN2(dot_undecided, REAL)(a, gv[l], dot, xv[l]) ? 1 : s->undecided[l];

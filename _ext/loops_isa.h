@@ -128,7 +128,7 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
     for (int i = 0; i < LANES; i++) u[i] = float_to_bf16(v[i]);
     upper_16(p, u);
 }
-/* ---- the arithmetic, in both compute types ---- */
+/* ---- the arithmetic, in both compute types, and again with the slow sums of two products ---- */
 
 #define PRELU_ALPHA double
 #define PRELU_GT(a, b) ((a) > (b))
@@ -137,12 +137,22 @@ PRELU_FN void store_bf16(bf16 *p, const float *v) {
 #define PRELU(name) prelu_##name##_float
 #define PRELU_DOT dot_float
 #include "prelu_scalar.h"
+#undef PRELU
+#undef PRELU_DOT
+#define PRELU(name) prelu_##name##_slow_float
+#define PRELU_DOT dot_slow_float
+#include "prelu_scalar.h"
 #undef real
 #undef PRELU
 #undef PRELU_DOT
 #define real double
 #define PRELU(name) prelu_##name##_double
 #define PRELU_DOT dot_double
+#include "prelu_scalar.h"
+#undef PRELU
+#undef PRELU_DOT
+#define PRELU(name) prelu_##name##_slow_double
+#define PRELU_DOT dot_slow_double
 #include "prelu_scalar.h"
 #undef real
 #undef PRELU

@@ -8,9 +8,18 @@
  */
 #include "settle.h"
 
-#include "exact_sum.h"
+#include "dot.h"
 #include "float_mode.h"
 #include "gather.h"
+
+#define PRELU_FN static inline
+#define PRELU_GT(a, b) ((a) > (b))
+#define PRELU_MUL(a, b) ((a) * (b))
+#define PRELU_DOT dot_double
+#define PRELU_ALPHA double
+#define real double
+#define PRELU(name) prelu_##name##_double
+#include "prelu_scalar.h"
 
 /* The exponent of larger factors; what sums are below where products underflow. */
 enum { LARGER = 600 };
@@ -97,7 +106,8 @@ static void add_terms(const prelu_call *call, int64_t *state) {
                 prelu_loops_of(call->x_dtype)->widen_double(raw, v3[k], n);
             }
             for (ptrdiff_t l = 0; l < n; l++)
-                if (!(v3[0][l] > edge)) exact_add_product(state, f, v3[1][l], v3[2][l]);
+                if (!prelu_identity_double(v3[0][l], edge))
+                    exact_add_product(state, f, v3[1][l], v3[2][l]);
             if ((uncarried += n) > 1 << 29) exact_carry(state, f), uncarried = 0;
         }
 }
