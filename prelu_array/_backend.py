@@ -14,7 +14,7 @@ from . import _in_memory
 
 
 def backend_of(x: Any) -> ModuleType:
-    """Return the backend for x; it refuses arrays of any other library."""
+    """Return the backend for x; NumPy's refuses arrays of any other library."""
     if type(x) is ndarray:  # a global: np.ndarray takes as long as the rest of this function
         return _cpu
     dask = sys.modules.get("dask.array")  # whoever has a Dask array has imported Dask

@@ -18,7 +18,7 @@ def _of_cupy() -> ModuleType:
 
 
 def backend_of(x: Any) -> ModuleType:
-    """Return the backend for x; it refuses arrays of any other library."""
+    """Return the backend for x; NumPy's refuses arrays of any other library."""
     cupy = sys.modules.get("cupy")  # whoever has a CuPy array has imported CuPy
     if cupy is not None and isinstance(x, cupy.ndarray):
         return _of_cupy()
