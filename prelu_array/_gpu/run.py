@@ -5,6 +5,7 @@ For memory with gaps y, dx and y_dot alone come from CuPy's own kernels.
 
 from __future__ import annotations
 
+from operator import is_
 from typing import Any, NamedTuple
 
 import cupy
@@ -104,6 +105,7 @@ def run(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
 
 def _scale(o: Operands, at_one: bool) -> doorway.Call | None:
     """Y, dx or y_dot; return the call for dense memory."""
+    ready = o
     if _is_block(o.x):
         o = o.lie_as(o.x, outputs=False)
     given, second = o.given, o.ddalpha is not None
@@ -117,7 +119,7 @@ def _scale(o: Operands, at_one: bool) -> doorway.Call | None:
         )  # fmt: skip
     if call is not None:
         o.start(call)
-        return call
+        return call if all(map(is_, o.given, ready.given)) else None
     slopes = [_along(a, o.x) for a in (o.alpha, o.ddalpha) if a is not None]
     if o.x.dtype.kind in "iu":
         launches.integers()(o.x, *slopes, o.out)

@@ -337,6 +337,25 @@ def test_a_call_like_one_before_looks_at_addresses(there):
         assert_same_bits(dx, DX, f"dx alone at {at}")
 
 
+@pytest.mark.parametrize("alpha", [ALPHA, ALPHA[0], 0.5], ids=["channels", "one", "a number"])
+def test_a_call_like_one_before_in_another_memory_order(there, alpha):
+    """What was done on copies is done on copies again."""
+    dy = device.place(np.asfortranarray(DY))
+    slope = alpha if isinstance(alpha, float) else device.place(alpha)
+    axis = 1 if np.ndim(alpha) else None
+    like = np.float32(alpha)
+    dx, dalpha = reference_prelu_backward(DY, X, like, axis=axis)
+    direction = device.place(np.zeros_like(like))
+    for _ in range(3):
+        got = prelu_array.prelu_backward(dy, there.x, slope, axis=axis, need_dalpha=False)
+        assert_same_bits(got[0], dx, "dx alone")
+        got = prelu_array.prelu_backward(dy, there.x, slope, axis=axis)
+        assert_same_bits(got[0], dx, "dx")
+        assert_same_bits(got[1], dalpha, "dalpha")
+        y_dot = prelu_array.prelu_jvp(there.x, slope, dy, direction, axis=axis)
+        assert_same_bits(y_dot, dx, "y_dot")
+
+
 def test_a_call_like_one_before_looks_at_everything_else(there):
     x, dy = there.x, there.dy
     for axis in (1, 1):
