@@ -63,9 +63,6 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
         if not -65504 <= slots[k] <= 65504:
             return key, None
         fields[k + 5] = rounded(float(slots[k]), slots[X].dtype.name)
-    for k, shape, dtype in fresh:
-        slots[k] = a = ndarray(shape, dtype)
-        fields[k] = a.data.ptr
     out, of_x, x, dy, ddx, alpha, ddalpha, result = fields[:8]
     if ((out | of_x | x | dy | ddx) & 15, (alpha | ddalpha | result) & 15) != call.low_bits:
         return key, None
@@ -73,6 +70,9 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
         first, at = fields[k], fields[other]
         if first < at + other_size and at < first + size and not (in_place and first == at):
             return key, None
+    for k, shape, dtype in fresh:  # not before: what is in `slots` was given
+        slots[k] = a = ndarray(shape, dtype)
+        fields[k] = a.data.ptr
     if call.scratch:
         fields[8:10] = workspace(device, call.zeros, call.scratch)
     fields[12] = call.edge
