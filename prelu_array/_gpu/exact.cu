@@ -8,16 +8,16 @@
  */
 struct prelu_walk {
     prelu_operands o;
-    /* elements: from slab to slab, from row to row of a slab, of a row, to its last step, what a
-     * thread skips at its end, of all rows; of a step, what it adds to a column and to an address;
-     * from span to span, of a period */
-    i64 far, jump, slab, last, skip, end, whole, step, stride, beside, period;
+    /* elements: from slab to slab, from row to row of a slab, of a row, of all rows, what a thread
+     * skips at a row's end, from the first row to behind the last; of a step, what it adds to a
+     * column and to an address; from span to span, of a period */
+    i64 far, jump, slab, total, skip, end, whole, step, stride, beside, period;
     i64 a_far, a_near, d_far, d_near; /* strides of alpha, and of dalpha or (states) alphas */
     i64 terms, inner, alphas, periods_of_slab; /* of an alpha; of a run; of a slab */
     /* of a slab; blocks beside each other there; vectors of a span; rows of a step; alphas of a
      * span; entries of an alpha in a row of a step; such rows */
     int slabs, spans, groups, width, rows, count, entries, periods;
-    int turn, steps, chunk, chunks; /* of a row; of a slab; of a block; blocks behind each other */
+    int steps, chunk, chunks; /* of a slab; of a block; blocks behind each other */
     int fan, fans;            /* chunks that one block adds, and how many such groups */
     int tail, counters;       /* whether a slab ends in a vector; words before the counters */
     double bound;             /* as in sums.cu */

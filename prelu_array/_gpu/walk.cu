@@ -42,29 +42,17 @@ DEVICE prelu_vectors fetch(const prelu_walk &w, I e) {
     return v;
 }
 
-/* Where a thread's vector is: an element; with WRAP its place in the run, else the step of the row,
- * and at how many of them the vector lies within the slab. */
+/* Where a thread's vector is: its first element, and that one's place in the row of its slab. */
 struct prelu_place {
     I e, column;
-    int step, inside;
 };
-DEVICE I within_step(const prelu_walk &w, int thread) {
-    const int row = SPANS > 1 ? 0 : thread / w.width;
-    return row * (I)w.period + (thread - row * w.width) * VECTOR;
-}
-DEVICE int is_inside(const prelu_place &at) { return WRAP || at.step < at.inside; }
 DEVICE void advance(const prelu_walk &w, prelu_place *at) {
-    int ends;
     at->e += (I)w.stride;
-    if (WRAP) {
-        at->column += (I)w.step;
-        ends = at->column >= (I)w.slab;
-        if (ends) at->column -= (I)w.slab;
-    } else {
-        ends = ++at->step == w.turn;
-        if (ends) at->step = 0;
+    at->column += (I)w.step;
+    if (at->column >= (I)w.slab) {
+        at->column -= (I)w.slab;
+        at->e += (I)w.skip;
     }
-    if (ends) at->e += (I)w.skip;
 }
 
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
@@ -77,28 +65,20 @@ prelu_walk_kernel(const prelu_walk w) {
     const I first = p.first;
     const int row = SPANS > 1 ? 0 : thread / w.width, lateral = (thread - row * w.width) * VECTOR;
     const int from = p.chunk * w.chunk;
-    int steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
 
-    /* the first vector, and which alphas its elements have beyond `first` */
-    const I across = (I)p.first_span * (I)w.beside, within = within_step(w, thread);
+    /* the first vector, how many there are, and which alphas its elements have beyond `first` */
+    const I flat = (I)from * (I)w.whole + row * (I)w.period + lateral;
+    const I turns = SPANS > 1 ? 0 : flat / (I)w.slab, across = (I)p.first_span * (I)w.beside;
+    prelu_place at;
+    at.column = flat - turns * (I)w.slab;
+    at.e = (I)(slab * w.far) + across + turns * (I)w.jump + at.column;
+    int steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
+    steps -= flat + (I)(steps - 1) * (I)w.whole + VECTOR > (I)w.total;
     const int run = WRAP ? 0 : lateral / (int)w.inner;
     const int phase = WRAP ? 0 : lateral - run * (int)w.inner;
     const int own = w.spans == 1 ? run % (int)w.alphas : run;
     const int beside = WRAP || w.spans == 1 || across + lateral < (I)w.period;
-    prelu_place at;
-    at.e = (I)(slab * w.far) + across;
-    if (WRAP) {
-        const I flat = (I)from * (I)w.whole + lateral, turns = flat / (I)w.slab;
-        at.column = flat - turns * (I)w.slab;
-        at.e += turns * (I)w.jump + at.column;
-        steps -= flat + (I)(steps - 1) * (I)w.whole >= (I)w.terms; /* of this thread */
-    } else {
-        const int turns = from / w.turn;
-        at.step = from - turns * w.turn;
-        at.e += turns * (I)w.jump + at.step * (I)w.step + within;
-        at.inside = beside && (SPANS > 1 ? thread < w.width : row < w.rows) ? w.turn : 0;
-        if (SPANS == 1 && across + within + (I)w.last + VECTOR > (I)w.slab) at.inside--;
-    }
+    if (!beside || (SPANS > 1 ? thread >= w.width : row >= w.rows)) steps = 0;
 
     prelu_vectors next;
     for (int span = 0; span < spans; span++) {
@@ -107,7 +87,7 @@ prelu_walk_kernel(const prelu_walk w) {
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if ((SPANS > 1 ? at.inside > 0 : beside) && WANT_DX) {
+        if ((SPANS > 1 ? steps > 0 : beside) && WANT_DX) {
             I k = own;
             int beyond = phase;
             if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
@@ -121,58 +101,46 @@ prelu_walk_kernel(const prelu_walk w) {
                 }
             }
         }
-        if (PREFETCH && span == 0 && steps > 0 && is_inside(at)) next = fetch(w, at.e);
+        if (PREFETCH && span == 0 && steps > 0) next = fetch(w, at.e);
 #pragma unroll 1
         for (int j = 0; j < steps; j++) {
-            const int inside = is_inside(at);
             const I e = at.e;
-            prelu_vectors v;
-            if (PREFETCH) {
-                v = next;
-                advance(w, &at);
-                if (SPANS > 1 && j == steps - 1) { /* behind the last row; on to the next span */
-                    at.e += (I)(w.beside - w.end);
-                    at.inside = (p.first_span + span + 1) * (I)w.beside + lateral < (I)w.period
-                                    ? at.inside
-                                    : 0;
-                }
-                if ((j < steps - 1 || span < spans - 1) && is_inside(at)) next = fetch(w, at.e);
-            } else if (inside) {
-                v = fetch(w, e);
+            const prelu_vectors v = PREFETCH ? next : fetch(w, e);
+            advance(w, &at);
+            if (SPANS > 1 && j == steps - 1) { /* from behind the last row to the next span */
+                at.e += (I)(w.beside - w.end);
+                if ((p.first_span + span + 1) * (I)w.beside + lateral >= (I)w.period) steps = 0;
             }
-            if (inside) {
-                vector_of<X> outs, of_xs;
-                vector_of<A> terms;
+            if (PREFETCH && (j < steps - 1 || (span < spans - 1 && steps > 0))) next = fetch(w, at.e);
+            vector_of<X> outs, of_xs;
+            vector_of<A> terms;
 #pragma unroll
-                for (int q = 0; q < VECTOR; q++) {
-                    const prelu_slope a = SECOND && !SAME && X_SIZE == 2 ? anew(slopes[q % SLOPES])
-                                                                         : slopes[q % SLOPES];
-                    element(v.x.v[q], v.dy.v[q], SECOND ? v.ddx.v[q] : v.x.v[q], a, edge, &outs.v[q],
-                            &of_xs.v[q], &terms.v[q], &lanes[q % LANES], &least);
-                }
-                if (WANT_DX) store(w.o.out + e, outs);
-                if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
-                if (ONE_TERM) {
-                    A *to = dalpha_of(w, slab, first + own);
-                    if (PACKED) store(to, terms);
-                    else
-                        for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
-                }
+            for (int q = 0; q < VECTOR; q++) {
+                const prelu_slope a = SECOND && !SAME && X_SIZE == 2 ? anew(slopes[q % SLOPES])
+                                                                     : slopes[q % SLOPES];
+                element(v.x.v[q], v.dy.v[q], SECOND ? v.ddx.v[q] : v.x.v[q], a, edge, &outs.v[q],
+                        &of_xs.v[q], &terms.v[q], &lanes[q % LANES], &least);
             }
-            if (!PREFETCH) advance(w, &at);
+            if (WANT_DX) store(w.o.out + e, outs);
+            if (SECOND && WANT_DX) store(w.o.of_x + e, of_xs);
+            if (ONE_TERM) {
+                A *to = dalpha_of(w, slab, first + own);
+                if (PACKED) store(to, terms);
+                else
+                    for (int q = 0; q < VECTOR; q++) to[q * w.d_near] = terms.v[q];
+            }
         }
-        if (VECTOR > 1 && SPANS == 1 && !WRAP && w.tail && at.step == 0) { /* behind the only row */
-            const I e = (I)w.last + within_step(w, thread_index()), end = (I)w.slab;
-            if (e < end && e + VECTOR > end) { /* a vector that the slab ends in */
+        if (VECTOR > 1 && SPANS == 1 && !WRAP && w.tail && thread_index() < w.width &&
+            part_of(w, block_index()).chunk == w.chunks - 1) {
+            const I end = (I)w.slab; /* of the only row; the vector that it ends in */
 #pragma unroll
-                for (int q = 0; q < VECTOR; q++) {
-                    const I i = e + q;
-                    if (i >= end) continue;
-                    const X x = w.o.x[i];
-                    element(x, w.o.dy[i], SECOND ? w.o.ddx[i] : x, slopes[q % SLOPES], edge,
-                            w.o.out + i, w.o.of_x + i, dalpha_of(w, slab, first + own + q),
-                            &lanes[q % LANES], &least);
-                }
+            for (int q = 0; q < VECTOR; q++) {
+                const I i = at.e + q;
+                if (i >= end) continue;
+                const X x = w.o.x[i];
+                element(x, w.o.dy[i], SECOND ? w.o.ddx[i] : x, slopes[q % SLOPES], edge,
+                        w.o.out + i, w.o.of_x + i, dalpha_of(w, slab, first + own + q),
+                        &lanes[q % LANES], &least);
             }
         }
         if (ONE_TERM) continue;

@@ -63,7 +63,7 @@ class _Form(NamedTuple):
 def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int] | None:
     """Return the form of dense memory, and a vector that fits it."""
     if not kept:
-        return _Form(1, 0, 1, 0, lengths[0], 1, vector, False), vector
+        return _Form(1, 0, 1, lengths[0], lengths[0], 1, vector, False), vector
     if len(kept) > 2:
         return None
     first, last = kept[0], kept[-1]
@@ -170,15 +170,12 @@ def walk(
     rows = 1
     if f.wrap:
         spans, width, beside, count, whole = f.alphas, BLOCK, f.inner, 1, BLOCK * vector
-        periods, entries, turn = 1, BLOCK, 1
-        steps = ceil(f.rows * f.slab, whole)
-        step = whole % f.slab
-        stride = whole // f.slab * f.jump + step
+        periods, entries = 1, BLOCK
     else:
         unit = _lcm(period, vector)
         if _beside(f.alphas, f.inner, vector):
-            step = min(BLOCK * vector // unit, ceil(f.slab, unit)) * unit
-            spans, width, beside, count, periods = 1, step // vector, 0, f.alphas, step // period
+            whole = min(BLOCK * vector // unit, ceil(f.slab, unit)) * unit
+            spans, width, beside, count, periods = 1, whole // vector, 0, f.alphas, whole // period
         else:
             unit = _lcm(f.inner, vector)
             width = BLOCK * vector // unit * unit
@@ -186,7 +183,7 @@ def walk(
                 width = ceil(32 * vector, unit) * unit
             width = min(width, ceil(period, unit) * unit)
             rows = max(1, min(BLOCK * vector // width, f.slab // period))
-            spans, step, beside, count = (
+            spans, whole, beside, count = (
                 ceil(period, width),
                 rows * period,
                 width,
@@ -194,8 +191,8 @@ def walk(
             )
             periods, width = rows, width // vector
         entries = f.inner // vector if same else f.inner
-        turn = ceil(f.slab, step)
-        steps, whole, stride = f.rows * turn, step, step
+    total = f.rows * f.slab
+    steps = ceil(total, whole)
     places = f.slabs * spans
     chunks = _chunks(places, steps, want)
     chunk = ceil(steps, chunks)
@@ -227,12 +224,12 @@ def walk(
         at[0] = at[2] = 0
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
-        "19q16id",
-        f.far, f.jump, f.slab, (turn - 1) * step, f.jump - (f.slab if f.wrap else turn * step),
-        f.rows * f.jump, whole, step, stride, beside, period,
+        "19q15id",
+        f.far, f.jump, f.slab, total, f.jump - f.slab, f.rows * f.jump,
+        whole, whole % f.slab, whole // f.slab * f.jump + whole % f.slab, beside, period,
         *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
-        f.slabs, spans, groups, width, rows, count, entries, periods, turn, steps, chunk, chunks,
+        f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks,
         fan, fans, tail, zeros,
         (chunk * (vector // lanes) + 3) * 2.0**-52,
     )  # fmt: skip
