@@ -27,18 +27,9 @@ DEVICE prelu_part part_of(const prelu_walk &w, int block) {
     return p;
 }
 
-/* The sum of an alpha's entries, `team` threads from `member` on. */
-DEVICE prelu_sum sum_of_entries(const prelu_walk &w, const prelu_sum *entries, int span, int c,
-                                int member, int team) {
-    prelu_sum total = sum_of_nothing();
-    const int each = w.entries, number = w.periods * each;
-    for (int k = member; k < number; k += team) {
-        const int period = w.periods > 1 ? k / each : 0;
-        const int index = (period * w.count + c) * each + (k - period * each);
-        join(&total, entries[SAME ? SLOT(span * BLOCK + index)
-                                  : (span * VECTOR + index % VECTOR) * BLOCK + index / VECTOR]);
-    }
-    return total;
+/* Where the i-th entry of a span is. */
+DEVICE int slot_of(int span, int i) {
+    return SAME ? SLOT(span * BLOCK + i) : (span * VECTOR + i % VECTOR) * BLOCK + i / VECTOR;
 }
 
 DEVICE prelu_sum load_sum(const prelu_sum *p) { /* of another block: not from this one's cache */
@@ -48,12 +39,6 @@ DEVICE prelu_sum load_sum(const prelu_sum *p) { /* of another block: not from th
     for (int k = 0; k < LEVELS; k++) sum.v[k] = __ldcg(from + k);
     sum.rest = __ldcg(from + LEVELS);
     return sum;
-}
-
-DEVICE prelu_sum team_sum(prelu_sum total, int team) {
-#pragma unroll 1
-    for (int half = team / 2; half > 0; half /= 2) join(&total, shuffled_down(total, half));
-    return total;
 }
 
 DEVICE A *dalpha_of(const prelu_walk &w, i64 slab, i64 k) {
@@ -87,69 +72,63 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
 #endif
     const int thread = thread_index();
     if (thread == 0) doubts = 0;
-    __syncthreads();
-    /* alphas of this block, and where their partial sums are */
+    /* alphas of this block, and where their partial sums are: a row for each block */
     const i64 every = (i64)w.slabs * w.alphas, base_alpha = (i64)p.slab * w.alphas + p.first;
     prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every) + base_alpha;
     u64 *list = HERE ? w.o.scratch + base_alpha : w.o.scratch;
-    u64 *number_of_doubts = HERE ? &doubts : w.o.zeros;
     const I left = (I)w.alphas - p.first;
     const int alphas = left < p.spans * w.count ? (int)left : p.spans * w.count;
-    int bits = 0; /* of the threads for an alpha: 2^bits */
-    while (bits < 5 && 2 * alphas << bits <= BLOCK && 1 << bits < w.periods * w.entries) bits++;
-    int team = 1 << bits;
-    for (int base = 0; base < alphas; base += BLOCK >> bits) {
-        const int c = base + (thread >> bits), span = SPANS == 1 ? 0 : c / w.count;
-        prelu_sum total = sum_of_nothing();
-        if (c < alphas)
-            total = sum_of_entries(w, entries, span, c - span * w.count, thread & (team - 1), team);
-        total = team_sum(total, team);
-        if (c >= alphas || thread & (team - 1)) continue;
-        if (SPANS > 1 || w.chunks == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
-        else partials[p.chunk * every + c] = total;
-    }
+    unsigned *counter = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) +
+                        (i64)p.place * (w.fans + 1);
 
-    /* the sums of the other chunks */
-    for (int level = w.fans > 1 ? 0 : 1; SPANS == 1 && level < 2 && w.chunks > 1; level++) {
-        const int fan = p.chunk / w.fan, begin = level == 0 ? fan * w.fan : 0;
-        const int end = level == 1 ? (w.fans > 1 ? w.fans : w.chunks)
-                                   : begin + w.fan < w.chunks ? begin + w.fan : w.chunks;
-        unsigned *counter = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) +
-                            (i64)p.place * (w.fans + 1) + (level == 0 ? 1 + fan : 0);
+    /* of the entries: alphas beside each other, entries of one there, and in all */
+    int beside = w.count, each = w.entries, number = w.periods * w.entries;
+    int blocks = SPANS > 1 ? 1 : w.chunks, block = p.chunk; /* with sums to add; this one of them */
+    for (;;) {
+        __syncthreads();
+        int bits = 0; /* of the threads for an alpha: 2^bits */
+        while (bits < 5 && 2 * alphas << bits <= BLOCK && 1 << bits < number) bits++;
+        const int team = 1 << bits, member = thread & (team - 1);
+        for (int base = 0; base < alphas; base += BLOCK >> bits) {
+            const int c = base + (thread >> bits), span = SPANS == 1 ? 0 : c / beside;
+            prelu_sum total = sum_of_nothing();
+            for (int k = member; c < alphas && k < number; k += team) {
+                const int row = number > each ? k / each : 0;
+                join(&total, entries[slot_of(span, (row * beside + c - span * beside) * each + k -
+                                                       row * each)]);
+            }
+#pragma unroll 1
+            for (int half = team / 2; half > 0; half /= 2) join(&total, shuffled_down(total, half));
+            if (c >= alphas || member) continue;
+            if (blocks == 1) settle(w, total, p.slab, p.first + c, list, HERE ? &doubts : w.o.zeros);
+            else partials[block * every + c] = total;
+        }
+        if (blocks == 1) break;
+
+        const int group = block / w.fan, begin = group * w.fan;
+        const int size = blocks - begin < w.fan ? blocks - begin : w.fan;
         fence();
         __syncthreads();
-        if (thread == 0) last = atomicAdd(counter, 1u) == end - begin - 1;
+        if (thread == 0) last = atomicAdd(counter + group, 1u) == size - 1;
         __syncthreads();
         if (!last) return;
         fence();
-        if (thread == 0) *counter = 0;
-        const prelu_sum *sums = partials + (level == 1 && w.fans > 1 ? w.chunks * every : 0);
-        for (int base = 0; base < alphas; base += BLOCK) {
-            const int beside = alphas - base < BLOCK ? alphas - base : BLOCK, parts = BLOCK / beside;
-            const int part = thread / beside;
+        if (thread == 0) counter[group] = 0;
+        each = 1;
+        beside = alphas;
+        number = alphas < BLOCK ? BLOCK / alphas : 1;
+        for (int i = thread; i < number * alphas; i += BLOCK) {
+            const int part = i / alphas;
             prelu_sum total = sum_of_nothing();
-            if (part < parts)
 #pragma unroll 2
-                for (int k = begin + part; k < end; k += parts)
-                    join(&total, load_sum(sums + k * every + base + thread - part * beside));
-            int c = thread;
-            if (parts > 1) {
-                for (bits = 0; bits < 5 && 2 * beside << bits <= BLOCK;) bits++;
-                team = 1 << bits;
-                entries[thread] = total;
-                __syncthreads();
-                c = thread >> bits;
-                total = sum_of_nothing();
-                for (int k = thread & (team - 1); c < beside && k < parts; k += team)
-                    join(&total, entries[k * beside + c]);
-                total = team_sum(total, team);
-                if (thread & (team - 1)) c = beside;
-            }
-            if (c >= beside) continue;
-            c += base;
-            if (level == 1) settle(w, total, p.slab, p.first + c, list, number_of_doubts);
-            else partials[(w.chunks + fan) * every + c] = total;
+            for (int k = begin + part; k < begin + size; k += number)
+                join(&total, load_sum(partials + k * every + i - part * alphas));
+            entries[slot_of(0, i)] = total;
         }
+        partials += blocks * every;
+        blocks = (blocks + w.fan - 1) / w.fan;
+        counter += blocks;
+        block = group;
     }
 #if HERE
     __syncthreads();

@@ -149,11 +149,11 @@ prelu_walk_kernel(const prelu_walk w) {
             prelu_sum total = sum_of(lanes[0], least, w.bound);
 #pragma unroll
             for (int q = 1; q < LANES; q++) join(&total, sum_of(lanes[q], least, w.bound));
-            entries[SLOT(span * BLOCK + mine)] = total;
+            entries[slot_of(span, mine)] = total;
         } else {
 #pragma unroll
             for (int q = 0; q < VECTOR; q++)
-                entries[(span * VECTOR + q) * BLOCK + mine] = sum_of(lanes[q % LANES], least, w.bound);
+                entries[slot_of(span, mine * VECTOR + q)] = sum_of(lanes[q % LANES], least, w.bound);
         }
     }
     if (!ONE_TERM) add_up(w, part_of(w, block_index()), entries); /* anew, not kept until now */
