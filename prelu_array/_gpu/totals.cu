@@ -13,7 +13,7 @@
 
 /* Which part of the work a block has. */
 struct prelu_part {
-    int place, chunk, slab, first_span, spans;
+    int place, chunk, slab, first_span;
     I first; /* of the slab's alphas */
 };
 DEVICE prelu_part part_of(const prelu_walk &w, int block) {
@@ -22,7 +22,6 @@ DEVICE prelu_part part_of(const prelu_walk &w, int block) {
     p.chunk = SPANS == 1 ? block - p.place * w.chunks : 0;
     p.slab = w.slabs > 1 ? p.place / w.groups : 0;
     p.first_span = (p.place - p.slab * w.groups) * SPANS;
-    p.spans = SPANS == 1 || w.spans - p.first_span > SPANS ? SPANS : w.spans - p.first_span;
     p.first = (I)p.first_span * w.count;
     return p;
 }
@@ -77,7 +76,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
     prelu_sum *partials = reinterpret_cast<prelu_sum *>(w.o.scratch + every) + base_alpha;
     u64 *list = HERE ? w.o.scratch + base_alpha : w.o.scratch;
     const I left = (I)w.alphas - p.first;
-    const int alphas = left < p.spans * w.count ? (int)left : p.spans * w.count;
+    const int alphas = left < SPANS * w.count ? (int)left : SPANS * w.count;
     unsigned *counter = reinterpret_cast<unsigned *>(w.o.zeros + w.counters) +
                         (i64)p.place * (w.fans + 1);
 

@@ -49,7 +49,7 @@ struct prelu_place {
 DEVICE void advance(const prelu_walk &w, prelu_place *at) {
     at->e += (I)w.stride;
     at->column += (I)w.step;
-    if (at->column >= (I)w.slab) {
+    if (SPANS == 1 && at->column >= (I)w.slab) {
         at->column -= (I)w.slab;
         at->e += (I)w.skip;
     }
@@ -61,35 +61,44 @@ prelu_walk_kernel(const prelu_walk w) {
     const real edge = rounded<real>(w.o.edge);
     const int thread = threadIdx.x;
     const prelu_part p = part_of(w, blockIdx.x);
-    const int slab = p.slab, spans = p.spans;
+    const int slab = p.slab;
     const I first = p.first;
     const int row = SPANS > 1 ? 0 : thread / w.width, lateral = (thread - row * w.width) * VECTOR;
     const int from = p.chunk * w.chunk;
 
-    /* the first vector, how many there are, and which alphas its elements have beyond `first` */
+    /* the first vector, and how many there are; in several spans all of them, up to `part_end` */
     const I flat = (I)from * (I)w.whole + row * (I)w.period + lateral;
-    const I turns = SPANS > 1 ? 0 : flat / (I)w.slab, across = (I)p.first_span * (I)w.beside;
+    const I turns = SPANS > 1 ? 0 : flat / (I)w.slab;
     prelu_place at;
+    const I across = (I)p.first_span * (I)w.beside, reach = across + SPANS * (I)w.beside;
+    const I part_end = (I)(slab * w.far) + (reach < (I)w.period ? reach : (I)w.period);
     at.column = flat - turns * (I)w.slab;
     at.e = (I)(slab * w.far) + across + turns * (I)w.jump + at.column;
-    int steps = w.steps - from > w.chunk ? w.chunk : w.steps - from;
-    steps -= flat + (I)(steps - 1) * (I)w.whole + VECTOR > (I)w.total;
-    const int run = WRAP ? 0 : lateral / (int)w.inner;
-    const int phase = WRAP ? 0 : lateral - run * (int)w.inner;
-    const int own = w.spans == 1 ? run % (int)w.alphas : run;
     const int beside = WRAP || w.spans == 1 || across + lateral < (I)w.period;
-    if (!beside || (SPANS > 1 ? thread >= w.width : row >= w.rows)) steps = 0;
+    int steps = w.steps;
+    if (SPANS == 1) {
+        steps = steps - from > w.chunk ? w.chunk : steps - from;
+        steps -= flat + (I)(steps - 1) * (I)w.whole + VECTOR > (I)w.total;
+        if (!beside || row >= w.rows) steps = 0;
+    } else if (thread >= w.width) {
+        at.e = part_end;
+    }
 
     prelu_vectors next;
-    for (int span = 0; span < spans; span++) {
+#pragma unroll 1
+    for (int span = 0; span < SPANS; span++) {
         prelu_lane lanes[LANES];
         prelu_slope slopes[SLOPES];
         unsigned least = 0xffffffffu;
 #pragma unroll
         for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
-        if ((SPANS > 1 ? steps > 0 : beside) && WANT_DX) {
+        /* which alphas this thread has beyond `first`: asked for each span, not kept */
+        const int run = WRAP ? 0 : (SPANS > 1 ? thread_index() * VECTOR : lateral) / (int)w.inner;
+        const int own = SPANS == 1 && w.spans == 1 ? run % (int)w.alphas : run;
+        const int count = SPANS > 1 && at.e >= part_end ? 0 : steps;
+        if ((SPANS > 1 ? count > 0 : beside) && WANT_DX) {
             I k = own;
-            int beyond = phase;
+            int beyond = WRAP ? 0 : lateral - run * (int)w.inner;
             if (PACKED) load_slopes(w.o, (i64)slab * w.a_far + first + span * w.count + k, slopes);
 #pragma unroll
             for (int q = 0; q < SLOPES && !PACKED; q++) {
@@ -101,17 +110,14 @@ prelu_walk_kernel(const prelu_walk w) {
                 }
             }
         }
-        if (PREFETCH && span == 0 && steps > 0) next = fetch(w, at.e);
+        if (PREFETCH && span == 0 && count > 0) next = fetch(w, at.e);
 #pragma unroll 1
-        for (int j = 0; j < steps; j++) {
+        for (int j = 0; j < count; j++) {
             const I e = at.e;
             const prelu_vectors v = PREFETCH ? next : fetch(w, e);
             advance(w, &at);
-            if (SPANS > 1 && j == steps - 1) { /* from behind the last row to the next span */
-                at.e += (I)(w.beside - w.end);
-                if ((p.first_span + span + 1) * (I)w.beside + lateral >= (I)w.period) steps = 0;
-            }
-            if (PREFETCH && (j < steps - 1 || (span < spans - 1 && steps > 0))) next = fetch(w, at.e);
+            if (SPANS > 1 && j == count - 1) at.e += (I)(w.beside - w.end); /* to the next span */
+            if (PREFETCH && (j < count - 1 || (SPANS > 1 && at.e < part_end))) next = fetch(w, at.e);
             vector_of<X> outs, of_xs;
             vector_of<A> terms;
 #pragma unroll
@@ -144,7 +150,7 @@ prelu_walk_kernel(const prelu_walk w) {
             }
         }
         if (ONE_TERM) continue;
-        const int mine = SPANS > 1 ? thread : thread_index();
+        const int mine = thread_index();
         if (SAME) {
             prelu_sum total = sum_of(lanes[0], least, w.bound);
 #pragma unroll

@@ -192,7 +192,8 @@ def walk(
             periods, width = rows, width // vector
         entries = f.inner // vector if same else f.inner
     total = f.rows * f.slab
-    steps = ceil(total, whole)
+    steps, step = ceil(total, whole), whole % f.slab
+    stride = whole // f.slab * f.jump + step
     places = f.slabs * spans
     chunks = _chunks(places, steps, want)
     chunk = ceil(steps, chunks)
@@ -200,7 +201,8 @@ def walk(
     tail = int(not f.wrap and f.slab % vector > 0)
     one_term = n == f.slabs * f.alphas and not states and bool(kept)
     per_block = 1
-    if chunks == 1 and steps <= SHORT and spans > 1 and rows == 1 and not (f.wrap or one_term):
+    one_stride = rows == 1 and (f.rows == 1 or f.slab == period)
+    if chunks == 1 and steps <= SHORT and spans > 1 and one_stride and not (f.wrap or one_term):
         size = BLOCK * (9 / 8 if same else vector) * 8 * (levels + 1)
         per_block = max(1, min(SPANS, BLOCK // count, int((36 << 10) // size), places // want))
     groups = ceil(spans, per_block)
@@ -225,8 +227,8 @@ def walk(
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
         "19q15id",
-        f.far, f.jump, f.slab, total, f.jump - f.slab, f.rows * f.jump,
-        whole, whole % f.slab, whole // f.slab * f.jump + whole % f.slab, beside, period,
+        f.far, f.jump, f.slab, total, f.jump - f.slab, steps * stride, whole, step, stride, beside,
+        period,
         *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
         f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks,
