@@ -29,12 +29,6 @@ DEVICE void store(S *p, const vector_of<S> &values) {
 struct prelu_slope {
     real alpha, dot;
 };
-DEVICE prelu_slope slope_of(A alpha, A dot) {
-    prelu_slope slope;
-    slope.alpha = widen(alpha);
-    slope.dot = SECOND ? widen(dot) : slope.alpha;
-    return slope;
-}
 DEVICE prelu_slope slope_at(const prelu_operands &o, i64 index) {
     prelu_slope slope;
     slope.alpha = o.alpha ? widen(o.alpha[index]) : rounded<real>(o.number);
@@ -54,7 +48,10 @@ DEVICE void load_slopes(const prelu_operands &o, i64 first, prelu_slope *slopes)
     const vector_of<A> alphas = load(o.alpha + first);
     const vector_of<A> dots = SECOND ? load(o.ddalpha + first) : alphas;
 #pragma unroll
-    for (int q = 0; q < VECTOR; q++) slopes[q] = slope_of(alphas.v[q], dots.v[q]);
+    for (int q = 0; q < VECTOR; q++) {
+        slopes[q].alpha = widen(alphas.v[q]);
+        slopes[q].dot = widen(dots.v[q]);
+    }
 }
 
 /* g is x, dy, or in the second order ddx. */
