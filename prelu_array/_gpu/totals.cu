@@ -31,15 +31,6 @@ DEVICE int slot_of(int span, int i) {
     return SAME ? SLOT(span * BLOCK + i) : (span * VECTOR + i % VECTOR) * BLOCK + i / VECTOR;
 }
 
-DEVICE prelu_sum load_sum(const prelu_sum *p) { /* of another block: not from this one's cache */
-    prelu_sum sum;
-    const double *from = reinterpret_cast<const double *>(p);
-#pragma unroll
-    for (int k = 0; k < LEVELS; k++) sum.v[k] = __ldcg(from + k);
-    sum.rest = __ldcg(from + LEVELS);
-    return sum;
-}
-
 DEVICE A *dalpha_of(const prelu_walk &w, i64 slab, i64 k) {
     return static_cast<A *>(w.o.result) + slab * w.d_far + k * w.d_near;
 }
@@ -121,7 +112,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
             prelu_sum total = sum_of_nothing();
 #pragma unroll 2
             for (int k = begin + part; k < begin + size; k += number)
-                join(&total, load_sum(partials + k * every + i - part * alphas));
+                join(&total, partials[k * every + i - part * alphas]);
             entries[slot_of(0, i)] = total;
         }
         partials += blocks * every;

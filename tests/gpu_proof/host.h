@@ -113,11 +113,6 @@ static inline T atomicAdd(T *p, T v) {
     *p += v;
     return before;
 }
-template <class T>
-static inline T __ldcg(const T *p) {
-    return *p;
-}
-
 template <class To, class From>
 static inline To bits_as(From v) {
     To to;
