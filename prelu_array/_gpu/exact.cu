@@ -22,17 +22,16 @@ struct prelu_walk {
     int tail, counters;       /* whether a slab ends in a vector; words before the counters */
     double bound;             /* as in sums.cu */
 };
-#define SLOT_WORDS (1 + LIMBS)
+#define SLOT_WORDS (LIMBS + 1)
 
 /* The limb at 2^(base + 32 i) of a multiple of 2^base, with its sign. */
 DEVICE i64 digit_of(double v, int i) {
-    const u64 bits = bits_of(v), hidden = 1ull << 52;
-    const int field = (int)(bits >> 52) & 0x7ff;
-    const u64 m = (bits & (hidden - 1)) | (field ? hidden : 0);
-    const int down = 32 * i - ((field ? field : 1) - 1075 - 2 * format<X>::smallest);
+    const prelu_integer of = integer_of(v);
+    const int down = 32 * i + BASE - of.exponent;
     if (down <= -32 || down > 52) return 0;
-    const i64 digit = (i64)((down < 0 ? m << -down : m >> down) & 0xffffffffull);
-    return bits >> 63 ? -digit : digit;
+    const u64 size = (u64)of.size;
+    const i64 digit = (down < 0 ? size << -down : size >> down) & 0xffffffff;
+    return of.negative ? -digit : digit;
 }
 
 /* An exact sum as a state. */
@@ -42,8 +41,8 @@ DEVICE void write_state(i64 *state, const prelu_sum &sum) {
     for (int i = 0; i < DIGITS; i++) {
 #pragma unroll
         for (int k = 0; k < LEVELS; k++) carried += digit_of(sum.v[k], i);
-        state[i] = i + 1 < DIGITS ? carried & 0xffffffffll : carried;
-        carried = (carried - (carried & 0xffffffffll)) / 4294967296ll;
+        state[i] = i + 1 < DIGITS ? carried & 0xffffffff : carried;
+        carried >>= 32;
     }
     for (int i = DIGITS; i < LIMBS; i++) state[i] = 0;
 }
@@ -56,16 +55,17 @@ DEVICE void sum_exactly(const prelu_walk &w, i64 alpha, i64 from, i64 to, i64 *l
     const I slab = (I)alpha / (I)w.alphas;
     const I first = slab * (I)w.far + ((I)alpha - slab * (I)w.alphas) * (I)w.inner;
     const X *factor = SECOND ? w.o.ddx : w.o.x;
-    prelu_window window = empty_window((u64 *)limbs);
+    prelu_window window = {};
 #pragma unroll 1
     for (i64 t = from + threadIdx.x; t < to; t += BLOCK) {
         const I period = (I)t / (I)w.inner, row = period / (I)w.periods_of_slab;
         const I e = first + row * (I)w.jump + (period - row * (I)w.periods_of_slab) * (I)w.period +
                     ((I)t - period * (I)w.inner);
-        add_to_window(&window, prelu_identity(widen(w.o.x[e]), edge), factor[e], w.o.dy[e]);
+        if (!prelu_identity(widen(w.o.x[e]), edge))
+            add_to_window(&window, factor[e], w.o.dy[e], limbs);
     }
-    join_warp(&window);
-    if (threadIdx.x % 32 == 0) empty(&window);
+    join_warp(&window, limbs);
+    if (threadIdx.x % 32 == 0) empty(&window, limbs);
     __syncthreads();
 }
 
@@ -87,7 +87,7 @@ DEVICE void settle_limbs(const prelu_walk &w, i64 alpha, i64 *limbs) {
 #if defined(KERNEL_EXACT)
 extern "C" __global__ void __launch_bounds__(BLOCK, BLOCKS_PER_SM)
 prelu_exact_kernel(const prelu_walk w) {
-    __shared__ i64 limbs[LIMBS];
+    __shared__ i64 limbs[SLOT_WORDS];
     __shared__ int last;
     u64 *counts = w.o.zeros; /* doubts, blocks that are done */
     const i64 doubts = counts[0];
@@ -99,21 +99,20 @@ prelu_exact_kernel(const prelu_walk w) {
         const i64 alpha = (i64)w.o.scratch[which];
         sum_exactly(w, alpha, from, w.terms - from > length ? from + length : w.terms, limbs);
         if (pieces > 1) {
-            u64 *slot = w.o.zeros + 2 + which * SLOT_WORDS;
+            i64 *slot = (i64 *)w.o.zeros + 2 + which * SLOT_WORDS; /* limbs, pieces that are done */
             if (threadIdx.x == 0) carry(limbs); /* so that a limb takes 2^31 blocks */
             __syncthreads();
-            for (int i = threadIdx.x; i < LIMBS; i += BLOCK) add_digit(slot + 1, i, limbs[i]);
+            for (int i = threadIdx.x; i < LIMBS; i += BLOCK) add_digit(slot, i, limbs[i]);
             fence();
             __syncthreads();
-            if (threadIdx.x == 0) last = (i64)atomicAdd(slot, 1ull) == pieces - 1;
+            if (threadIdx.x == 0) last = (i64)atomicAdd((u64 *)&slot[LIMBS], 1ull) == pieces - 1;
             __syncthreads();
             if (!last) continue;
             fence();
-            for (int i = threadIdx.x; i < LIMBS; i += BLOCK) {
-                limbs[i] = (i64)atomicAdd(&slot[1 + i], 0ull);
-                slot[1 + i] = 0;
+            for (int i = threadIdx.x; i < SLOT_WORDS; i += BLOCK) {
+                limbs[i] = slot[i];
+                slot[i] = 0;
             }
-            if (threadIdx.x == 0) slot[0] = 0;
             __syncthreads();
         }
         settle_limbs(w, alpha, limbs);

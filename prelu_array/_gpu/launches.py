@@ -16,7 +16,7 @@ from cupy.cuda.function import CPointer
 from .plan import BLOCK, Launch, head
 
 # No contraction: a product and a sum are two roundings.
-OPTIONS = ("-std=c++17", "-fmad=false")
+OPTIONS = ("-std=c++17", "-fmad=false", "--device-int128")
 
 _ARITHMETIC = ("numbers.cu", "products.cu", "../prelu_scalar.h")
 _SUMS = (*_ARITHMETIC, "sums.cu", "exact_sum.cu", "operands.cu", "exact.cu")
@@ -112,7 +112,7 @@ def strided(x: str, alpha: str, second: bool) -> Any:
         f"{_bits(x)} out",
         "".join(f"const {code} {name}_ = {{{name}}};" for name, code in inputs.items())
         + "const int identity = prelu_identity(widen(x_), rounded<real>(edge));"
-        + f"out = passed(rounded<X>(prelu_{kernel}(identity, {given})))",
+        + f"reinterpret_cast<X &>(out) = rounded<X>(prelu_{kernel}(identity, {given}));",
         f"prelu_strided_{kernel}_{x}_{alpha}",
         preamble=source("strided", head(x, alpha, LEVELS=1, SIZES=0)),
         options=OPTIONS,

@@ -19,125 +19,90 @@ DEVICE double addition_error(double a, double b, double s) {
 
 /* v, the nearest double to v + error, rounded to odd instead: rounding once more is once. */
 DEVICE double rounded_to_odd(double v, double error) {
-    const u64 bits = bits_of(v);
+    const u64 bits = bits_as<u64>(v);
     if ((error > 0.0 || error < 0.0) && v != 0.0 && !(bits & 1))
-        from_bits((error > 0.0) == (v > 0.0) ? bits + 1 : bits - 1, &v);
+        v = bits_as<double>((error > 0.0) == (v > 0.0) ? bits + 1 : bits - 1);
     return v;
 }
 
-/* head * 2^exponent rounded to a dtype. head is 0 (and the result +0), or its uppermost bit is
- * set; its lowest bit stands also for whatever lies below. */
+/* size * 2^exponent and its sign; or, irregular, NaN or infinite. */
+typedef unsigned __int128 u128;
+typedef __int128 i128;
+struct prelu_integer {
+    u128 size;
+    int exponent, negative, irregular;
+};
+
 template <class S>
-DEVICE S rounded_integer(u64 head, int exponent, int negative) {
-    const u64 hidden = 1ull << (format<S>::precision - 1);
-    const u64 infinity = ((1ull << (format<S>::size - 1)) - 1) & ~(hidden - 1);
-    int cut = 64 - format<S>::precision;
-    int field = exponent + cut - format<S>::smallest;
+DEVICE prelu_integer integer_of(S v) {
+    const u64 bits = bits_as<u64>(v), hidden = format<S>::hidden;
+    const int last = 2 * format<S>::limit - 1, field = (int)(bits / hidden) & last;
+    prelu_integer result;
+    result.size = (bits & (hidden - 1)) | (field ? hidden : 0);
+    result.exponent = (field ? field - 1 : 0) + format<S>::smallest;
+    result.negative = (int)(bits >> (format<S>::size - 1));
+    result.irregular = field == last;
+    return result;
+}
+
+template <class S>
+DEVICE prelu_integer product_of(S a, S b) {
+    const prelu_integer y = integer_of(b);
+    prelu_integer product = integer_of(a);
+    product.size *= y.size;
+    product.exponent += y.exponent;
+    product.negative ^= y.negative;
+    product.irregular |= y.irregular;
+    return product;
+}
+
+/* The same number with `room` bits above its uppermost one. 0 is below all others. */
+DEVICE prelu_integer shifted_up(prelu_integer v, int room) {
+    const u64 high = (u64)(v.size >> 64);
+    const int up = (high ? __clzll((i64)high) : 64 + __clzll((i64)v.size)) - room;
+    v.exponent -= v.size ? up : 1 << 20;
+    v.size <<= up;
+    return v;
+}
+
+/* An integer rounded to a dtype. Its lowest bit stands also for whatever lies below. */
+template <class S>
+DEVICE S rounded_integer(prelu_integer v) {
+    v = shifted_up(v, 1);
+    const u64 head = (u64)(v.size >> 64) | ((u64)v.size != 0); /* of 63 bits */
+    int cut = 63 - format<S>::precision;
+    int field = v.exponent + 64 + cut - format<S>::smallest;
     if (field < 0) { /* subnormal */
         cut -= field;
         field = 0;
     }
-    if (cut > 64) cut = 65;
-    const u64 kept = cut < 64 ? head >> cut : 0;
-    const u64 rest = cut == 64 ? head : cut > 64 ? 1 : head << (64 - cut);
-    const u64 half = 1ull << 63;
-    const int up = cut <= 64 && (rest > half || (rest == half && (kept & 1)));
-    u64 bits = (u64)field * hidden + kept + up; /* a carry reaches the exponent by itself */
-    if (bits > infinity || field > 1 << 12) bits = infinity;
-    if (head == 0) bits = negative = 0;
-    S result;
-    from_bits(bits | (u64)negative << (format<S>::size - 1), &result);
-    return result;
-}
-
-/* (high, low) * 2^exponent, the uppermost bit set unless it is 0. */
-struct prelu_wide {
-    u64 high, low;
-    int exponent, negative;
-};
-
-DEVICE void to_the_top(prelu_wide *w) {
-    if (w->high == 0) {
-        w->high = w->low;
-        w->low = 0;
-        w->exponent -= 64;
+    u64 bits = 0;
+    if (cut < 64) { /* to even at a tie; a carry reaches the exponent by itself */
+        const u64 half = 1ull << (cut - 1);
+        bits = (u64)field * format<S>::hidden + ((head + half - 1 + (head >> cut & 1)) >> cut);
     }
-    const int n = __clzll((i64)w->high);
-    if (n > 0 && n < 64) {
-        w->high = w->high << n | w->low >> (64 - n);
-        w->low <<= n;
-        w->exponent -= n;
-    }
+    if (bits > format<S>::infinity || field > 2 * format<S>::limit) bits = format<S>::infinity;
+    return bits_as<S>(bits | (u64)v.negative << (format<S>::size - 1));
 }
-
-DEVICE prelu_wide wide_product(double a, double b) {
-    const u64 x = bits_of(a), y = bits_of(b), hidden = 1ull << 52;
-    const int fx = (int)(x >> 52) & 0x7ff, fy = (int)(y >> 52) & 0x7ff;
-    const u64 mx = (x & (hidden - 1)) | (fx ? hidden : 0);
-    const u64 my = (y & (hidden - 1)) | (fy ? hidden : 0);
-    prelu_wide w;
-    w.low = mx * my;
-    w.high = __umul64hi(mx, my);
-    w.exponent = (fx ? fx : 1) + (fy ? fy : 1) - 2 * 1075;
-    w.negative = (int)((x ^ y) >> 63);
-    to_the_top(&w);
-    if (w.high == 0) w.exponent = -(1 << 20); /* below all others */
-    /* room for a carry: a product has 106 bits, so none is lost */
-    w.low = w.low >> 1 | w.high << 63;
-    w.high >>= 1;
-    w.exponent++;
-    return w;
-}
-
-DEVICE int is_number(double v) { return ((bits_of(v) >> 52) & 0x7ff) != 0x7ff; }
 
 DEVICE double integer_sum_of_products(double a, double b, double c, double d) {
-    if (!(is_number(a) && is_number(b) && is_number(c) && is_number(d))) {
-        const double p = is_number(a) && is_number(b) ? 0.0 : multiply(a, b);
-        const double q = is_number(c) && is_number(d) ? 0.0 : multiply(c, d);
-        return __dadd_rn(p, q);
-    }
-    prelu_wide p = wide_product(a, b), q = wide_product(c, d);
+    prelu_integer p = product_of(a, b), q = product_of(c, d);
+    if (p.irregular || q.irregular)
+        return __dadd_rn(p.irregular ? multiply(a, b) : 0.0, q.irregular ? multiply(c, d) : 0.0);
+    p = shifted_up(p, 2);
+    q = shifted_up(q, 2);
     if (p.exponent < q.exponent) {
-        const prelu_wide swapped = p;
+        const prelu_integer swapped = p;
         p = q;
         q = swapped;
     }
-    int shift = p.exponent - q.exponent;
-    u64 lost = 0;
-    if (shift >= 64) {
-        lost = q.low;
-        q.low = q.high;
-        q.high = 0;
-        shift -= 64;
-    }
-    if (shift >= 64) {
-        lost |= q.low;
-        q.low = 0;
-    } else if (shift > 0) {
-        lost |= q.low << (64 - shift);
-        q.low = q.low >> shift | q.high << (64 - shift);
-        q.high >>= shift;
-    }
-    q.low |= lost != 0; /* below p's last bit, also after a subtraction */
-    prelu_wide sum;
-    sum.exponent = p.exponent;
-    sum.negative = p.negative;
-    if (p.negative == q.negative) {
-        sum.low = p.low + q.low;
-        sum.high = p.high + q.high + (sum.low < q.low);
-    } else {
-        sum.low = p.low - q.low;
-        sum.high = p.high - q.high - (p.low < q.low);
-        if (sum.high >> 63) { /* q is the larger one */
-            sum.low = ~sum.low + 1;
-            sum.high = ~sum.high + (sum.low == 0);
-            sum.negative = q.negative;
-        }
-    }
-    to_the_top(&sum);
-    if (sum.high == 0) return p.negative && q.negative ? -0.0 : 0.0;
-    return rounded_integer<double>(sum.high | (sum.low != 0), sum.exponent + 64, sum.negative);
+    const int shift = p.exponent - q.exponent < 127 ? p.exponent - q.exponent : 127;
+    const i128 small = q.size >> shift | (q.size >> shift << shift != q.size);
+    const i128 sum = p.size + (p.negative == q.negative ? small : -small);
+    if (sum == 0) p.negative &= q.negative;
+    if (sum < 0) p.negative = q.negative;
+    p.size = sum < 0 ? -sum : sum;
+    return rounded_integer<double>(p);
 }
 
 DEVICE float sum_of_products(float a, float b, float c, float d) {

@@ -20,12 +20,7 @@ struct prelu_sum {
     double v[LEVELS], rest;
 };
 
-DEVICE prelu_sum sum_of_nothing() {
-    prelu_sum sum;
-    for (int k = 0; k < LEVELS; k++) sum.v[k] = 0.0;
-    sum.rest = 0.0;
-    return sum;
-}
+DEVICE prelu_sum sum_of_nothing() { return prelu_sum(); }
 
 DEVICE void add_value(prelu_sum *sum, double value, int level) {
 #pragma unroll
@@ -44,46 +39,28 @@ DEVICE void join(prelu_sum *sum, const prelu_sum &other) {
     sum->rest = __dadd_ru(sum->rest, other.rest);
 }
 
-/* A term is factor * dy where x is not on the identity branch; factor is x, or ddx. */
-DEVICE void add_exact_parts(prelu_sum *sum, int identity, X factor, X dy_) {
-    const double x = as_double(native(factor)), dy = as_double(native(dy_));
-    const double term = prelu_term(identity, x, dy);
-    add_value(sum, term, 0);
-    if (X_SIZE == 8) {
-        add_value(sum, identity ? 0.0 : __fma_rn(x, dy, -term), 1);
-        if (((bits_of(term) >> 52) & 0x7ff) < 64 && !identity && x != 0.0 && dy != 0.0)
-            sum->rest = __dadd_ru(sum->rest, 0x1p-1074);
-    }
-}
-
-/* The sum of one thread, for one element of its vector. */
+/* The sum of one thread, for one element of its vector. A term is factor * dy where x is not on the
+ * identity branch; factor is x, or ddx. least: of twice the bits of |factor * dy| less 1, so that a
+ * zero is the largest. */
 #if SIZES
 struct prelu_lane {
     double s;
     float size;
 };
-DEVICE prelu_lane empty_lane() {
-    prelu_lane lane;
-    lane.s = 0.0;
-    lane.size = 0;
-    return lane;
-}
-/* least: of twice the bits of |factor * dy| less 1, so that a zero is the largest. */
 DEVICE void add_term(prelu_lane *lane, int identity, X factor, X dy, unsigned *least) {
     const float a = native(factor), b = native(dy);
+    float smallest;
     if (format<X>::precision == 11) { /* a product of float16 is exact in float */
-        const float term = identity ? 0.0f : multiply(a, b);
-        lane->s = __dadd_rn(lane->s, as_double(term));
-        lane->size = add_size(lane->size, term, 1.0f);
-        const unsigned bits = 2 * __float_as_uint(term) - 1;
-        *least = bits < *least ? bits : *least;
+        smallest = identity ? 0.0f : multiply(a, b);
+        lane->s = __dadd_rn(lane->s, as_double(smallest));
+        lane->size = add_size(lane->size, smallest, 1.0f);
     } else {
-        const double term = prelu_term(identity, as_double(a), as_double(b));
-        lane->s = __dadd_rn(lane->s, term);
+        smallest = add_size(0.0f, a, b);
+        lane->s = __dadd_rn(lane->s, prelu_term(identity, as_double(a), as_double(b)));
         lane->size = identity ? lane->size : add_size(lane->size, a, b);
-        const unsigned bits = 2 * size_bits(a, b) - 1;
-        *least = bits < *least ? bits : *least;
     }
+    const unsigned bits = 2 * __float_as_uint(smallest) - 1;
+    *least = bits < *least ? bits : *least;
 }
 DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned least, double bound) {
     prelu_sum sum = sum_of_nothing();
@@ -98,32 +75,37 @@ DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned least, double bound) {
 }
 #else
 typedef prelu_sum prelu_lane;
-DEVICE prelu_lane empty_lane() { return sum_of_nothing(); }
-DEVICE void add_term(prelu_lane *lane, int identity, X factor, X dy, unsigned *) {
-    add_exact_parts(lane, identity, factor, dy);
+DEVICE void add_term(prelu_lane *sum, int identity, X factor, X dy_, unsigned *) {
+    const double x = as_double(native(factor)), dy = as_double(native(dy_));
+    const double term = prelu_term(identity, x, dy);
+    add_value(sum, term, 0);
+    if (X_SIZE == 8) {
+        add_value(sum, identity ? 0.0 : __fma_rn(x, dy, -term), 1);
+        if (((bits_as<u64>(term) >> 52) & 0x7ff) < 64 && !identity && x != 0.0 && dy != 0.0)
+            sum->rest = __dadd_ru(sum->rest, 0x1p-1074);
+    }
 }
 DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned, double) { return lane; }
-#endif
 
 /* One term, and a sum of two, as CuPy's ReductionKernel wants them. */
 DEVICE prelu_sum one_term(int identity, X factor, X dy) {
     prelu_sum sum = sum_of_nothing();
-    add_exact_parts(&sum, identity, factor, dy);
+    add_term(&sum, identity, factor, dy, nullptr);
     return sum;
 }
 DEVICE prelu_sum both(prelu_sum a, const prelu_sum &b) {
     join(&a, b);
     return a;
 }
+#endif
+DEVICE prelu_lane empty_lane() { return prelu_lane(); }
 
 /* dalpha where an alpha has one term only. */
 DEVICE A rounded_term(int identity, X factor, X dy_) {
     const double x = as_double(native(factor)), dy = as_double(native(dy_));
     double term = prelu_term(identity, x, dy);
     if (term == 0.0 && (x == 0.0 || dy == 0.0)) term = 0.0; /* an exact zero is +0 */
-#if X_SIZE == 8 && A_SIZE < 8
-    term = rounded_to_odd(term, __fma_rn(x, dy, -term));
-#endif
+    if (X_SIZE == 8 && A_SIZE < 8) term = rounded_to_odd(term, __fma_rn(x, dy, -term));
     return rounded<A>(term);
 }
 
@@ -141,18 +123,7 @@ DEVICE int is_settled(const prelu_sum &sum, A *result) {
     return *result == __dadd_rn(high, __dadd_ru(error, sum.rest)) &&
            (*result != 0.0 || sum.rest == 0.0);
 #else
-    const double s = __dadd_rn(sum.v[0], 0.0); /* an exact zero is +0 */
-    *result = rounded<A>(sum.rest == 0.0 ? s : __dsub_rd(s, sum.rest));
-    return bits_of(*result) == bits_of(rounded<A>(sum.rest == 0.0 ? s : __dadd_ru(s, sum.rest)));
+    *result = rounded<A>(__dadd_rn(__dsub_rd(sum.v[0], sum.rest), 0.0)); /* an exact zero is +0 */
+    return bits_as<u64>(*result) == bits_as<u64>(rounded<A>(__dadd_ru(sum.v[0], sum.rest)));
 #endif
 }
-
-#ifdef BLOCK
-DEVICE prelu_sum shuffled_down(const prelu_sum &sum, int lanes) {
-    prelu_sum other;
-#pragma unroll
-    for (int k = 0; k < LEVELS; k++) other.v[k] = __shfl_down_sync(0xffffffffu, sum.v[k], lanes);
-    other.rest = __shfl_down_sync(0xffffffffu, sum.rest, lanes);
-    return other;
-}
-#endif

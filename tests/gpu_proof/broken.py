@@ -26,22 +26,22 @@ BROKEN = {
     ),
     "flushed multiplication": ("mul.rn.f32 %0, %1, %2;", "mul.rn.ftz.f32 %0, %1, %2;"),
     "sum without a rounding test": (
-        "return bits_of(*result) == bits_of(",
-        "return 1 || bits_of(*result) == bits_of(",
+        "return bits_as<u64>(*result) == ",
+        "return 1 || bits_as<u64>(*result) == ",
     ),
     "rounding of a sum forgotten": (
         "sum->rest = __dadd_ru(sum->rest, fabs(value));",
         "sum->rest += 0.0;",
     ),
     "sizes taken for exact": ("size < unit)) sum.rest", "size < 1e9 * unit)) sum.rest"),
-    "product that underflows unseen": ("mul.rp.f32", "mul.rn.f32"),
+    "product that underflows unseen": ("smallest = add_size(0.0f, a, b);", "smallest = multiply(a, b);"),
     "overflow of 32 bits": (
         "for (I i = first; i < vectors; i += (I)gridDim.x * BLOCK) {",
         "for (I i = (int)first; (int)i < (int)vectors; i += (int)(gridDim.x * BLOCK)) {",
     ),
     "window moved without emptying it": (
-        "        empty(w);\n        w->position = p.place < 64",
-        "        w->used = 0;\n        w->position = p.place < 64",
+        "        empty(w, limbs);\n        w->position = place < 64",
+        "        w->used = 0;\n        w->position = place < 64",
     ),
     "derivative rounded twice": (
         "double_to_float(rounded_to_odd(s, addition_error(p, q, s)))",
@@ -56,18 +56,18 @@ BROKEN = {
         "    return high;",
     ),
     "state that is not carried": (
-        "carried = (carried - (carried & 0xffffffffll)) / 4294967296ll;",
+        "carried >>= 32;",
         "carried = 0;",
     ),
     "state without its count of NaN": (
-        "atomicAdd(&w->limbs[p.irregular], 1ull);",
-        "if (p.irregular != A_NAN) atomicAdd(&w->limbs[p.irregular], 1ull);",
+        "add_digit(limbs, v > 0.0 ?",
+        "if (v == v) add_digit(limbs, v > 0.0 ?",
     ),
     "windows joined at different places": (
-        "other.position != w->position || other.used",
-        "other.used",
+        "if (other.position != w->position) {",
+        "if (other.used == 0) {",
     ),
-    "piece not cleared": ("slot[1 + i] = 0;", ""),
+    "piece not cleared": ("slot[i] = 0;", ""),
 }
 
 

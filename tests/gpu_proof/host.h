@@ -113,28 +113,22 @@ static inline T atomicAdd(T *p, T v) {
     *p += v;
     return before;
 }
+namespace host {
 template <class To, class From>
 static inline To bits_as(From v) {
     To to;
     memcpy(&to, &v, sizeof to);
     return to;
 }
-static inline unsigned __float_as_uint(float v) { return bits_as<unsigned>(v); }
-static inline float __uint_as_float(unsigned v) { return bits_as<float>(v); }
-static inline long long __double_as_longlong(double v) { return bits_as<long long>(v); }
-static inline double __longlong_as_double(long long v) { return bits_as<double>(v); }
+} // namespace host
+static inline unsigned __float_as_uint(float v) { return host::bits_as<unsigned>(v); }
+static inline float __uint_as_float(unsigned v) { return host::bits_as<float>(v); }
+static inline double __longlong_as_double(long long v) { return host::bits_as<double>(v); }
 static inline int __clzll(long long v) { return v ? __builtin_clzll(v) : 64; }
 static inline unsigned __umulhi(unsigned a, unsigned b) {
     return (unsigned)((unsigned long long)a * b >> 32);
 }
-static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
-    return (unsigned long long)((unsigned __int128)a * b >> 64);
-}
 
-/* Directed rounding by the sign of what the nearest number leaves. */
-static inline double step(double v, double beyond, int up) {
-    return up ? (beyond > 0 ? nextafter(v, INFINITY) : v) : (beyond < 0 ? nextafter(v, -INFINITY) : v);
-}
 static double directed(double a, double b, int up) {
     fesetround(up ? FE_UPWARD : FE_DOWNWARD);
     volatile double x = a, y = b, s = x + y;
@@ -152,16 +146,15 @@ static inline double __dsub_rn(double a, double b) { return a - b; }
 static inline double __dmul_rn(double a, double b) { return a * b; }
 static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
 static inline double __dadd_ru(double a, double b) { return directed(a, b, 1); }
-static inline double __dadd_rd(double a, double b) { return directed(a, b, 0); }
 static inline double __dsub_rd(double a, double b) { return directed(a, -b, 0); }
 static inline double __dmul_ru(double a, double b) { return directed_product(a, b, -0.0); }
 
 /* The counterpart of the inline PTX. */
-static inline float f16_to_float(unsigned short bits) { return (float)bits_as<_Float16>(bits); }
+static inline float f16_to_float(unsigned short bits) { return (float)host::bits_as<_Float16>(bits); }
 static inline unsigned short float_to_f16(float v) {
-    return bits_as<unsigned short>((_Float16)v);
+    return host::bits_as<unsigned short>((_Float16)v);
 }
-static inline double float_to_double(float v) { return v; }
+static inline double as_double(float v) { return v; }
 static inline float double_to_float(double v) { return (float)v; }
 static inline float double_to_float_down(double v) {
     const float nearest = (float)v;
@@ -169,12 +162,6 @@ static inline float double_to_float_down(double v) {
 }
 static inline float multiply(float a, float b) { return a * b; }
 static inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
-static inline unsigned size_bits(float x, float dy) {
-    fesetround(FE_UPWARD);
-    volatile float a = fabsf(x), b = fabsf(dy), product = a * b;
-    fesetround(FE_TONEAREST);
-    return bits_as<unsigned>((float)product);
-}
 static inline float anew(float v) { return v; }
 static inline int above(float a, float b) { return a > b; }
 static inline float add_size(float size, float x, float dy) {

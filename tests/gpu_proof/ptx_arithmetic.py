@@ -51,8 +51,6 @@ def _add_floats(i, a, b):
 
 
 def _mul_floats(i, a, b):
-    if a.dtype == np.float32 and _rounding(i) == "rp":
-        return ieee.fma(a, b, np.zeros_like(a), "rp")
     if a.dtype == np.float32 and _rounding(i) != "rn":
         raise NotImplementedError(i.text)
     return ieee.multiply(a, b, _rounding(i))
@@ -60,6 +58,22 @@ def _mul_floats(i, a, b):
 
 def _fma_floats(i, a, b, c):
     return ieee.fma(a, b, c, _rounding(i))
+
+
+def _sum(sign):
+    """Add or subtract; with `cc` leave a carry or a borrow, which `addc` and `subc` take."""
+
+    def run(machine, i, lanes):
+        a, b = (v.view(f"u{v.itemsize}") for v in machine.operands(i, lanes, _kind(i)))
+        carry = machine.carry[lanes] if i.parts[0][-1] == "c" else np.zeros(lanes.size, bool)
+        partly = a + b if sign > 0 else a - b
+        total = partly + carry if sign > 0 else partly - carry
+        if "cc" in i.parts:
+            first, second = ((partly, total), (a, partly))[sign < 0], (b, carry)
+            machine.carry[lanes] = (first[0] < second[0]) | (first[1] < second[1])
+        return total.view(_kind(i))
+
+    return run
 
 
 def _mul_integers(machine, i, lanes):
@@ -134,8 +148,10 @@ def _prmt(machine, i, lanes):
 
 
 ARITHMETIC = {
-    "add": _either(_floats(_add_floats), _integers(np.add)),
-    "sub": _either(_floats(lambda i, a, b: _add_floats(i, a, -b)), _integers(np.subtract)),
+    "add": _either(_floats(_add_floats), _sum(+1)),
+    "addc": _sum(+1),
+    "sub": _either(_floats(lambda i, a, b: _add_floats(i, a, -b)), _sum(-1)),
+    "subc": _sum(-1),
     "mul": _either(_floats(_mul_floats), _mul_integers),
     "mad": _mad,
     "fma": _floats(_fma_floats),

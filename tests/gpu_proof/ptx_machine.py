@@ -55,6 +55,7 @@ class Machine:
         self.alive = np.ones(self.lanes, bool)
         self.waiting = np.zeros(self.lanes, bool)  # at a barrier
         self.unfenced = np.zeros(self.lanes, bool)  # has stored what other blocks may not see
+        self.carry = np.zeros(self.lanes, bool)  # of the last addition with .cc
         self.parked = np.zeros(self.lanes, bool)  # at a shuffle, for the rest of the warp
 
     def run(self, schedule="together"):
