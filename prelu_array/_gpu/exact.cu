@@ -36,15 +36,12 @@ DEVICE i64 digit_of(double v, int i) {
 
 /* An exact sum as a state. */
 DEVICE void write_state(i64 *state, const prelu_sum &sum) {
-    i64 carried = 0;
-#pragma unroll 1
-    for (int i = 0; i < DIGITS; i++) {
+    carry(state, [&](int i) {
+        i64 digit = 0;
 #pragma unroll
-        for (int k = 0; k < LEVELS; k++) carried += digit_of(sum.v[k], i);
-        state[i] = i + 1 < DIGITS ? carried & 0xffffffff : carried;
-        carried >>= 32;
-    }
-    for (int i = DIGITS; i < LIMBS; i++) state[i] = 0;
+        for (int k = 0; k < LEVELS; k++) digit += digit_of(sum.v[k], i);
+        return digit;
+    });
 }
 
 /* Terms of an alpha, from one to another, into limbs that all threads of the block share. */
@@ -73,14 +70,10 @@ DEVICE void sum_exactly(const prelu_walk &w, i64 alpha, i64 from, i64 to, i64 *l
 DEVICE void settle_limbs(const prelu_walk &w, i64 alpha, i64 *limbs) {
     const i64 slab = alpha / w.alphas, k = alpha - slab * w.alphas;
     const i64 at = slab * w.d_far + k * w.d_near;
-#if STATES
-    if (threadIdx.x == 0) carry(limbs);
-    __syncthreads();
-    i64 *state = static_cast<i64 *>(w.o.result) + at * LIMBS;
-    for (int i = threadIdx.x; i < LIMBS; i += BLOCK) state[i] = limbs[i];
-#else
-    if (threadIdx.x == 0) static_cast<A *>(w.o.result)[at] = rounded_limbs(limbs);
-#endif
+    if (threadIdx.x == 0) {
+        if (STATES) carry(static_cast<i64 *>(w.o.result) + at * LIMBS, [&](int i) { return limbs[i]; });
+        else static_cast<A *>(w.o.result)[at] = rounded_limbs(limbs);
+    }
     __syncthreads(); /* before they are used again */
 }
 
@@ -100,7 +93,8 @@ prelu_exact_kernel(const prelu_walk w) {
         sum_exactly(w, alpha, from, w.terms - from > length ? from + length : w.terms, limbs);
         if (pieces > 1) {
             i64 *slot = (i64 *)w.o.zeros + 2 + which * SLOT_WORDS; /* limbs, pieces that are done */
-            if (threadIdx.x == 0) carry(limbs); /* so that a limb takes 2^31 blocks */
+            /* so that a limb takes 2^31 blocks */
+            if (threadIdx.x == 0) carry(limbs, [](int i) { return limbs[i]; });
             __syncthreads();
             for (int i = threadIdx.x; i < LIMBS; i += BLOCK) add_digit(slot, i, limbs[i]);
             fence();

@@ -43,12 +43,12 @@ DEVICE void empty(prelu_window *w, i64 *limbs) {
 }
 
 DEVICE void add_to_window(prelu_window *w, X x, X dy, i64 *limbs) {
-    const prelu_integer p = product_of(x, dy);
-    if (p.irregular) {
+    if (!is_finite(x) || !is_finite(dy)) {
         const double v = multiply(as_double(native(x)), as_double(native(dy)));
         add_digit(limbs, v > 0.0 ? POSITIVE_INFINITY : v < 0.0 ? NEGATIVE_INFINITY : A_NAN, 1);
         return;
     }
+    const prelu_integer p = product_of(x, dy);
     if (p.size == 0) return;
     const int place = p.exponent - BASE;
     int shift = place - 32 * w->position;
@@ -90,53 +90,49 @@ DEVICE void join_warp(prelu_window *w, i64 *limbs) {
     }
 }
 
-/* Carries, so that all limbs but the signed top one lie in [0, 2^32). */
-DEVICE void carry(i64 *limbs) {
+/* A state of limbs or other digits, by one thread: each but the signed top one in [0, 2^32). */
+template <class Digits>
+DEVICE void carry(i64 *state, Digits digit) {
+    i64 carried = 0;
 #pragma unroll 1
-    for (int i = 0; i + 1 < DIGITS; i++) {
-        limbs[i + 1] += limbs[i] >> 32;
-        limbs[i] &= 0xffffffff;
+    for (int i = 0; i < LIMBS; i++) {
+        const int ends = i + 1 >= DIGITS;
+        carried += digit(i);
+        state[i] = ends ? carried : carried & 0xffffffff;
+        carried = ends ? 0 : carried >> 32;
     }
 }
 
-/* The limbs as dalpha. They are left carried, without their sign. */
-DEVICE A rounded_limbs(i64 *limbs) {
+/* The limbs as dalpha. */
+DEVICE A rounded_limbs(const i64 *limbs) {
     const i64 nan = limbs[A_NAN], above = limbs[POSITIVE_INFINITY], below = limbs[NEGATIVE_INFINITY];
     if (nan || (above && below)) return bits_as<A>(format<A>::infinity | format<A>::hidden >> 1);
     if (above || below)
         return bits_as<A>(format<A>::infinity | (u64)(below != 0) << (format<A>::size - 1));
-    carry(limbs);
-    prelu_integer v;
-    v.negative = limbs[DIGITS - 1] < 0;
-    if (v.negative) {
-        for (int i = 0; i < DIGITS; i++) limbs[i] = -limbs[i];
-        carry(limbs);
+    i64 carried = 0, rest = 0;
+    for (int i = 0; i < DIGITS; i++) carried = (carried + limbs[i]) >> 32;
+    prelu_integer v = {0, 0, carried < 0};
+    u128 highest = 0; /* three digits, and whether any bit below them is set */
+    carried = 0;
+    for (int i = 0; i < DIGITS; i++) {
+        carried += v.negative ? -limbs[i] : limbs[i];
+        rest |= (i64)(highest & 0xffffffff);
+        highest = highest >> 32 | (u128)(carried & 0xffffffff) << 64;
+        if (carried & 0xffffffff) v = {highest | (rest != 0), BASE + 32 * (i - 2), v.negative};
+        carried >>= 32;
     }
-    /* the uppermost limbs, until they have 65 bits or more, and whether any bit below is set */
-    int i = DIGITS;
-    v.size = 0;
-    while (i > 0 && v.size >> 64 == 0) v.size = v.size << 32 | (u64)limbs[--i];
-    v.exponent = BASE + 32 * i;
-    i64 rest = 0;
-    while (i > 0) rest |= limbs[--i];
-    v.size |= rest != 0;
     return rounded_integer<A>(v);
 }
 
 #if defined(KERNEL_ROUND)
-/* States, or sums of them, as dalpha: a block for each alpha. */
+/* States, or sums of them, as dalpha: a thread for each alpha. */
 struct prelu_rounding {
     const i64 *states;
     A *dalpha;
     i64 alphas;
 };
 extern "C" __global__ void __launch_bounds__(BLOCK) prelu_round_kernel(const prelu_rounding w) {
-    __shared__ i64 limbs[LIMBS];
-    for (i64 c = blockIdx.x; c < w.alphas; c += gridDim.x) {
-        for (int i = threadIdx.x; i < LIMBS; i += BLOCK) limbs[i] = w.states[c * LIMBS + i];
-        __syncthreads();
-        if (threadIdx.x == 0) w.dalpha[c] = rounded_limbs(limbs);
-        __syncthreads();
-    }
+    for (i64 c = (i64)blockIdx.x * BLOCK + threadIdx.x; c < w.alphas; c += (i64)gridDim.x * BLOCK)
+        w.dalpha[c] = rounded_limbs(w.states + c * LIMBS);
 }
 #endif

@@ -13,6 +13,8 @@
  */
 typedef unsigned long long u64;
 typedef long long i64;
+typedef unsigned __int128 u128;
+typedef __int128 i128;
 
 struct f16 {
     unsigned short bits;
@@ -48,7 +50,9 @@ PTX(, float, "=f", multiply_add, (float a, float b, float c), "fma.rn.f32 %0, %1
     "f"(a), "f"(b), "f"(c))
 PTX(, int, "=r", above, (float a, float b),
     "{.reg .pred p; setp.gt.f32 p, %1, %2; selp.s32 %0, 1, 0, p;}", "f"(a), "f"(b))
-/* size + |x * dy|, rounded upwards: above size unless that is exactly 0 */
+/* Rounded upwards: |x * dy|, 0 only if exact, and size + |x * dy|. */
+PTX(, float, "=f", size_of, (float x, float dy),
+    "{.reg .f32 a, b; abs.f32 a, %1; abs.f32 b, %2; mul.rp.f32 %0, a, b;}", "f"(x), "f"(dy))
 PTX(, float, "=f", add_size, (float size, float x, float dy),
     "{.reg .f32 a, b; abs.f32 a, %1; abs.f32 b, %2; fma.rp.f32 %0, a, b, %3;}",
     "f"(x), "f"(dy), "f"(size))
@@ -139,6 +143,11 @@ template <>
 struct format<f16> : format<f16, 11> {};
 template <>
 struct format<bf16> : format<bf16, 8> {};
+
+template <class S>
+DEVICE int is_finite(S v) {
+    return (bits_as<u64>(v) & format<S>::infinity) != format<S>::infinity;
+}
 
 /* ---- the arithmetic of PReLU: prelu_scalar.h is pasted in after this file ---- */
 

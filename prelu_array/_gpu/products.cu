@@ -25,23 +25,20 @@ DEVICE double rounded_to_odd(double v, double error) {
     return v;
 }
 
-/* size * 2^exponent and its sign; or, irregular, NaN or infinite. */
-typedef unsigned __int128 u128;
-typedef __int128 i128;
+/* size * 2^exponent and its sign. */
 struct prelu_integer {
     u128 size;
-    int exponent, negative, irregular;
+    int exponent, negative;
 };
 
 template <class S>
 DEVICE prelu_integer integer_of(S v) {
     const u64 bits = bits_as<u64>(v), hidden = format<S>::hidden;
-    const int last = 2 * format<S>::limit - 1, field = (int)(bits / hidden) & last;
+    const int field = (int)((bits & format<S>::infinity) / hidden);
     prelu_integer result;
     result.size = (bits & (hidden - 1)) | (field ? hidden : 0);
     result.exponent = (field ? field - 1 : 0) + format<S>::smallest;
     result.negative = (int)(bits >> (format<S>::size - 1));
-    result.irregular = field == last;
     return result;
 }
 
@@ -52,7 +49,6 @@ DEVICE prelu_integer product_of(S a, S b) {
     product.size *= y.size;
     product.exponent += y.exponent;
     product.negative ^= y.negative;
-    product.irregular |= y.irregular;
     return product;
 }
 
@@ -86,11 +82,10 @@ DEVICE S rounded_integer(prelu_integer v) {
 }
 
 DEVICE double integer_sum_of_products(double a, double b, double c, double d) {
-    prelu_integer p = product_of(a, b), q = product_of(c, d);
-    if (p.irregular || q.irregular)
-        return __dadd_rn(p.irregular ? multiply(a, b) : 0.0, q.irregular ? multiply(c, d) : 0.0);
-    p = shifted_up(p, 2);
-    q = shifted_up(q, 2);
+    const int first = is_finite(a) && is_finite(b), second = is_finite(c) && is_finite(d);
+    if (!first || !second)
+        return __dadd_rn(first ? 0.0 : multiply(a, b), second ? 0.0 : multiply(c, d));
+    prelu_integer p = shifted_up(product_of(a, b), 2), q = shifted_up(product_of(c, d), 2);
     if (p.exponent < q.exponent) {
         const prelu_integer swapped = p;
         p = q;

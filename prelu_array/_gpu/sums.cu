@@ -49,17 +49,14 @@ struct prelu_lane {
 };
 DEVICE void add_term(prelu_lane *lane, int identity, X factor, X dy, unsigned *least) {
     const float a = native(factor), b = native(dy);
-    float smallest;
-    if (format<X>::precision == 11) { /* a product of float16 is exact in float */
-        smallest = identity ? 0.0f : multiply(a, b);
-        lane->s = __dadd_rn(lane->s, as_double(smallest));
-        lane->size = add_size(lane->size, smallest, 1.0f);
-    } else {
-        smallest = add_size(0.0f, a, b);
-        lane->s = __dadd_rn(lane->s, prelu_term(identity, as_double(a), as_double(b)));
-        lane->size = identity ? lane->size : add_size(lane->size, a, b);
-    }
-    const unsigned bits = 2 * __float_as_uint(smallest) - 1;
+    const bool exact = format<X>::precision == 11; /* a product of float16 is exact in float */
+    const float product = identity ? 0.0f : multiply(a, b);
+    lane->s = __dadd_rn(
+        lane->s, exact ? as_double(product) : prelu_term(identity, as_double(a), as_double(b)));
+    lane->size = exact      ? add_size(lane->size, product, 1.0f)
+                 : identity ? lane->size
+                            : add_size(lane->size, a, b);
+    const unsigned bits = 2 * __float_as_uint(exact ? product : size_of(a, b)) - 1;
     *least = bits < *least ? bits : *least;
 }
 DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned least, double bound) {
@@ -111,10 +108,9 @@ DEVICE A rounded_term(int identity, X factor, X dy_) {
 
 /* Whether all of the interval rounds to one number, which is the result then. */
 DEVICE int is_settled(const prelu_sum &sum, A *result) {
-    const double infinity = __longlong_as_double(0x7ff0000000000000ll);
-    if (!(sum.rest < infinity)) {
+    if (!is_finite(sum.rest)) {
         *result = rounded<A>(sum.v[0]);
-        return X_SIZE < 8 && !(fabs(sum.v[0]) < infinity);
+        return X_SIZE < 8 && !is_finite(sum.v[0]);
     }
 #if A_SIZE == 8
     const double low = LEVELS > 1 ? sum.v[LEVELS - 1] : 0.0;

@@ -21,7 +21,7 @@ BROKEN = {
     "counter not cleared": ("if (thread == 0) *counter = 0;", ""),
     "wrong group": ("begin = level == 0 ? fan * w.fan : 0", "begin = level == 0 ? fan : 0"),
     "missing NaN": (
-        "return X_SIZE < 8 && !(fabs(sum.v[0]) < infinity);",
+        "return X_SIZE < 8 && !is_finite(sum.v[0]);",
         "*result = rounded<A>(sum.v[0] == sum.v[0] ? sum.v[0] : 0.0); return 1;",
     ),
     "flushed multiplication": ("mul.rn.f32 %0, %1, %2;", "mul.rn.ftz.f32 %0, %1, %2;"),
@@ -34,7 +34,7 @@ BROKEN = {
         "sum->rest += 0.0;",
     ),
     "sizes taken for exact": ("size < unit)) sum.rest", "size < 1e9 * unit)) sum.rest"),
-    "product that underflows unseen": ("smallest = add_size(0.0f, a, b);", "smallest = multiply(a, b);"),
+    "product that underflows unseen": ("mul.rp.f32", "mul.rn.f32"),
     "overflow of 32 bits": (
         "for (I i = first; i < vectors; i += (I)gridDim.x * BLOCK) {",
         "for (I i = (int)first; (int)i < (int)vectors; i += (int)(gridDim.x * BLOCK)) {",
@@ -56,7 +56,7 @@ BROKEN = {
         "    return high;",
     ),
     "state that is not carried": (
-        "carried >>= 32;",
+        "carried = ends ? 0 : carried >> 32;",
         "carried = 0;",
     ),
     "state without its count of NaN": (

@@ -164,6 +164,12 @@ static inline float multiply(float a, float b) { return a * b; }
 static inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 static inline float anew(float v) { return v; }
 static inline int above(float a, float b) { return a > b; }
+static inline float size_of(float x, float dy) {
+    fesetround(FE_UPWARD);
+    volatile float a = fabsf(x), b = fabsf(dy), product = a * b;
+    fesetround(FE_TONEAREST);
+    return product;
+}
 static inline float add_size(float size, float x, float dy) {
     fesetround(FE_UPWARD);
     volatile float a = fabsf(x), b = fabsf(dy), c = size, sum = fmaf(a, b, c);

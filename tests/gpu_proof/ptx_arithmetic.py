@@ -51,6 +51,8 @@ def _add_floats(i, a, b):
 
 
 def _mul_floats(i, a, b):
+    if a.dtype == np.float32 and _rounding(i) == "rp":
+        return ieee.fma(a, b, np.zeros_like(a), "rp")
     if a.dtype == np.float32 and _rounding(i) != "rn":
         raise NotImplementedError(i.text)
     return ieee.multiply(a, b, _rounding(i))
