@@ -4,22 +4,24 @@ from __future__ import annotations
 
 BROKEN = {
     "missing barrier": (
-        "    if (thread == 0) doubts = 0;\n    __syncthreads();",
-        "    if (thread == 0) doubts = 0;",
+        "    for (;;) {\n        __syncthreads();",
+        "    for (;;) {",
     ),
     "greater or equal": ("setp.gt.f32 p, %1, %2", "setp.ge.f32 p, %1, %2"),
     "dropped tail": ("first < tail) {", "first < tail - 1) {"),
-    "dropped tail of a slab": ("e + VECTOR > end) {", "e + VECTOR > end + 1) {"),
+    "dropped tail of a slab": ("if (i >= end) continue;", "if (i >= end - 1) continue;"),
     "wrong alpha": ("first + span * w.count + k) * w.a_near", "first + k) * w.a_near"),
-    "off-by-one chunk": ("> w.chunk ? w.chunk : w.steps", "> w.chunk ? w.chunk - 1 : w.steps"),
+    "off-by-one chunk": ("> w.chunk ? w.chunk : steps", "> w.chunk ? w.chunk - 1 : steps"),
+    "step beyond the slab": ("+ VECTOR > (I)w.total;", "> (I)w.total;"),
+    "tail taken twice": (".chunk == w.chunks - 1) {", ".chunk >= 0) {"),
     "wrong row": ("at->e += (I)w.skip;", "at->e += (I)w.jump;"),
-    "wrong entries": ("(period * w.count + c) * each", "(period * w.alphas + c + 1) * each"),
+    "wrong entries": ("(row * beside + c - span", "(row * beside + c + 1 - span"),
     "missing fence": (
         "        fence();\n        __syncthreads();\n        if (thread == 0) last",
         "        __syncthreads();\n        if (thread == 0) last",
     ),
-    "counter not cleared": ("if (thread == 0) *counter = 0;", ""),
-    "wrong group": ("begin = level == 0 ? fan * w.fan : 0", "begin = level == 0 ? fan : 0"),
+    "counter not cleared": ("if (thread == 0) counter[group] = 0;", ""),
+    "wrong group": ("begin = group * w.fan", "begin = group"),
     "missing NaN": (
         "return X_SIZE < 8 && !is_finite(sum.v[0]);",
         "*result = rounded<A>(sum.v[0] == sum.v[0] ? sum.v[0] : 0.0); return 1;",
