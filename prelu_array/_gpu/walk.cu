@@ -112,12 +112,12 @@ prelu_walk_kernel(const prelu_walk w) {
         }
         if (PREFETCH && span == 0 && count > 0) next = fetch(w, at.e);
 #pragma unroll 1
-        for (int j = 0; j < count; j++) {
+        for (int left = count; left > 0; left--) {
             const I e = at.e;
             const prelu_vectors v = PREFETCH ? next : fetch(w, e);
             advance(w, &at);
-            if (SPANS > 1 && j == count - 1) at.e += (I)(w.beside - w.end); /* to the next span */
-            if (PREFETCH && (j < count - 1 || (SPANS > 1 && at.e < part_end))) next = fetch(w, at.e);
+            if (SPANS > 1 && left == 1) at.e += (I)(w.beside - w.end); /* to the next span */
+            if (PREFETCH && (left > 1 || (SPANS > 1 && at.e < part_end))) next = fetch(w, at.e);
             vector_of<X> outs, of_xs;
             vector_of<A> terms;
 #pragma unroll
