@@ -1,4 +1,4 @@
-/* Exact sums of the alphas in doubt, as integers; states; states rounded.
+/* Exact sums of the alphas in doubt, as integers; states.
  *
  * Design:
  * (a) prelu_exact_kernel follows a walk that may have left doubts, so that nobody waits for the
@@ -24,23 +24,19 @@ struct prelu_walk {
 };
 #define SLOT_WORDS (LIMBS + 1)
 
-/* The limb at 2^(base + 32 i) of a multiple of 2^base, with its sign. */
-DEVICE i64 digit_of(double v, int i) {
-    const prelu_integer of = integer_of(v);
-    const int down = 32 * i + BASE - of.exponent;
-    if (down <= -32 || down > 52) return 0;
-    const u64 size = (u64)of.size;
-    const i64 digit = (down < 0 ? size << -down : size >> down) & 0xffffffff;
-    return of.negative ? -digit : digit;
-}
-
 /* An exact sum as a state. */
 DEVICE void write_state(i64 *state, const prelu_sum &sum) {
-    carry(state, [&](int i) {
-        i64 digit = 0;
-#pragma unroll
-        for (int k = 0; k < LEVELS; k++) digit += digit_of(sum.v[k], i);
-        return digit;
+    carry(state, [&](int i) { /* limb i of each value, with its sign */
+        i64 limb = 0;
+        for (double v : sum.v) {
+            const prelu_integer of = integer_of(v);
+            const u64 size = (u64)of.size;
+            const int down = 32 * i + BASE - of.exponent;
+            const u64 part = down < 0 ? size << -down : size >> down;
+            const i64 digit = down <= -32 || down > 52 ? 0 : (unsigned)part;
+            limb += of.negative ? -digit : digit;
+        }
+        return limb;
     });
 }
 
@@ -68,7 +64,7 @@ DEVICE void sum_exactly(const prelu_walk &w, i64 alpha, i64 from, i64 to, i64 *l
 
 /* dalpha, or the state, of limbs that all threads of the block share. */
 DEVICE void settle_limbs(const prelu_walk &w, i64 alpha, i64 *limbs) {
-    const i64 slab = alpha / w.alphas, k = alpha - slab * w.alphas;
+    const I slab = (I)alpha / (I)w.alphas, k = (I)alpha - slab * (I)w.alphas;
     const i64 at = slab * w.d_far + k * w.d_near;
     if (threadIdx.x == 0) {
         if (STATES) carry(static_cast<i64 *>(w.o.result) + at * LIMBS, [&](int i) { return limbs[i]; });

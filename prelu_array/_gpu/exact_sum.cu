@@ -36,7 +36,7 @@ DEVICE void empty(prelu_window *w, i64 *limbs) {
     for (int k = 0; k < PARTS; k++) {
         for (int i = 0; i < 4; i++)
             add_digit(limbs, w->position + 3 * k + i,
-                      i < 3 ? (i64)(w->sum[k] >> 32 * i & 0xffffffff) : (i64)(w->sum[k] >> 96));
+                      i < 3 ? (unsigned)(w->sum[k] >> 32 * i) : (i64)(w->sum[k] >> 96));
         w->sum[k] = 0;
     }
     w->used = 0;
@@ -109,16 +109,19 @@ DEVICE A rounded_limbs(const i64 *limbs) {
     if (nan || (above && below)) return bits_as<A>(format<A>::infinity | format<A>::hidden >> 1);
     if (above || below)
         return bits_as<A>(format<A>::infinity | (u64)(below != 0) << (format<A>::size - 1));
-    i64 carried = 0, rest = 0;
+    i64 carried = 0;
+#pragma unroll 4
     for (int i = 0; i < DIGITS; i++) carried = (carried + limbs[i]) >> 32;
     prelu_integer v = {0, 0, carried < 0};
-    u128 highest = 0; /* three digits, and whether any bit below them is set */
+    u128 highest = 0; /* three digits, and */
+    unsigned rest = 0; /* whether any bit below them is set */
     carried = 0;
+#pragma unroll 4
     for (int i = 0; i < DIGITS; i++) {
         carried += v.negative ? -limbs[i] : limbs[i];
-        rest |= (i64)(highest & 0xffffffff);
-        highest = highest >> 32 | (u128)(carried & 0xffffffff) << 64;
-        if (carried & 0xffffffff) v = {highest | (rest != 0), BASE + 32 * (i - 2), v.negative};
+        rest |= (unsigned)highest;
+        highest = highest >> 32 | (u128)(unsigned)carried << 64;
+        if ((unsigned)carried) v = {highest | (rest != 0), BASE + 32 * (i - 2), v.negative};
         carried >>= 32;
     }
     return rounded_integer<A>(v);

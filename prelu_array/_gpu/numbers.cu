@@ -115,8 +115,6 @@ DEVICE real widen(S v) {
     return rounded<real>(native(v));
 }
 
-/* ---- formats ---- */
-
 /* The bits of one type as another; the lowest are kept, or filled up with zeros. */
 template <class To, class From>
 DEVICE To bits_as(From v) {
@@ -130,14 +128,9 @@ DEVICE To bits_as(From v) {
  * hidden: the uppermost bit of a significand; infinity: its bits. */
 template <class S, int bits = sizeof(S) == 8 ? 53 : 24>
 struct format {
-    enum {
-        precision = bits,
-        size = 8 * sizeof(S),
-        limit = 1 << (size - precision - 1),
-        smallest = 3 - limit - precision,
-        digits = (2 * limit - 2 * smallest + 64 + 31) / 32
-    };
-    static constexpr u64 hidden = 1ull << (precision - 1), infinity = (2 * limit - 1) * hidden;
+    enum { precision = bits, size = 8 * sizeof(S), limit = 1 << (size - bits - 1) };
+    enum { smallest = 3 - limit - bits, digits = (2 * limit - 2 * smallest + 64 + 31) / 32 };
+    static constexpr u64 hidden = 1ull << (bits - 1), infinity = (2 * limit - 1) * hidden;
 };
 template <>
 struct format<f16> : format<f16, 11> {};

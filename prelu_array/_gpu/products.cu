@@ -35,21 +35,14 @@ template <class S>
 DEVICE prelu_integer integer_of(S v) {
     const u64 bits = bits_as<u64>(v), hidden = format<S>::hidden;
     const int field = (int)((bits & format<S>::infinity) / hidden);
-    prelu_integer result;
-    result.size = (bits & (hidden - 1)) | (field ? hidden : 0);
-    result.exponent = (field ? field - 1 : 0) + format<S>::smallest;
-    result.negative = (int)(bits >> (format<S>::size - 1));
-    return result;
+    return {(bits & (hidden - 1)) | (field ? hidden : 0),
+            (field ? field - 1 : 0) + format<S>::smallest, (int)(bits >> (format<S>::size - 1))};
 }
 
 template <class S>
 DEVICE prelu_integer product_of(S a, S b) {
-    const prelu_integer y = integer_of(b);
-    prelu_integer product = integer_of(a);
-    product.size *= y.size;
-    product.exponent += y.exponent;
-    product.negative ^= y.negative;
-    return product;
+    const prelu_integer x = integer_of(a), y = integer_of(b);
+    return {x.size * y.size, x.exponent + y.exponent, x.negative ^ y.negative};
 }
 
 /* The same number with `room` bits above its uppermost one. 0 is below all others. */
@@ -59,6 +52,13 @@ DEVICE prelu_integer shifted_up(prelu_integer v, int room) {
     v.exponent -= v.size ? up : 1 << 20;
     v.size <<= up;
     return v;
+}
+
+/* The same number in units of 2^exponent; the lowest bit stands also for whatever lies below. */
+DEVICE i128 in_units(const prelu_integer &v, int exponent) {
+    const int down = exponent - v.exponent < 127 ? exponent - v.exponent : 127;
+    const i128 size = v.size >> down | (v.size >> down << down != v.size);
+    return v.negative ? -size : size;
 }
 
 /* An integer rounded to a dtype. Its lowest bit stands also for whatever lies below. */
@@ -85,19 +85,11 @@ DEVICE double integer_sum_of_products(double a, double b, double c, double d) {
     const int first = is_finite(a) && is_finite(b), second = is_finite(c) && is_finite(d);
     if (!first || !second)
         return __dadd_rn(first ? 0.0 : multiply(a, b), second ? 0.0 : multiply(c, d));
-    prelu_integer p = shifted_up(product_of(a, b), 2), q = shifted_up(product_of(c, d), 2);
-    if (p.exponent < q.exponent) {
-        const prelu_integer swapped = p;
-        p = q;
-        q = swapped;
-    }
-    const int shift = p.exponent - q.exponent < 127 ? p.exponent - q.exponent : 127;
-    const i128 small = q.size >> shift | (q.size >> shift << shift != q.size);
-    const i128 sum = p.size + (p.negative == q.negative ? small : -small);
-    if (sum == 0) p.negative &= q.negative;
-    if (sum < 0) p.negative = q.negative;
-    p.size = sum < 0 ? -sum : sum;
-    return rounded_integer<double>(p);
+    const prelu_integer p = shifted_up(product_of(a, b), 2), q = shifted_up(product_of(c, d), 2);
+    const int exponent = p.exponent > q.exponent ? p.exponent : q.exponent;
+    const i128 sum = in_units(p, exponent) + in_units(q, exponent);
+    const int negative = sum == 0 ? p.negative & q.negative : sum < 0;
+    return rounded_integer<double>({(u128)(sum < 0 ? -sum : sum), exponent, negative});
 }
 
 DEVICE float sum_of_products(float a, float b, float c, float d) {

@@ -113,7 +113,7 @@ DEVICE int is_settled(const prelu_sum &sum, A *result) {
         return X_SIZE < 8 && !is_finite(sum.v[0]);
     }
 #if A_SIZE == 8
-    const double low = LEVELS > 1 ? sum.v[LEVELS - 1] : 0.0;
+    const double low = sum.v[LEVELS - 1];
     const double high = __dadd_rn(sum.v[0], low), error = addition_error(sum.v[0], low, high);
     *result = __dadd_rn(__dadd_rn(high, __dsub_rd(error, sum.rest)), 0.0);
     return *result == __dadd_rn(high, __dadd_ru(error, sum.rest)) &&
