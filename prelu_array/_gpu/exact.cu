@@ -66,8 +66,9 @@ DEVICE void sum_exactly(const prelu_walk &w, i64 alpha, i64 from, i64 to, i64 *l
 DEVICE void settle_limbs(const prelu_walk &w, i64 alpha, i64 *limbs) {
     const I slab = (I)alpha / (I)w.alphas, k = (I)alpha - slab * (I)w.alphas;
     const i64 at = slab * w.d_far + k * w.d_near;
+    i64 *state = static_cast<i64 *>(w.o.result) + at * LIMBS;
     if (threadIdx.x == 0) {
-        if (STATES) carry(static_cast<i64 *>(w.o.result) + at * LIMBS, [&](int i) { return limbs[i]; });
+        if (STATES) carry(state, [&](int i) { return limbs[i]; });
         else static_cast<A *>(w.o.result)[at] = rounded_limbs(limbs);
     }
     __syncthreads(); /* before they are used again */

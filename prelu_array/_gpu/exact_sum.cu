@@ -105,10 +105,10 @@ DEVICE void carry(i64 *state, Digits digit) {
 
 /* The limbs as dalpha. */
 DEVICE A rounded_limbs(const i64 *limbs) {
-    const i64 nan = limbs[A_NAN], above = limbs[POSITIVE_INFINITY], below = limbs[NEGATIVE_INFINITY];
-    if (nan || (above && below)) return bits_as<A>(format<A>::infinity | format<A>::hidden >> 1);
-    if (above || below)
-        return bits_as<A>(format<A>::infinity | (u64)(below != 0) << (format<A>::size - 1));
+    const int above = limbs[POSITIVE_INFINITY] != 0, below = limbs[NEGATIVE_INFINITY] != 0;
+    if (limbs[A_NAN] || (above && below))
+        return bits_as<A>(format<A>::infinity | format<A>::hidden >> 1);
+    if (above || below) return bits_as<A>(format<A>::infinity | (u64)below << (format<A>::size - 1));
     i64 carried = 0;
 #pragma unroll 4
     for (int i = 0; i < DIGITS; i++) carried = (carried + limbs[i]) >> 32;

@@ -129,15 +129,10 @@ static inline unsigned __umulhi(unsigned a, unsigned b) {
     return (unsigned)((unsigned long long)a * b >> 32);
 }
 
-static double directed(double a, double b, int up) {
-    fesetround(up ? FE_UPWARD : FE_DOWNWARD);
-    volatile double x = a, y = b, s = x + y;
-    fesetround(FE_TONEAREST);
-    return s;
-}
-static double directed_product(double a, double b, double c) {
+template <class T>
+static T fma_up(T a, T b, T c) {
     fesetround(FE_UPWARD);
-    volatile double x = a, y = b, z = c, s = fma(x, y, z);
+    volatile T x = a, y = b, z = c, s = std::fma(x, y, z);
     fesetround(FE_TONEAREST);
     return s;
 }
@@ -145,9 +140,9 @@ static inline double __dadd_rn(double a, double b) { return a + b; }
 static inline double __dsub_rn(double a, double b) { return a - b; }
 static inline double __dmul_rn(double a, double b) { return a * b; }
 static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
-static inline double __dadd_ru(double a, double b) { return directed(a, b, 1); }
-static inline double __dsub_rd(double a, double b) { return directed(a, -b, 0); }
-static inline double __dmul_ru(double a, double b) { return directed_product(a, b, -0.0); }
+static inline double __dadd_ru(double a, double b) { return fma_up(a, 1.0, b); }
+static inline double __dsub_rd(double a, double b) { return -fma_up(b, 1.0, -a); }
+static inline double __dmul_ru(double a, double b) { return fma_up(a, b, -0.0); }
 
 /* The counterpart of the inline PTX. */
 static inline float f16_to_float(unsigned short bits) { return (float)host::bits_as<_Float16>(bits); }
@@ -164,15 +159,7 @@ static inline float multiply(float a, float b) { return a * b; }
 static inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 static inline float anew(float v) { return v; }
 static inline int above(float a, float b) { return a > b; }
-static inline float size_of(float x, float dy) {
-    fesetround(FE_UPWARD);
-    volatile float a = fabsf(x), b = fabsf(dy), product = a * b;
-    fesetround(FE_TONEAREST);
-    return product;
-}
+static inline float size_of(float x, float dy) { return fma_up(fabsf(x), fabsf(dy), 0.0f); }
 static inline float add_size(float size, float x, float dy) {
-    fesetround(FE_UPWARD);
-    volatile float a = fabsf(x), b = fabsf(dy), c = size, sum = fmaf(a, b, c);
-    fesetround(FE_TONEAREST);
-    return sum;
+    return fma_up(fabsf(x), fabsf(dy), size);
 }

@@ -71,8 +71,8 @@ def _sum(sign):
         partly = a + b if sign > 0 else a - b
         total = partly + carry if sign > 0 else partly - carry
         if "cc" in i.parts:
-            first, second = ((partly, total), (a, partly))[sign < 0], (b, carry)
-            machine.carry[lanes] = (first[0] < second[0]) | (first[1] < second[1])
+            wraps = np.less if sign > 0 else np.greater
+            machine.carry[lanes] = wraps(partly, a) | wraps(total, partly)
         return total.view(_kind(i))
 
     return run
