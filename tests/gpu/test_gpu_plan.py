@@ -122,15 +122,15 @@ def sums(shape, kept, x="f32", kind="sums", device=DEVICE, order="C"):
 
 
 FIELDS = [
-    "far", "jump", "slab", "last", "skip", "end", "whole", "step", "stride", "beside", "period",
+    "far", "jump", "slab", "total", "skip", "end", "whole", "step", "stride", "beside", "period",
     "a_far", "a_near", "d_far", "d_near", "terms", "inner", "alphas", "periods_of_slab", "slabs",
-    "spans", "groups", "width", "rows", "count", "entries", "periods", "turn", "steps", "chunk",
+    "spans", "groups", "width", "rows", "count", "entries", "periods", "steps", "chunk",
     "chunks", "fan", "fans", "tail", "counters", "bound",
 ]  # fmt: skip
 
 
 def fields(launch):
-    return dict(zip(FIELDS, struct.unpack("19q16id", launch.words), strict=True))
+    return dict(zip(FIELDS, struct.unpack("19q15id", launch.words), strict=True))
 
 
 LAYOUTS = {
