@@ -70,8 +70,10 @@ def sass() -> None:
                 for scarce in (False, True) if kind == "sums" and x == "f32" else (False,):
                     launch = variants.walk(x, x, layout, kind, scarce).walk
                     code = variants.Machine(variants.cubin(launch, 80))
-                    body = code.loop_of("LDG.E", "STG.E")
-                    share = _share(body, variants.defined(launch, "VECTOR"), streams, ITEM[x])
+                    vector = variants.defined(launch, "VECTOR")
+                    width = {16: ".128", 8: ".64"}[vector * ITEM[x]]
+                    body = code.loop_of(f"LDG.E{width}", f"STG.E{width}")
+                    share = _share(body, vector, streams, ITEM[x])
                     print(f"{kind:10}{x:6}{layout:8}{'scarce' * scarce:14}{share}")
 
 

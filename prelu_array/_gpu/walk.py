@@ -261,4 +261,4 @@ def walk(
 
 def rounding(x: str, alpha: str, alphas: int) -> Launch:
     """Plan the kernel that rounds states of x's dtype."""
-    return Launch("round", head(x, alpha, BLOCK=32), min(alphas, 2**20), pack("q", alphas))
+    return Launch("round", head(x, alpha, BLOCK=32), ceil(alphas, 32), pack("q", alphas))
