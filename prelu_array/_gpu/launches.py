@@ -143,7 +143,7 @@ def strided_sums(x: str, edge: float) -> Any:
         f"one_term({identity}, X{{x}}, X{{dy}})",
         "both(a, b)",
         "high = a.v[0], low = a.v[1], rest = a.rest",
-        "sum_of_nothing()",
+        "prelu_sum()",
         f"prelu_strided_sums_{x}_{int(edge != 0)}",
         reduce_type="prelu_sum",
         preamble=source("strided", head(x, "f64", LEVELS=2, SIZES=0)),

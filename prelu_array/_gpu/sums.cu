@@ -20,8 +20,6 @@ struct prelu_sum {
     double v[LEVELS], rest;
 };
 
-DEVICE prelu_sum sum_of_nothing() { return prelu_sum(); }
-
 DEVICE void add_value(prelu_sum *sum, double value, int level) {
 #pragma unroll
     for (int k = 0; k < LEVELS; k++) {
@@ -60,7 +58,7 @@ DEVICE void add_term(prelu_lane *lane, int identity, X factor, X dy, unsigned *l
     *least = bits < *least ? bits : *least;
 }
 DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned least, double bound) {
-    prelu_sum sum = sum_of_nothing();
+    prelu_sum sum = {};
     const double size = as_double(lane.size);
     sum.v[0] = lane.s;
     /* a product has 2 * precision bits, the last of them worth at least this times 2^-53, also
@@ -86,7 +84,7 @@ DEVICE prelu_sum sum_of(const prelu_lane &lane, unsigned, double) { return lane;
 
 /* One term, and a sum of two, as CuPy's ReductionKernel wants them. */
 DEVICE prelu_sum one_term(int identity, X factor, X dy) {
-    prelu_sum sum = sum_of_nothing();
+    prelu_sum sum = {};
     add_term(&sum, identity, factor, dy, nullptr);
     return sum;
 }
@@ -95,7 +93,6 @@ DEVICE prelu_sum both(prelu_sum a, const prelu_sum &b) {
     return a;
 }
 #endif
-DEVICE prelu_lane empty_lane() { return prelu_lane(); }
 
 /* dalpha where an alpha has one term only. */
 DEVICE A rounded_term(int identity, X factor, X dy_) {

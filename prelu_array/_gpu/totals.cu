@@ -81,7 +81,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
         const int team = 1 << bits, member = thread & (team - 1);
         for (int base = 0; base < alphas; base += BLOCK >> bits) {
             const int c = base + (thread >> bits), span = SPANS == 1 ? 0 : c / beside;
-            prelu_sum total = sum_of_nothing();
+            prelu_sum total = {};
             for (int k = member; c < alphas && k < number; k += team) {
                 const int row = number > each ? k / each : 0;
                 join(&total, entries[slot_of(span, (row * beside + c - span * beside) * each + k -
@@ -109,7 +109,7 @@ DEVICE void add_up(const prelu_walk &w, const prelu_part &p, prelu_sum *entries)
         number = alphas < BLOCK ? BLOCK / alphas : 1;
         for (int i = thread; i < number * alphas; i += BLOCK) {
             const int part = i / alphas;
-            prelu_sum total = sum_of_nothing();
+            prelu_sum total = {};
 #pragma unroll 2
             for (int k = begin + part; k < begin + size; k += number)
                 join(&total, partials[k * every + i - part * alphas]);

@@ -87,11 +87,9 @@ prelu_walk_kernel(const prelu_walk w) {
     prelu_vectors next;
 #pragma unroll 1
     for (int span = 0; span < SPANS; span++) {
-        prelu_lane lanes[LANES];
+        prelu_lane lanes[LANES] = {};
         prelu_slope slopes[SLOPES];
         unsigned least = 0xffffffffu;
-#pragma unroll
-        for (int q = 0; q < LANES; q++) lanes[q] = empty_lane();
         /* which alphas this thread has beyond `first`: asked for each span, not kept */
         const int run = WRAP ? 0 : (SPANS > 1 ? thread_index() * VECTOR : lateral) / (int)w.inner;
         const int own = SPANS == 1 && w.spans == 1 ? run % (int)w.alphas : run;
