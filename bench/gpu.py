@@ -68,7 +68,7 @@ def sass() -> None:
         for x in ITEM:
             for layout in ("nchw", "nhwc"):
                 for scarce in (False, True) if kind == "sums" and x == "f32" else (False,):
-                    launch = variants.walk(x, x, layout, kind, scarce).walk
+                    launch = variants.walk(x, x, layout, kind, scarce)[0]
                     code = variants.Machine(variants.cubin(launch, 80))
                     vector = variants.defined(launch, "VECTOR")
                     width = {16: ".128", 8: ".64"}[vector * ITEM[x]]

@@ -89,14 +89,16 @@ def _backends() -> tuple[dict[str, Callable[[Any], Any]], list[str]]:
         unusable.append("cupy: not usable: CuPy is not installed")
         return usable, unusable
     try:
+        import cupy
+
         from . import _gpu
     except ImportError as error:  # of CuPy, which misses a library
         unusable.append(f"cupy: not usable: {error}")
         return usable, unusable
-    if _gpu.device_count():
-        usable["cupy"] = _gpu.asarray
+    if missing := _gpu.missing():
+        unusable.append(f"cupy: not usable: {missing}")
     else:
-        unusable.append(f"cupy: not usable: {_gpu.description()}")
+        usable["cupy"] = cupy.asarray
     return usable, unusable
 
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from .. import _arguments
 from . import launches
-from . import plan as _plan
-from .arguments import as_alpha, check_array, outputs, refuse, with_direction
-from .known import ALPHA, DDALPHA, DDX, DY, OF_X, OUT, RESULT, X, again, remember
+from .arguments import operands, refuse, with_outputs
+from .known import again, remember
 from .memory import copied
-from .run import Operands, run
+from .plan import ALPHA, DDALPHA, DDX, DY, OF_X, OUT, RESULT, X, code
+from .run import run
 from .walk import LIMBS, rounding
 
 # The results of a function, by the slot of a call.
@@ -56,8 +56,9 @@ def double_backward(
     ddx: Any, ddalpha: Any, dy: Any, x: Any, alpha: Any, axis: Any, at_one: bool, out: Any = None
 ) -> Any:
     """Cotangents of dy, x and alpha. See `prelu_array.prelu_double_backward`."""
-    slots = {OUT: None, OF_X: None, DDX: ddx, X: x, DY: dy}
-    slots |= {ALPHA: alpha, DDALPHA: ddalpha, RESULT: None}
+    slots = {
+        OUT: None, OF_X: None, DDX: ddx, X: x, DY: dy, ALPHA: alpha, DDALPHA: ddalpha, RESULT: None
+    }  # fmt: skip
     return _call("second", _SECOND, slots, axis, at_one, out)
 
 
@@ -84,43 +85,20 @@ def _call(
     x = slots[X]
     _arguments.check_dtype(x.dtype, "x", integers=kind == "forward")
     with x.device:
-        o = _operands(slots, axis)
-        form = o.alpha
-        if kind == "states":
-            shape = *form.shape, LIMBS[_plan.code(x.dtype)]
-            form = form._replace(shape=shape, dtype=np.dtype(np.int64))
+        o = operands(slots, axis)
         if out is not None:
             needs = {"need_dx": need_dx, "need_dalpha": need_sums}
             out = _arguments.outputs(out, tuple(names.values()), **needs)
             slots.update(zip(names, out, strict=True))
-        made = {k: slots[k] for k in names}
-        likes = {k: form if k == RESULT else x for k in names}
-        outputs(made, x, likes)
-        for k, a in made.items():
-            # dx may be written last, what else there is before dx has read its inputs
-            o = o.apart(a, may_be_same=k == OUT and kind != "second" and kind != "states")
-            if a is None and (need_sums if k == RESULT else need_dx):
-                made[k] = cupy.empty(form.shape, form.dtype) if k == RESULT else cupy.empty_like(x)
-        o = o._replace(out=made[OUT], of_x=made.get(OF_X), result=made.get(RESULT))
+        form = o.shape, o.dtype
+        if kind == "states":
+            form = (*o.shape, LIMBS[code(x.dtype)]), np.dtype(np.int64)
+        o = with_outputs(o, {k: slots[k] for k in names}, (need_dx, need_sums), form)
         if x.size:
-            remember(key, run(kind, o, at_one), slots, o.slots)
-        elif o.result is not None:
-            o.result.fill(0)
-    return tuple(made.values())
-
-
-def _operands(slots: dict[int, Any], axis: Any) -> Operands:
-    """Check what a call reads."""
-    x, dd = slots[X], None
-    dot, alpha_dot = ("ddx", "ddalpha") if DY in slots else ("x_dot", "alpha_dot")
-    for k, name in ((DDX, dot), (DY, "dy")):
-        if k in slots:
-            check_array(slots[k], name, x)
-            _arguments.check_like(slots[k], name, x, "x")
-    a = as_alpha(slots[ALPHA], x, axis)
-    if DDALPHA in slots:
-        a, dd = with_direction(a, slots[DDALPHA], alpha_dot, x)
-    return Operands(x, a, dy=slots.get(DY), ddx=slots.get(DDX), ddalpha=dd)
+            remember(key, run(kind, o, at_one), slots, o.arrays)
+        elif o.arrays[RESULT] is not None:
+            o.arrays[RESULT].fill(0)
+    return tuple([o.arrays[k] for k in names])
 
 
 def round_partial(state: Any, dtype: Any) -> Any:
@@ -140,34 +118,15 @@ def round_partial(state: Any, dtype: Any) -> Any:
         if dalpha.size:
             if not state.flags.c_contiguous:
                 state = copied(state, "C")
-            plan = rounding(kinds[state.shape[-1]], _plan.code(dtype), dalpha.size)
+            plan = rounding(kinds[state.shape[-1]], code(dtype), dalpha.size)
             launches.prepare(plan, "2Q")((state.data.ptr, dalpha.data.ptr))
     return dalpha
 
 
-# ---- the device ----
-
-
-def asarray(a: Any) -> Any:
-    """Return a NumPy array on the current device, bfloat16 too."""
-    return cupy.asarray(a)
-
-
-def device_count() -> int:
-    """Return how many GPUs there are."""
+def missing() -> str:
+    """Return why there is no GPU to use, or nothing if there is one."""
     try:
-        return int(cupy.cuda.runtime.getDeviceCount())
-    except cupy.cuda.runtime.CUDARuntimeError:
-        return 0
-
-
-def description() -> str:
-    """Return the GPU that would be used, or why there is none."""
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
+        cupy.cuda.runtime.getDeviceProperties(0)
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return f"CuPy {cupy.__version__}, no GPU: {error}"
-    if count == 0:
-        return f"CuPy {cupy.__version__}, no GPU"
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    return f"CuPy {cupy.__version__}, {count} GPU(s), the first {name}"
+    return ""

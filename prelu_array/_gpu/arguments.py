@@ -1,4 +1,4 @@
-"""What the GPU backend takes: checks, alpha's place, and memory that overlaps."""
+"""What the GPU backend takes: checks, alpha's place, and the results' arrays."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from .. import _arguments
 from .._cpu import fit_alpha
 from .._foreign import kind_of
 from .._rounding import rounded
-from . import plan as _plan
-from .memory import copied, share_memory
+from .memory import as_numpy
+from .plan import ALPHA, DDALPHA, DDX, DY, RESULT, Ints, X
 
 
 class Alpha(NamedTuple):
-    """alpha as kernels take it: an array, or a number and no array."""
+    """alpha or its direction: an array, or a number and no array."""
 
     array: Any
     number: float
     dtype: Any
-    shape: tuple[int, ...]
-    where: tuple[int, ...]  # the axis of x of each axis of alpha, or -1
+    shape: Ints
 
-    def strides(self, array: Any, ndim: int) -> tuple[int, ...]:
-        """Return those of alpha, or of an array of its shape, along the axes of x."""
-        given = (0,) * len(self.where) if array is None else array.strides
-        return _plan.placed(given, self.where, ndim)
+
+class Operands(NamedTuple):
+    """What a call reads and writes: arrays in the order of `plan`, and what else alpha is."""
+
+    arrays: tuple[Any, ...]  # None: a call has no use for it, or takes a number
+    numbers: tuple[float, float]  # alpha and its direction, where they are no arrays
+    dtype: Any  # alpha's
+    shape: Ints
+    where: Ints  # the axis of x of each axis of alpha, or -1
 
 
 def refuse(value: Any, name: str) -> NoReturn:
@@ -38,7 +42,7 @@ def refuse(value: Any, name: str) -> NoReturn:
     )
 
 
-def check_array(a: Any, name: str, x: Any, given: bool = True) -> None:
+def _check_array(a: Any, name: str, x: Any, given: bool = True) -> None:
     """Raise unless it is a CuPy array on x's device, and one that is given of our dtypes."""
     if not isinstance(a, cupy.ndarray):
         refuse(a, name)
@@ -51,66 +55,73 @@ def check_array(a: Any, name: str, x: Any, given: bool = True) -> None:
         _arguments.check_dtype(a.dtype, name, integers=_arguments.is_integer(x.dtype))
 
 
-def _number_or_array(
-    value: Any, name: str, x: Any, dtype: Any, like: str
-) -> tuple[Any, float, Any, tuple[int, ...]]:
-    """Return (array, number, dtype, shape). A Python number takes the dtype of `like`."""
-    integers = _arguments.is_integer(dtype)
+def _as_alpha(value: Any, name: str, x: Any, like: Any, like_name: str) -> Alpha:
+    """Check alpha or its direction. A Python number takes the dtype of `like`."""
+    dtype, integers = like.dtype, _arguments.is_integer(like.dtype)
     if isinstance(value, cupy.ndarray):
-        check_array(value, name, x)
+        _check_array(value, name, x)
         if integers:
             _arguments.check_alpha_of_integers(value, dtype)
-        return value, 0.0, value.dtype, value.shape
+        return Alpha(value, 0.0, value.dtype, value.shape)
     if integers and isinstance(value, float | int | np.generic):
         if isinstance(value, np.generic):
             _arguments.check_dtype(value.dtype, name, False, True)
         _arguments.check_alpha_of_integers(value, dtype)
-        return None, int(value), dtype, ()
+        return Alpha(None, int(value), dtype, ())
     if type(value) in (float, int):
         if not -65504 <= value <= 65504:  # what every dtype holds
-            value = _arguments.number(value, dtype, name, like)
-        return None, rounded(float(value), dtype.name), dtype, ()
+            value = _arguments.number(value, dtype, name, like_name)
+        return Alpha(None, rounded(float(value), dtype.name), dtype, ())
     if isinstance(value, np.generic | bool | complex):
         given = np.asarray(value)
         _arguments.check_dtype(given.dtype, name)
-        return None, float(given), given.dtype, ()
+        return Alpha(None, float(given), given.dtype, ())
     refuse(value, name)
 
 
-def as_alpha(alpha: Any, x: Any, axis: Any) -> Alpha:
-    """Check alpha and find its place."""
-    array, number, dtype, shape = _number_or_array(alpha, "alpha", x, x.dtype, "x")
-    where = fit_alpha(x.shape, shape, axis)
+def operands(slots: dict[int, Any], axis: Any) -> Operands:
+    """Check what a call reads."""
+    x = slots[X]
+    dot, alpha_dot = ("ddx", "ddalpha") if DY in slots else ("x_dot", "alpha_dot")
+    for k, name in ((DDX, dot), (DY, "dy")):
+        if k in slots:
+            _check_array(slots[k], name, x)
+            _arguments.check_like(slots[k], name, x, "x")
+    alpha = _as_alpha(slots[ALPHA], "alpha", x, x, "x")
+    where = fit_alpha(x.shape, alpha.shape, axis)
     if where is None:
-        raise _arguments.misfit(x.shape, shape, axis)
-    return Alpha(array, number, dtype, shape, where)
+        raise _arguments.misfit(x.shape, alpha.shape, axis)
+    direction = Alpha(None, 0.0, None, ())
+    if DDALPHA in slots:
+        direction = _as_alpha(slots[DDALPHA], alpha_dot, x, alpha, "alpha")
+        _arguments.check_like(direction, alpha_dot, alpha, "alpha")
+    arrays = None, None, x, slots.get(DY), slots.get(DDX), alpha.array, direction.array, None
+    return Operands(arrays, (alpha.number, direction.number), alpha.dtype, alpha.shape, where)
 
 
-def with_direction(alpha: Alpha, direction: Any, name: str, x: Any) -> tuple[Alpha, Alpha]:
-    """Return alpha and a direction of its shape and dtype, with the same strides."""
-    array, number, dtype, shape = _number_or_array(direction, name, x, alpha.dtype, "alpha")
-    given = Alpha(array, number, dtype, shape, alpha.where)
-    _arguments.check_like(given, name, alpha, "alpha")
-    if alpha.array is None or given.array is None or alpha.array.strides == given.array.strides:
-        return alpha, given
-    alpha, given = (a._replace(array=copied(a.array, "C")) for a in (alpha, given))
-    return alpha, given
+def with_outputs(
+    o: Operands, given: dict[int, Any], needs: tuple[bool, bool], form: tuple[Ints, Any]
+) -> Operands:
+    """Return operands with arrays for the results: those that are given, checked, or new ones.
 
-
-def outputs(out: dict[int, Any], x: Any, likes: dict[int, Any]) -> None:
-    """Raise unless arrays can take results, each of the form of its like: x or alpha."""
+    `needs` says whether those of x's shape are wanted, and that of alpha's; `form` is the shape
+    and dtype of the latter.
+    """
+    arrays, x = list(o.arrays), o.arrays[X]
     seen: dict[str, Any] = {}
-    for k, (slot, a) in enumerate(out.items()):
-        if a is None:
-            continue
-        name, like = f"out[{k}]" if len(out) > 1 else "out", likes[slot]
-        check_array(a, name, x, given=False)
-        if a.shape != like.shape or a.dtype != like.dtype or 0 in a.strides:
-            # a NumPy array of the same form, of which nothing but the form is looked at
-            form = np.lib.stride_tricks.as_strided(np.empty(1, a.dtype), a.shape, a.strides)
-            what = "x" if like is x else "alpha"
-            _arguments.check_out(form, name, like.shape, like.dtype, what)
-        for before, other in seen.items():
-            if share_memory(other, a):
-                raise ValueError(f"{before} and {name} must not share memory")
-        seen[name] = a
+    for k, (slot, a) in enumerate(given.items()):
+        of_alpha = slot == RESULT
+        if a is not None:
+            name = f"out[{k}]" if len(given) > 1 else "out"
+            _check_array(a, name, x, given=False)
+            there = as_numpy(a)
+            like = (*form, "alpha") if of_alpha else (x.shape, x.dtype, "x")
+            _arguments.check_out(there, name, *like)
+            for before, other in seen.items():
+                if np.shares_memory(other, there):
+                    raise ValueError(f"{before} and {name} must not share memory")
+            seen[name] = there
+        elif needs[of_alpha]:
+            a = cupy.empty(*form) if of_alpha else cupy.empty_like(x)
+        arrays[slot] = a
+    return o._replace(arrays=tuple(arrays))

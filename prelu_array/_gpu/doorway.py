@@ -1,25 +1,24 @@
 """Calls below CuPy's arrays: prepared once from dtypes, shapes and strides, started by addresses.
 
-For adapters, too: nothing here looks at an array. Strides are in bytes. A call is prepared under
-the device that it shall run on, and starts on the current stream or on the one it is given.
+For adapters, too: nothing here looks at an array. A call is prepared under the device that it
+shall run on, and starts on the current stream or on the one it is given.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import cupy
 
-from . import plan as _plan
 from .launches import prepare
-from .plan import Ints
+from .plan import RESULT, Case, edge, scale
 from .walk import Device, walk
 
-# What a call takes, as prelu_operands has it: addresses, or 0 for what it has no use for, of `out`
-# (y, dx, y_dot or the cotangent of dy), `of_x` (the cotangent of x), x, dy, `ddx` (also x_dot),
-# alpha, ddalpha, `result` (dalpha or states), zeros, scratch; then alpha and ddalpha as numbers,
-# if they have no address, and the call's edge.
+# What a call takes, as prelu_operands has it: addresses, or 0 for what it has no use for, of the
+# operands in the order of `plan`, and of its workspace, zeros and scratch; then alpha and its
+# direction as numbers, if they have no address, and the call's edge.
 OPERANDS = "10Q3d"
 
 
@@ -30,18 +29,16 @@ class Call(NamedTuple):
     and for `scratch` ones of any content. Calls that may run at the same time need one each.
     """
 
-    start: Any
-    exact: Any  # None: one launch is enough
+    starts: tuple[Callable[..., None], ...]
     edge: float
-    low_bits: tuple[int, int]  # of the addresses that it takes: of x and its like, of alpha's
+    low_bits: tuple[int, int]  # of the addresses that it takes, as `Case` has them
     zeros: int = 0
     scratch: int = 0
 
     def run(self, fields: Any, stream: Any = None) -> None:
         """Start it; `fields` are as `OPERANDS` says."""
-        self.start(fields, stream)
-        if self.exact is not None:
-            self.exact(fields, stream)
+        for start in self.starts:
+            start(fields, stream)
 
 
 @cache
@@ -53,45 +50,18 @@ def device(number: int) -> Device:
     )
 
 
-@lru_cache(maxsize=1024)
-def scale(
-    dtypes: tuple[Any, Any],
-    shape: Ints,
-    strides: tuple[Ints, ...],
-    alpha_strides: Ints,
-    low_bits: tuple[int, int],
-    at_one: bool,
-    backward: bool,
-    second: bool,
-    number: int,
-) -> Call | None:
-    """Prepare y, dx or y_dot on a device; None for memory with gaps. See `plan.scale`."""
-    x, alpha = map(_plan.code, dtypes)
-    found = _plan.scale(x, alpha, shape, strides, alpha_strides, *low_bits, backward, second)
-    if found is None:
-        return None
-    return Call(prepare(found, OPERANDS), None, _plan.edge(x, alpha, at_one), low_bits)
+def low_bits(addresses: Sequence[int]) -> tuple[int, int]:
+    """Return the bits below 16 of the operands' addresses, as `Case` has them."""
+    out, of_x, x, dy, ddx, alpha, ddalpha, result = addresses
+    return (out | of_x | x | dy | ddx) & 15, (alpha | ddalpha | result) & 15
 
 
 @lru_cache(maxsize=1024)
-def sums(
-    dtypes: tuple[Any, Any],
-    shape: Ints,
-    strides: tuple[Ints, ...],
-    alpha_strides: tuple[Ints, Ints],
-    low_bits: tuple[int, int],
-    at_one: bool,
-    want_dx: bool,
-    kind: str,
-    number: int,
-) -> Call | None:
-    """Prepare dalpha or states, and what goes with them, on a device. See `walk.walk`."""
-    x, alpha = map(_plan.code, dtypes)
-    found = walk(
-        x, alpha, shape, strides, *alpha_strides, *low_bits, want_dx, device(number), kind
-    )
-    if found is None:
+def prepared(case: Case, number: int) -> Call | None:
+    """Return the call of a case on a device; None where no kernel takes its strides."""
+    plan = scale(case) if case.strides[RESULT] is None else walk(case, device(number))
+    if plan is None:
         return None
-    exact = None if found.exact is None else prepare(found.exact, OPERANDS)
-    edge = _plan.edge(x, alpha, at_one)
-    return Call(prepare(found.walk, OPERANDS), exact, edge, low_bits, found.zeros, found.scratch)
+    starts = tuple([prepare(launch, OPERANDS) for launch in plan.launches])
+    own = edge(case.x, case.alpha, case.at_one)
+    return Call(starts, own, case.low_bits, plan.zeros, plan.scratch)

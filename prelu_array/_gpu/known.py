@@ -15,10 +15,11 @@ from cupy.cuda.runtime import getDevice
 from .._rounding import rounded
 from .doorway import Call
 from .memory import workspace
+from .plan import ALPHA, DDALPHA, DDX, DY, OUT, RESULT, X
 
 
 class Known(NamedTuple):
-    """A prepared call. Slots are those of `Call`'s arguments."""
+    """A prepared call. Slots are numbers of operands, as `plan` has them."""
 
     call: Call
     numbers: tuple[int, ...]  # slots of Python numbers
@@ -30,8 +31,6 @@ class Known(NamedTuple):
 
 _known: dict[Any, Known] = {}
 MOST = 4096
-
-OUT, OF_X, X, DY, DDX, ALPHA, DDALPHA, RESULT = range(8)
 
 
 def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, Any] | None]:
@@ -81,7 +80,7 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
 
 
 def remember(key: Any, call: Call | None, given: dict[int, Any], used: tuple[Any, ...]) -> None:
-    """Remember a call if its arrays are those that were given, or made as others can be."""
+    """Remember a call, if there is one on the arrays that are used, and others can be made so."""
     if key is None or call is None:
         return
     sizes, fresh = {}, []
@@ -92,8 +91,6 @@ def remember(key: Any, call: Call | None, given: dict[int, Any], used: tuple[Any
             if not a.flags.c_contiguous:
                 return
             fresh.append((k, a.shape, a.dtype))
-        elif given[k] is not a:
-            return
         else:
             first, end = byte_bounds(a)
             if first != a.data.ptr:

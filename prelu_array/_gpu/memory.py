@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import get_ident
+from types import SimpleNamespace
 from typing import Any
 
 import cupy
@@ -12,7 +13,7 @@ from .plan import same_strides
 
 # What kernels in a captured CUDA graph write to beside the results. A graph may run at any time
 # later, so this memory never goes back to CuPy's pool.
-captured: list[tuple[Any, ...]] = []
+captured: list[Any] = []
 
 
 def overlap(a: Any, b: Any) -> bool:
@@ -23,22 +24,16 @@ def overlap(a: Any, b: Any) -> bool:
     return bool(a_first < b_end and b_first < a_end)
 
 
-class _Form:
-    """The addresses of an array for NumPy, which must not look at what is there."""
-
-    def __init__(self, a: Any) -> None:
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (a.data.ptr, True),
-            "shape": a.shape,
-            "strides": a.strides,
-            "typestr": f"|V{a.itemsize}",
-        }
-
-
-def share_memory(a: Any, b: Any) -> bool:
-    """Whether an element of one is an element of the other."""
-    return overlap(a, b) and np.shares_memory(np.asarray(_Form(a)), np.asarray(_Form(b)))
+def as_numpy(a: Any) -> Any:
+    """Return the array for NumPy, which must look at its form and addresses alone."""
+    form = {
+        "version": 3,
+        "data": (a.data.ptr, False),
+        "shape": a.shape,
+        "strides": a.strides,
+        "typestr": f"|V{a.itemsize}",
+    }
+    return np.asarray(SimpleNamespace(__array_interface__=form)).view(a.dtype)
 
 
 def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
@@ -51,20 +46,11 @@ def apart(a: Any, written: Any, may_be_same: bool = True) -> Any:
     return copied(a)
 
 
-def low_bits(*arrays: Any) -> int:
-    """Return the bits below 16 of the arrays' addresses."""
-    bits = 0
-    for a in arrays:
-        if a is not None:
-            bits |= a.data.ptr
-    return bits & 15
-
-
-def keep(array: Any) -> Any:
-    """Return an array, kept for ever if it is used in a CUDA graph that is being captured."""
+def keep(memory: Any) -> Any:
+    """Return arrays, kept for ever if they are used in a CUDA graph that is being captured."""
     if cupy.cuda.get_current_stream().is_capturing():
-        captured.append((array,))
-    return array
+        captured.append(memory)
+    return memory
 
 
 def copied(a: Any, order: str = "K") -> Any:
@@ -83,17 +69,14 @@ def workspace(device: int, zeros: int, scratch: int) -> tuple[int, int]:
     beside anything, so it gets its own.
     """
     stream = cupy.cuda.get_current_stream()
-    if stream.is_capturing():
-        own = cupy.zeros(zeros, np.uint64), cupy.empty(scratch, np.uint64)
-        captured.append(own)
-        return own[0].data.ptr, own[1].data.ptr
-    pointer = stream.ptr
+    own, pointer = stream.is_capturing(), stream.ptr
     key = device, pointer, get_ident() if pointer == 2 else 0
-    found = _workspaces.get(key)
+    found = None if own else _workspaces.get(key)
     if found is None or found[2] < zeros or found[3] < scratch:
         if found is not None:
             zeros, scratch = max(zeros, 2 * found[2]), max(scratch, 2 * found[3])
-        one, other = cupy.zeros(zeros, np.uint64), cupy.empty(scratch, np.uint64)
+        one, other = keep((cupy.zeros(zeros, np.uint64), cupy.empty(scratch, np.uint64)))
         found = one, other, zeros, scratch, one.data.ptr, other.data.ptr
-        _workspaces[key] = found
+        if not own:
+            _workspaces[key] = found
     return found[4], found[5]

@@ -1,12 +1,11 @@
 """Which kernel runs, and how: pure Python, from shapes, strides, dtypes and alignment.
 
-Here are the canonical view and the kernel without sums; `walk` plans the one with sums. Strides
-are in bytes, as arrays have them; kernels get elements.
+Here are what describes a call, its dense view, and the plan of the kernel without sums; `walk`
+plans the one with sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from math import prod
 from struct import pack
@@ -14,9 +13,32 @@ from typing import Any, NamedTuple
 
 Ints = tuple[int, ...]
 
+# What a call takes, in the order of prelu_operands: y, dx, y_dot or the cotangent of dy; the
+# cotangent of x; x; dy; ddx or x_dot; alpha; its direction; dalpha or states.
+OUT, OF_X, X, DY, DDX, ALPHA, DDALPHA, RESULT = range(8)
+
 BLOCK = 256
 AXES = 6  # what kernels take after neighbours are joined
 SIZES = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
+
+
+class Case(NamedTuple):
+    """All that decides which kernel runs."""
+
+    x: str  # its dtype, as `code` names it
+    alpha: str
+    shape: Ints  # x's, without a 0
+    # Along the axes of x, in bytes, of each operand; None: there is none, or alpha is a number.
+    # alpha's are 0 where it is broadcast; its direction has the same; states have dalpha's.
+    strides: tuple[Ints | None, ...]
+    low_bits: tuple[int, int]  # of addresses, below 16: x's and its like, alpha's and its like
+    states: bool = False
+    at_one: bool = False  # whether x = 0 takes the identity
+
+    @property
+    def second(self) -> bool:
+        """Whether there is a direction: y_dot or the double backward."""
+        return self.strides[DDX] is not None
 
 
 class Launch(NamedTuple):
@@ -26,6 +48,14 @@ class Launch(NamedTuple):
     head: str
     grid: int
     words: bytes
+
+
+class Plan(NamedTuple):
+    """The launches of a call, and the words of its workspace, as `doorway.Call` has them."""
+
+    launches: tuple[Launch, ...]
+    zeros: int = 0
+    scratch: int = 0
 
 
 @cache
@@ -55,57 +85,25 @@ def head(x: str, alpha: str, **others: str | int) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in defines.items())
 
 
-def canonical(shape: Ints, strides: Sequence[Ints]) -> tuple[list[int], list[list[int]]]:
-    """Sort axes by memory and join neighbours that are one run for every operand.
+def canonical(shape: Ints, *strides: Ints) -> tuple[Ints, list[Ints]]:
+    """Sort axes by memory, of the first operand first, and join those that are one run for all.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        x's shape, without a 0.
-    strides : sequence of tuple of int
-        Those of each operand along the axes of x, the one to sort by first.
-
-    Returns
-    -------
-    tuple
-        The lengths, outermost first, and the strides of each operand; at least one axis.
+    Return the lengths, outermost first, and the strides of each operand; at least one axis.
     """
-    order = sorted(
-        (k for k, n in enumerate(shape) if n != 1),
-        key=lambda k: tuple(-abs(s[k]) for s in strides),
-    )
-    lengths: list[int] = []
-    result: list[list[int]] = [[] for _ in strides]
-    for k in order:
-        joins = bool(lengths) and all(
-            r[-1] == shape[k] * s[k] for r, s in zip(result, strides, strict=True)
-        )
-        if joins:
-            lengths[-1] *= shape[k]
-        else:
-            lengths.append(shape[k])
-        for r, s in zip(result, strides, strict=True):
-            if joins:
-                r[-1] = s[k]
-            else:
-                r.append(s[k])
-    return (lengths, result) if lengths else ([1], [[0] for _ in strides])
-
-
-def is_dense(shape: Sequence[int], strides: Sequence[int], item: int) -> bool:
-    """Whether canonical strides are those of one block of memory."""
-    expected = item
-    for n, s in zip(reversed(shape), reversed(strides), strict=True):
-        if n > 1 and s != expected:
-            return False
-        expected *= n
-    return True
+    runs: list[tuple[int, Ints]] = []
+    axes = [(n, own) for n, *own in zip(shape, *strides, strict=True) if n != 1]
+    for n, own in sorted(axes, key=lambda axis: [-abs(s) for s in axis[1]]):
+        if runs and all(s == n * t for s, t in zip(runs[-1][1], own, strict=True)):
+            n *= runs.pop()[0]
+        runs.append((n, tuple(own)))
+    lengths, steps = zip(*runs or [(1, (0,) * len(strides))], strict=True)
+    return lengths, list(zip(*steps, strict=True))
 
 
 def is_block(shape: Ints, strides: Ints, item: int) -> bool:
     """Whether an array without a 0 in its shape is one block of memory, in any order of axes."""
-    lengths, (s,) = canonical(shape, (strides,))
-    return is_dense(lengths, s, item)
+    lengths, (s,) = canonical(shape, strides)
+    return lengths == (1,) or s == (item,)
 
 
 def same_strides(shape: Ints, a: Ints, b: Ints) -> bool:
@@ -113,20 +111,44 @@ def same_strides(shape: Ints, a: Ints, b: Ints) -> bool:
     return all(n == 1 or s == t for n, s, t in zip(shape, a, b, strict=True))
 
 
+class Dense(NamedTuple):
+    """A case in memory order, each operand of x's shape one block; strides are of elements."""
+
+    lengths: Ints
+    alpha: Ints  # strides
+    dalpha: Ints
+    vector: int  # how many elements move at a time
+
+
+def dense(case: Case) -> Dense | None:
+    """Return the dense view, or None where memory has gaps or lies in several orders."""
+    shape, size, item = case.shape, SIZES[case.x], SIZES[case.alpha]
+    along_x = [s for s in case.strides[:ALPHA] if s is not None]
+    x, *others = along_x
+    if not is_block(shape, x, size) or not all(same_strides(shape, x, s) for s in others):
+        return None
+    alphas = [case.strides[k] or (0,) * len(shape) for k in (ALPHA, RESULT)]
+    lengths, (_, *alphas) = canonical(shape, x, *alphas)
+    if any(s % item for steps in alphas for s in steps):
+        return None
+    low_bits = case.low_bits[0]
+    vector = max(1, min(16, low_bits & -low_bits or 16) // size)
+    if case.second and "f64" in (case.x, case.alpha):
+        vector = min(vector, 2)  # the text of an exact sum of two products is long
+    a, d = (tuple([s // item for s in steps]) for steps in alphas)
+    return Dense(lengths, a, d, vector)
+
+
+def packs(case: Case, vector: int, *steps: int) -> bool:
+    """Whether vectors of alphas may be loaded where rows of alphas are so many alphas apart."""
+    item = SIZES[case.alpha]
+    size = min(16, vector * item)
+    return case.low_bits[1] % size == 0 and all(s * item % size == 0 for s in steps)
+
+
 def ceil(a: int, b: int) -> int:
     """Return a / b, rounded upwards."""
     return -(-a // b)
-
-
-def vector_of(x: str, low_bits: int) -> int:
-    """Return how many elements move at a time, where addresses have these bits below 16."""
-    return max(1, min(16, low_bits & -low_bits or 16) // SIZES[x])
-
-
-def packs(strides: Sequence[int], vector: int, alpha: str, low_bits: int) -> bool:
-    """Whether vectors of alphas may be loaded where rows of alphas have these strides."""
-    size = min(16, vector * SIZES[alpha])
-    return low_bits % size == 0 and all(s % size == 0 for s in strides)
 
 
 def index(largest: int) -> str:
@@ -134,7 +156,7 @@ def index(largest: int) -> str:
     return "int" if largest < 2**31 else "long long"
 
 
-def placed(array_strides: Ints, where: Sequence[int], ndim: int) -> Ints:
+def placed(array_strides: Ints, where: Ints, ndim: int) -> Ints:
     """Return alpha's strides along the axes of x; `where` is `_cpu.fit_alpha`'s answer."""
     result = [0] * ndim
     for s, k in zip(array_strides, where, strict=True):
@@ -143,71 +165,31 @@ def placed(array_strides: Ints, where: Sequence[int], ndim: int) -> Ints:
     return tuple(result)
 
 
-def scale(
-    x: str,
-    alpha: str,
-    shape: Ints,
-    strides: tuple[Ints, ...],
-    alpha_strides: Ints,
-    low_bits: int,
-    alpha_low_bits: int,
-    backward: bool,
-    second: bool = False,
-) -> Launch | None:
-    """Plan y, dx or with `second` y_dot over dense memory; None where memory is not.
-
-    Parameters
-    ----------
-    x, alpha : str
-        dtypes, as `code` names them.
-    shape : tuple of int
-        x's.
-    strides : tuple of tuple of int
-        Those of the output, of x and of dy or x_dot, if they are given.
-    alpha_strides : tuple of int
-        alpha's along the axes of x, 0 where it is broadcast.
-    low_bits, alpha_low_bits : int
-        The bits below 16 of the addresses of the output, x and dy; of alpha.
-    backward : bool
-        Whether dy is scaled instead of x.
-    second : bool
-        Whether alpha_dot * x is added to alpha * x_dot.
-    """
-    lengths, result = canonical(shape, (*strides, alpha_strides))
-    others, a, item = result[:-1], result[-1], SIZES[alpha]
-    if len(lengths) > AXES or not all(is_dense(lengths, s, SIZES[x]) for s in others):
+def scale(case: Case) -> Plan | None:
+    """Plan y, dx or y_dot over dense memory; None where memory is not, or has too many runs."""
+    view = dense(case)
+    if view is None or len(view.lengths) > AXES:
         return None
-    if any(s % item for s in a):
-        return None
-    n, last = prod(lengths), lengths[-1]
-    vector = vector_of(x, low_bits)
-    if second and "f64" in (x, alpha):
-        vector = min(vector, 2)  # the text of an exact sum of two products is long
+    lengths, a, _, vector = view
+    n, last, axes = prod(lengths), lengths[-1], len(lengths)
     if not any(a):
         along = "ONE"
     elif a[-1] == 0 and last >= vector:
         along = "RUNS"
-    elif a[-1] == item and last % vector == 0 and packs(a[:-1], vector, alpha, alpha_low_bits):
+    elif a[-1] == 1 and last % vector == 0 and packs(case, vector, *a[:-1]):
         along = "VECTORS"
     else:
         along = "EACH"
     grid = min(max(1, ceil(n // vector, BLOCK)), 2**30)
-    reach = sum(abs(s) // item * m for s, m in zip(a, lengths, strict=True))
-    axes, reach = len(lengths), max(reach, n)
+    reach = max(n, sum(abs(s) * m for s, m in zip(a, lengths, strict=True)))
     bits = [(m - 1).bit_length() for m in lengths]  # of 2^31 / m, rounded upwards, there are 32
-    factors = [
-        min(-(-(2 ** (31 + b)) // m), 2**32 - 1) for b, m in zip(bits, lengths, strict=True)
-    ]
-    return Launch(
-        "scale",
-        head(
-            x, alpha, BLOCK=BLOCK, VECTOR=vector, I=index(max(reach, n // vector + grid * BLOCK)),
-            BACKWARD=int(backward), SECOND=int(second), ALONG=along, AXES=axes,
-            CUT=int(last % vector > 0),
-        ),
-        grid,
-        pack(
-            f"{1 + 2 * axes}q{2 * axes}I", n, *lengths, *(s // item for s in a), *factors,
-            *(max(0, b - 1) for b in bits),
-        ),
+    factors = [min(ceil(2 ** (31 + b), m), 2**32 - 1) for b, m in zip(bits, lengths, strict=True)]
+    own = head(
+        case.x, case.alpha, BLOCK=BLOCK, VECTOR=vector,
+        I=index(max(reach, n // vector + grid * BLOCK)),
+        BACKWARD=int(case.strides[DY] is not None), SECOND=int(case.second), ALONG=along,
+        AXES=axes, CUT=int(last % vector > 0),
     )  # fmt: skip
+    shifts = [max(0, b - 1) for b in bits]
+    words = pack(f"{1 + 2 * axes}q{2 * axes}I", n, *lengths, *a, *factors, *shifts)
+    return Plan((Launch("scale", own, grid, words),))

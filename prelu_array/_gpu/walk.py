@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from math import gcd, isqrt, prod
+from math import isqrt, lcm, prod
 from struct import pack
 from typing import NamedTuple
 
-from .plan import (
-    BLOCK,
-    SIZES,
-    Ints,
-    Launch,
-    canonical,
-    ceil,
-    head,
-    index,
-    is_dense,
-    packs,
-    vector_of,
-)
+from .plan import BLOCK, OUT, SIZES, Case, Ints, Launch, Plan, ceil, dense, head, index, packs
 
 LIMBS = {"f16": 5 + 3, "bf16": 19 + 3, "f32": 20 + 3, "f64": 134 + 3}  # as in numbers.cu
 BLOCKS_PER_SM = 4  # what runs beside each other: one wave
@@ -38,15 +26,6 @@ class Device(NamedTuple):
     scarce: bool
 
 
-class Walk(NamedTuple):
-    """The launches of a walk, and the words of its workspace."""
-
-    walk: Launch
-    exact: Launch | None  # None: no doubt is left
-    zeros: int
-    scratch: int
-
-
 class _Form(NamedTuple):
     """x as slabs; `wrap`: a slab is a run of one alpha. Fields as in prelu_walk."""
 
@@ -60,7 +39,7 @@ class _Form(NamedTuple):
     wrap: bool
 
 
-def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int] | None:
+def _form(lengths: Ints, kept: list[int], vector: int) -> tuple[_Form, int] | None:
     """Return the form of dense memory, and a vector that fits it."""
     if not kept:
         return _Form(1, 0, 1, lengths[0], lengths[0], 1, vector, False), vector
@@ -79,7 +58,7 @@ def _form(lengths: list[int], kept: list[int], vector: int) -> tuple[_Form, int]
         fits = far % vector == 0 or slabs * outer == 1
         wraps = inner >= LONG * vector and inner % vector == 0 and (outer == 1 or middle == 1)
         flat = _beside(alphas, inner, vector) or (
-            alphas * inner % vector == 0 and _lcm(inner, vector) <= BLOCK * vector
+            alphas * inner % vector == 0 and lcm(inner, vector) <= BLOCK * vector
         )
         if fits and wraps and (not flat or rows * inner >= 8 * BLOCK * vector):
             return _Form(slabs, far, rows, jump, inner, alphas, inner, True), vector
@@ -93,7 +72,7 @@ def _beside(alphas: int, inner: int, vector: int) -> bool:
     """Whether one block has whole periods, and not so many alphas that partial sums count."""
     period = alphas * inner
     most = WIDE if period % vector == 0 else 4 * WIDE  # spans of others take shorter vectors
-    return _lcm(period, vector) <= BLOCK * vector and alphas <= most
+    return lcm(period, vector) <= BLOCK * vector and alphas <= most
 
 
 def _chunks(places: int, steps: int, want: int) -> int:
@@ -108,54 +87,19 @@ def _chunks(places: int, steps: int, want: int) -> int:
     return next((c for c in options if filled(c) > 0.93), max(options, key=filled))
 
 
-def _lcm(a: int, b: int) -> int:
-    return a * b // gcd(a, b)
+def walk(case: Case, device: Device) -> Plan | None:
+    """Plan dalpha or states, with dx or the cotangents in the same pass if there is room for them.
 
-
-def walk(
-    x: str,
-    alpha: str,
-    shape: Ints,
-    strides: tuple[Ints, ...],
-    alpha_strides: Ints,
-    dalpha_strides: Ints,
-    low_bits: int,
-    alpha_low_bits: int,
-    want_dx: bool,
-    device: Device,
-    kind: str = "sums",
-) -> Walk | None:
-    """Plan dalpha, and with `want_dx` dx in the same pass, over dense memory.
-
-    Parameters
-    ----------
-    strides : tuple of tuple of int
-        Those of every operand of x's shape.
-    alpha_strides, dalpha_strides : tuple of int
-        Along the axes of x; dalpha's are 0 only where alpha is shared.
-    low_bits, alpha_low_bits : int
-        As in `plan.scale`; alpha with dalpha.
-    kind : {"sums", "second", "states"}
-        The backward, the double backward, or the backward that makes states.
-
-    Returns
-    -------
-    Walk or None
-        None where memory is not dense, or alpha lies along more than two runs of axes.
+    None where memory is not dense, or alpha lies along more than two runs of axes.
     """
-    lengths, result = canonical(shape, (*strides, alpha_strides, dalpha_strides))
-    *others, a, d = result
-    item = SIZES[alpha]
-    if not all(is_dense(lengths, s, SIZES[x]) for s in others):
+    view = dense(case)
+    if view is None:
         return None
-    if any(s % item for s in (*a, *d)):
-        return None
+    lengths, a, d, vector = view
+    x, alpha, states, second = case.x, case.alpha, case.states, case.second
     kept = [k for k, s in enumerate(d) if s != 0]
-    n, states, second = prod(lengths), kind == "states", kind == "second"
+    n = prod(lengths)
     levels = 3 if states and x == "f64" else 2 if states or alpha == "f64" else 1
-    vector = vector_of(x, low_bits)
-    if second and "f64" in (x, alpha):
-        vector = min(vector, 2)  # the text of an exact sum of two products is long
     found = _form(lengths, kept, vector)
     if found is None:
         return None
@@ -172,24 +116,19 @@ def walk(
         spans, width, beside, count, whole = f.alphas, BLOCK, f.inner, 1, BLOCK * vector
         periods, entries = 1, BLOCK
     else:
-        unit = _lcm(period, vector)
+        unit = lcm(period, vector)
         if _beside(f.alphas, f.inner, vector):
             whole = min(BLOCK * vector // unit, ceil(f.slab, unit)) * unit
             spans, width, beside, count, periods = 1, whole // vector, 0, f.alphas, whole // period
         else:
-            unit = _lcm(f.inner, vector)
+            unit = lcm(f.inner, vector)
             width = BLOCK * vector // unit * unit
             if ceil(period, width) * f.slabs < want and width // f.inner > WIDE:
                 width = ceil(32 * vector, unit) * unit
             width = min(width, ceil(period, unit) * unit)
             rows = max(1, min(BLOCK * vector // width, f.slab // period))
-            spans, whole, beside, count = (
-                ceil(period, width),
-                rows * period,
-                width,
-                width // f.inner,
-            )
-            periods, width = rows, width // vector
+            spans, beside, count = ceil(period, width), width, width // f.inner
+            whole, periods, width = rows * period, rows, width // vector
         entries = f.inner // vector if same else f.inner
     total = f.rows * f.slab
     steps, step = ceil(total, whole), whole % f.slab
@@ -210,26 +149,17 @@ def walk(
     fans = ceil(chunks, fan)
     here = n < HERE_BELOW or chunks == 1
     sizes = int(levels == 1 and x != "f64" and (SIZES[x] == 2 or device.scarce))
-    lanes = min(vector, 4) if same else vector
-    if same and (levels > 1 or second):
-        lanes = max(1, lanes // 2)
-    if same and steps <= SHORT:  # joining them takes longer than it saves
-        lanes = 1
-    if far and levels > 1 and vector > 4:
-        lanes = 1
-    at = (
-        [k // item for k in (a[kept[0]], a[kept[-1]], d[kept[0]], d[kept[-1]])]
-        if kept
-        else [0] * 4
-    )
-    if len(kept) == 1:
-        at[0] = at[2] = 0
+    lanes = vector
+    if same:  # if steps are few, joining them takes longer than it saves
+        one = steps <= SHORT or (far and levels > 1 and vector > 4)
+        lanes = 1 if one else max(1, min(vector, 4) // (2 if levels > 1 or second else 1))
+    a_far, d_far = (a[kept[0]], d[kept[0]]) if len(kept) == 2 else (0, 0)
+    a_near, d_near = (a[kept[-1]], d[kept[-1]]) if kept else (0, 0)
     zeros = 2 + 2 * device.multiprocessors * (1 + LIMBS["f64"])
     words = pack(
         "19q15id",
         f.far, f.jump, f.slab, total, f.jump - f.slab, steps * stride, whole, step, stride, beside,
-        period,
-        *at, n // (f.slabs * f.alphas), f.inner, f.alphas,
+        period, a_far, a_near, d_far, d_near, n // (f.slabs * f.alphas), f.inner, f.alphas,
         1 if f.wrap else ceil(f.slab, period),
         f.slabs, spans, groups, width, rows, count, entries, periods, steps, chunk, chunks,
         fan, fans, tail, zeros,
@@ -239,24 +169,20 @@ def walk(
         "BLOCK": BLOCK, "I": integer, "SECOND": int(second), "STATES": int(states),
         "LEVELS": levels, "SIZES": sizes, "VECTOR": vector,
     }  # fmt: skip
-    packed = one_term and at[1] == at[3] == 1 and n % vector == 0
-    packed = packed and packs((at[0] * item, at[2] * item), vector, alpha, alpha_low_bits)
+    packed = one_term and a_near == d_near == 1 and n % vector == 0
+    packed = packed and packs(case, vector, a_far, d_far)
     own = head(
         x, alpha, **common, SAME=int(same), WRAP=int(f.wrap), SPANS=per_block, HERE=int(here),
-        WANT_DX=int(want_dx), ONE_TERM=int(one_term), PACKED=int(packed), LANES=lanes,
-        PREFETCH=int(per_block > 1 or (n < HERE_BELOW and (same or SIZES[x] > 2))),
+        WANT_DX=int(case.strides[OUT] is not None), ONE_TERM=int(one_term), PACKED=int(packed),
+        LANES=lanes, PREFETCH=int(per_block > 1 or (n < HERE_BELOW and (same or SIZES[x] > 2))),
     )  # fmt: skip
-    first = Launch("walk", own, f.slabs * groups * chunks, words)
-    exact = None
+    launches = [Launch("walk", own, f.slabs * groups * chunks, words)]
     if not here:
-        exact = Launch("exact", head(x, alpha, **common), 2 * device.multiprocessors, words)
+        grid = 2 * device.multiprocessors
+        launches.append(Launch("exact", head(x, alpha, **common), grid, words))
     alphas = f.slabs * f.alphas
-    return Walk(
-        first,
-        exact,
-        zeros + ceil(f.slabs * groups * (fans + 1), 2),
-        0 if one_term else alphas + (levels + 1) * alphas * (chunks + fans if chunks > 1 else 0),
-    )
+    sums = 0 if one_term else alphas + (levels + 1) * alphas * (chunks + fans) * (chunks > 1)
+    return Plan(tuple(launches), zeros + ceil(f.slabs * groups * (fans + 1), 2), sums)
 
 
 def rounding(x: str, alpha: str, alphas: int) -> Launch:

@@ -7,6 +7,7 @@ started. Memory with gaps, or in another order than x's, is copied first.
 
 from __future__ import annotations
 
+from operator import is_
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -16,15 +17,8 @@ import torch
 from .. import _arguments
 from .._cpu import fit_alpha
 from .._gpu import doorway, launches
-from .._gpu import plan as _plan
+from .._gpu.plan import ALPHA, RESULT, Case, X, placed, same_strides
 from ._checks import DTYPES, FLOATS
-
-
-class Dtype(NamedTuple):
-    """A dtype as plans take it."""
-
-    name: str
-    itemsize: int
 
 
 class Stream(NamedTuple):
@@ -33,7 +27,7 @@ class Stream(NamedTuple):
     ptr: int
 
 
-_NAMED = {dtype: Dtype(str(dtype).removeprefix("torch."), dtype.itemsize) for dtype in DTYPES}
+_CODES = dict(zip(DTYPES, ("f16", "bf16", "f32", "f64"), strict=False))  # of the floats
 _known: dict[Any, doorway.Call] = {}
 _streams: dict[int, Stream] = {}
 _workspaces: dict[tuple[int, int, int], tuple[Any, Any]] = {}
@@ -74,7 +68,7 @@ def prelu(x: Any, alpha: Any, axis: Any, at_one: bool) -> Any:
     if x.numel():
         with _on_device(x.device):
             if x.dtype in FLOATS:
-                _scale(y, x, None, None, alpha, None, where, False, key)
+                _scale((y, None, x, None, None, alpha, None, None), where, False, key)
             else:
                 arrays = map(_as_cupy, (x, _along(alpha, where, x), y))
                 launches.integers()(*arrays, stream=Stream(_stream(_index(x))))
@@ -102,13 +96,11 @@ def backward(
     if x.numel() == 0:
         return dx, dalpha.zero_()
     with _on_device(x.device):
-        done = need_dalpha and _sums(
-            dalpha, dx if need_dx else None, None, x, dy, None, alpha, None, where, at_one,
-            "sums", key,
-        )  # fmt: skip
+        slots = dx if need_dx else None, None, x, dy, None, alpha, None, dalpha
+        done = need_dalpha and _sums(slots, where, at_one, key)
         if need_dx and not done:
             key = None if need_dalpha else key  # what one call does is remembered
-            _scale(dx, x, dy, None, alpha, None, where, at_one, key)
+            _scale((*slots[:RESULT], None), where, at_one, key)
     return dx, dalpha
 
 
@@ -134,11 +126,10 @@ def second(
     if alpha.stride() != ddalpha.stride():
         alpha, ddalpha, key = _dense(alpha), _like(alpha).copy_(ddalpha), None
     with _on_device(x.device):
-        if not _sums(
-            of_alpha, of_dy, of_x, x, dy, ddx, alpha, ddalpha, where, at_one, "second", key
-        ):
-            _scale(of_dy, x, None, ddx, alpha, ddalpha, where, at_one)
-            _scale(of_x, x, dy, None, ddalpha, None, where, at_one)
+        slots = of_dy, of_x, x, dy, ddx, alpha, ddalpha, of_alpha
+        if not _sums(slots, where, at_one, key):
+            _scale((of_dy, None, x, None, ddx, alpha, ddalpha, None), where, at_one)
+            _scale((of_x, None, x, dy, None, ddalpha, None, None), where, at_one)
             of_x.masked_fill_(x >= 0 if at_one else x > 0, 0)
     return of_dy, of_x, of_alpha
 
@@ -146,62 +137,61 @@ def second(
 # ---- one call, or several ----
 
 
-def _scale(
-    out: Any, x: Any, dy: Any, ddx: Any, alpha: Any, ddalpha: Any, where: Any, at_one: bool,
-    key: Any = None,
-) -> None:  # fmt: skip
-    """Y, dx or y_dot."""
-    slots = out, None, x, dy, ddx, alpha, ddalpha, None
-    given, bits = _given(slots)
-    call = doorway.scale(
-        (_NAMED[x.dtype], _NAMED[alpha.dtype]), tuple(x.shape), given, _placed(alpha, where, x),
-        bits, at_one, dy is not None, ddalpha is not None, _index(x),
-    )  # fmt: skip
-    if call is not None:
-        _remember(key, call)
-        _start(call, x, tuple([0 if t is None else t.data_ptr() for t in slots]))
+def _scale(slots: Any, where: Any, at_one: bool, key: Any = None) -> None:
+    """Y, dx or y_dot, of operands in the order of `_gpu.plan`."""
+    if _ran(slots, where, at_one, key):
         return
-    before = x, dy, ddx
-    x, dy, ddx = (None if t is None else _as_lies(t, out) for t in before)
-    if x is before[0] and dy is before[1] and ddx is before[2]:  # alpha has too many runs
+    out, _, *given, alpha, ddalpha, _ = slots
+    x, dy, ddx = (None if t is None else _as_lies(t, out) for t in given)
+    if all(map(is_, given, (x, dy, ddx))):  # alpha has too many runs
         alpha, ddalpha = (
             None if a is None else _like(out, dtype=a.dtype).copy_(_along(a, where, x))
             for a in (alpha, ddalpha)
         )
-        where = tuple(range(x.ndim))
-    _scale(out, x, dy, ddx, alpha, ddalpha, where, at_one)
+        where = tuple(range(out.ndim))
+    _scale((out, None, x, dy, ddx, alpha, ddalpha, None), where, at_one)
 
 
-def _sums(
-    result: Any, out: Any, of_x: Any, x: Any, dy: Any, ddx: Any, alpha: Any, ddalpha: Any,
-    where: Any, at_one: bool, kind: str, key: Any = None,
-) -> bool:  # fmt: skip
+def _sums(slots: Any, where: Any, at_one: bool, key: Any = None) -> bool:
     """Dalpha; whether what else there is came with it."""
-    for attempt in range(3):
-        slots = out, of_x, x, dy, ddx, alpha, ddalpha, result
-        given, bits = _given(slots)
-        alpha_strides = (0,) * x.ndim if alpha is None else _placed(alpha, where, x)
-        call = doorway.sums(
-            (_NAMED[x.dtype], _NAMED[result.dtype]), tuple(x.shape), given,
-            (alpha_strides, _placed(result, where, x)), bits, at_one, out is not None, kind,
-            _index(x),
-        )  # fmt: skip
-        if call is not None:
-            if attempt == 0:
-                _remember(key, call)
-            _start(call, x, tuple([0 if t is None else t.data_ptr() for t in slots]))
-            return attempt < 2
-        if attempt == 0:
-            like = x if out is None else out
-            x, dy, ddx = (None if t is None else _as_lies(t, like) for t in (x, dy, ddx))
-        else:  # sums alone, alpha's axes first
-            kept = tuple(k for k in where if k >= 0)
-            order = kept + tuple(k for k in range(x.ndim) if k not in kept)
-            x, dy, ddx = (None if t is None else _dense(t.permute(order), True)
-                          for t in (x, dy, ddx))  # fmt: skip
-            where = tuple(order.index(k) if k >= 0 else k for k in where)
-            out = of_x = alpha = ddalpha = None
-    raise AssertionError("no plan for dense memory, alpha's axes first")
+    if _ran(slots, where, at_one, key):
+        return True
+    out, of_x, x, dy, ddx, *alphas = slots
+    like = x if out is None else out
+    given = [None if t is None else _as_lies(t, like) for t in (x, dy, ddx)]
+    if _ran((out, of_x, *given, *alphas), where, at_one):
+        return True
+    # sums alone, alpha's axes first
+    kept = tuple(k for k in where if k >= 0)
+    order = kept + tuple(k for k in range(x.ndim) if k not in kept)
+    given = [None if t is None else _dense(t.permute(order), True) for t in given]
+    where = tuple(order.index(k) if k >= 0 else k for k in where)
+    done = _ran((None, None, *given, None, None, slots[RESULT]), where, at_one)
+    assert done, "alpha's axes come first, and all is dense"
+    return False
+
+
+def _ran(slots: Any, where: Any, at_one: bool, key: Any = None) -> bool:
+    """Start the call of operands as they are, if there is a kernel for it, and remember it."""
+    x, alpha, result = (slots[k] for k in (X, ALPHA, RESULT))
+    addresses = tuple([0 if t is None else t.data_ptr() for t in slots])
+    along = [
+        None if t is None else _bytes(t) if k < ALPHA else _placed(t, where, x)
+        for k, t in enumerate(slots)
+    ]
+    case = Case(
+        _CODES[x.dtype], _CODES[(result if alpha is None else alpha).dtype], tuple(x.shape),
+        tuple(along), doorway.low_bits(addresses), at_one=at_one,
+    )  # fmt: skip
+    call = doorway.prepared(case, _index(x))
+    if call is None:
+        return False
+    if key is not None:
+        if len(_known) >= MOST_CALLS:
+            _known.clear()
+        _known[key] = call
+    _start(call, x, addresses)
+    return True
 
 
 def _start(call: Any, x: Any, addresses: tuple[int, ...]) -> None:
@@ -240,13 +230,6 @@ def _workspace(call: Any, device: int, raw: int, where: Any) -> tuple[Any, Any]:
     return found
 
 
-def _remember(key: Any, call: Any) -> None:
-    if key is not None:
-        if len(_known) >= MOST_CALLS:
-            _known.clear()
-        _known[key] = call
-
-
 # ---- memory ----
 
 
@@ -270,7 +253,7 @@ def _bytes(t: Any) -> tuple[int, ...]:
 
 def _placed(alpha: Any, where: Any, x: Any) -> tuple[int, ...]:
     """Return alpha's strides along the axes of x, in bytes."""
-    return _plan.placed(_bytes(alpha), where, x.ndim)
+    return placed(_bytes(alpha), where, x.ndim)
 
 
 def _along(alpha: Any, where: Any, x: Any) -> Any:
@@ -283,24 +266,12 @@ def _as_cupy(t: Any) -> Any:
     """Return a tensor's memory as CuPy's array, for what takes no addresses."""
     memory = cupy.cuda.UnownedMemory(t.data_ptr(), t.untyped_storage().nbytes(), t, _index(t))
     pointer = cupy.cuda.MemoryPointer(memory, 0)
-    return cupy.ndarray(tuple(t.shape), _NAMED[t.dtype].name, pointer, _bytes(t))
-
-
-def _given(slots: Any) -> tuple[tuple[tuple[int, ...], ...], tuple[int, int]]:
-    """Return the strides of the tensors of x's shape, and the low bits of all addresses."""
-    out, of_x, x, dy, ddx, *alphas = slots
-    given = [t for t in (x, dy, ddx, out, of_x) if t is not None]
-    bits = [0, 0]
-    for k, tensors in enumerate((given, alphas)):
-        for t in tensors:
-            if t is not None:
-                bits[k] |= t.data_ptr() & 15
-    return tuple([_bytes(t) for t in given]), (bits[0], bits[1])
+    return cupy.ndarray(tuple(t.shape), str(t.dtype).removeprefix("torch."), pointer, _bytes(t))
 
 
 def _as_lies(t: Any, like: Any) -> Any:
     """Return `t`, or where it lies in memory in another way a copy that lies as `like` does."""
-    if _plan.same_strides(t.shape, t.stride(), like.stride()):
+    if same_strides(t.shape, t.stride(), like.stride()):
         return t
     return _like(like).copy_(t)
 

@@ -120,9 +120,15 @@ def shifted(text):
     return text
 
 
+def plan_of_scale(n):
+    """Plan the forward of n floats, whose alpha is a number."""
+    strides = (4,), None, (4,), None, None, None, None, None
+    return plan.scale(plan.Case("f32", "f32", (n,), strides, (0, 0))).launches[0]
+
+
 def start_scale(n, grid, x, out):
     """Launch one block of the plan for n elements."""
-    launch = plan.scale("f32", "f32", (n,), ((4,), (4,)), (0,), 0, 0, False)
+    launch = plan_of_scale(n)
     start = launches.prepare(launch._replace(grid=grid), doorway.OPERANDS)
     start((out, 0, x, 0, 0, 0, 0, 0, 0, 0, 0.5, 0.0, 0.0))
     return launch
@@ -142,7 +148,7 @@ def test_an_overflow_of_32_bits_is_caught(monkeypatch, broken):
 def test_the_last_block_of_almost_2_to_31_elements(monkeypatch):
     """With 32-bit indices, over the small memory that this block alone reaches."""
     n = 2**31 - 1088
-    last = plan.scale("f32", "f32", (n,), ((4,), (4,)), (0,), 0, 0, False).grid - 1
+    last = plan_of_scale(n).grid - 1
 
     def begun_late(text):
         return text.replace("blockIdx.x * BLOCK", f"(blockIdx.x + {last}) * BLOCK", 1)

@@ -23,7 +23,7 @@ from gpu_proof import device
 from test_gpu_kernels import assert_same_bits, in_doubt, numbers, proof  # noqa: F401
 
 from prelu_array import _gpu
-from prelu_array._gpu import doorway, known, launches, memory
+from prelu_array._gpu import doorway, known, launches, memory, plan
 
 RNG = np.random.default_rng(5)
 X, DY = numbers(RNG, (6, 4, 8), np.float32), numbers(RNG, (6, 4, 8), np.float32)
@@ -378,9 +378,9 @@ def test_a_call_like_one_before_looks_at_everything_else(there):
 
 def test_the_doorway_takes_addresses_alone(there):
     """What an adapter does: no array of CuPy, a stream and a workspace of its own."""
-    strides, dtypes = ((there.x.strides,) * 3), (X.dtype, ALPHA.dtype)
-    along = (0, 4, 0)
-    call = doorway.sums(dtypes, X.shape, strides, (along, along), (0, 0), False, True, "sums", 0)
+    along, of_alpha = there.x.strides, (0, 4, 0)
+    strides = along, None, along, along, None, of_alpha, None, of_alpha
+    call = doorway.prepared(plan.Case("f32", "f32", X.shape, strides, (0, 0)), 0)
     dx, dalpha = cupy.empty_like(there.x), cupy.empty_like(there.alpha)
     zeros, scratch = cupy.zeros(call.zeros, np.uint64), cupy.empty(call.scratch, np.uint64)
     stream = cupy.cuda.Stream()
@@ -440,12 +440,12 @@ def test_errors_of_integers(proof, call, kind, message):  # noqa: F811
     assert "prelu_scale_kernel" not in proof.ran
 
 
-def test_without_a_device_the_description_says_why():
+def test_without_a_device_there_is_a_reason():
     try:
         count = _gpu.cupy.cuda.runtime.getDeviceCount()
     except _gpu.cupy.cuda.runtime.CUDARuntimeError:
         count = 0
-    assert ("no GPU" in _gpu.description()) == (count == 0)
+    assert ("no GPU" in _gpu.missing()) == (count == 0)
 
 
 def test_import_leaves_cupy_alone():
@@ -460,8 +460,8 @@ def test_a_call_on_another_device_is_another_call(there, monkeypatch):
     for _ in range(2):
         prelu_array.prelu(there.x, there.alpha, axis=1, out=there.x)
     asked = []
-    nothing = doorway.Call(lambda *_: None, None, 0.0, (0, 0))
-    monkeypatch.setattr(doorway, "scale", lambda *given: asked.append(given[-1]) or nothing)
+    nothing = doorway.Call((), 0.0, (0, 0))
+    monkeypatch.setattr(doorway, "prepared", lambda _, device: asked.append(device) or nothing)
     monkeypatch.setattr(known, "getDevice", lambda: 1)
     x, alpha = (
         cupy.ndarray(

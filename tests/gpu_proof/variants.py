@@ -65,29 +65,41 @@ VECTORS = (  # those that move 16 bytes at a time
 )  # fmt: skip
 
 
-def walk(x, alpha, layout, kind, scarce=False, want_dx=True):
-    """Plan the sums of a layout."""
+SLOTS = {  # the operands that there are; those of x's shape are before alpha
+    "forward": (_plan.OUT, _plan.X, _plan.ALPHA),
+    "dx": (_plan.OUT, _plan.X, _plan.DY, _plan.ALPHA),
+    "jvp": (_plan.OUT, _plan.X, _plan.DDX, _plan.ALPHA, _plan.DDALPHA),
+    "dalpha": (_plan.X, _plan.DY, _plan.ALPHA, _plan.RESULT),
+    "sums": (_plan.OUT, _plan.X, _plan.DY, _plan.ALPHA, _plan.RESULT),
+    "second": range(_plan.RESULT + 1),
+    "states": (_plan.OUT, _plan.X, _plan.DY, _plan.ALPHA, _plan.RESULT),
+}
+
+
+def case(x, alpha, layout, kind):
+    """Return what a layout is to the plans."""
     shape, kept, bits = LAYOUTS[layout]
     strides, a = _dense(shape, _plan.SIZES[x]), _along(shape, kept, _plan.SIZES[alpha])
-    many = (5 if kind == "second" else 3) if want_dx else 2
-    device = _walk.Device(SMS, scarce)
-    return _walk.walk(x, alpha, shape, (strides,) * many, a, a, bits, bits, want_dx, device, kind)
+    along = (strides,) * _plan.ALPHA + (a,) * (_plan.RESULT + 1 - _plan.ALPHA)
+    there = tuple(s if k in SLOTS[kind] else None for k, s in enumerate(along))
+    return _plan.Case(x, alpha, shape, there, (bits, bits), kind == "states")
+
+
+def walk(x, alpha, layout, kind, scarce=False):
+    """Plan the sums of a layout; the first launch is the walk's."""
+    return _walk.walk(case(x, alpha, layout, kind), _walk.Device(SMS, scarce)).launches
 
 
 def launches(x, alpha, layout):
     """Every kernel of a layout: forward, derivatives, the fused backwards, what follows them."""
-    shape, kept, bits = LAYOUTS[layout]
-    strides, a = _dense(shape, _plan.SIZES[x]), _along(shape, kept, _plan.SIZES[alpha])
-    found = [
-        _plan.scale(x, alpha, shape, (strides,) * n, a, bits, bits, back, second)
-        for n, back, second in ((2, False, False), (3, True, False), (3, False, True))
-    ]
-    for kind, want_dx in (("sums", True), ("sums", False), ("second", True), ("states", True)):
-        both = walk(x, alpha, layout, kind, want_dx=want_dx)
-        found += [both.walk, both.exact]
-    found.append(walk(x, alpha, layout, "sums", scarce=True).walk)
+    found = []
+    for kind in ("forward", "dx", "jvp"):
+        found += _plan.scale(case(x, alpha, layout, kind)).launches
+    for kind in ("sums", "dalpha", "second", "states"):
+        found += walk(x, alpha, layout, kind)
+    found.append(walk(x, alpha, layout, "sums", scarce=True)[0])
     found.append(_walk.rounding(x, alpha, 1))
-    return [launch for launch in found if launch is not None]
+    return found
 
 
 @lru_cache(maxsize=1)
