@@ -74,14 +74,9 @@ def edge(x: str, alpha: str, at_one: bool) -> float:
 @cache
 def head(x: str, alpha: str, **others: str | int) -> str:
     """Return the definitions that numbers.cu asks for, and others."""
-    defines: dict[str, str | int] = {
-        "X": x,
-        "A": alpha,
-        "real": "double" if "f64" in (x, alpha) else "float",
-        "X_SIZE": SIZES[x],
-        "A_SIZE": SIZES[alpha],
-        **others,
-    }
+    real = "double" if "f64" in (x, alpha) else "float"
+    sizes = {"X_SIZE": SIZES[x], "A_SIZE": SIZES[alpha]}
+    defines: dict[str, str | int] = {"X": x, "A": alpha, "real": real, **sizes, **others}
     return "".join(f"#define {name} {value}\n" for name, value in defines.items())
 
 

@@ -13,23 +13,10 @@ import cupy
 import numpy as np
 
 from . import doorway, launches
+from . import plan as _plan
 from .arguments import Operands
 from .memory import apart, copied, keep, overlap, workspace
-from .plan import (
-    ALPHA,
-    DDX,
-    DY,
-    OF_X,
-    OUT,
-    RESULT,
-    Case,
-    X,
-    code,
-    edge,
-    is_block,
-    placed,
-    same_strides,
-)
+from .plan import ALPHA, DDX, DY, OF_X, OUT, RESULT, Case, X
 
 OUTPUTS = OUT, OF_X, RESULT
 ALPHAS = range(ALPHA, RESULT)
@@ -89,7 +76,7 @@ def _ways(o: Operands) -> Iterator[Operands]:
         o = _changed(o, ALPHAS, lambda _, a: copied(a, "C"))
     yield o
     x, result = o.arrays[X], o.arrays[RESULT]
-    block = is_block(x.shape, x.strides, x.itemsize)
+    block = _plan.is_block(x.shape, x.strides, x.itemsize)
     if result is None:
         if block:
             yield _lie_as(o, x, (DY, DDX))
@@ -113,7 +100,7 @@ def _lie_as(o: Operands, x: Any, slots: Collection[int]) -> Operands:
     """Return operands of which those in slots lie in memory as `x`, which is x or a copy of it."""
 
     def there(k: int, a: Any) -> Any:
-        if k == X or same_strides(x.shape, x.strides, a.strides):
+        if k == X or _plan.same_strides(x.shape, x.strides, a.strides):
             return x if k == X else a
         new = keep(cupy.empty_like(x))
         if k > X:
@@ -136,9 +123,9 @@ def _prepared(kind: str, o: Operands, at_one: bool) -> doorway.Call | None:
         strides[RESULT] = [s // words * o.dtype.itemsize for s in result.strides[:-1]]
     if x.dtype.kind in "iu" or (kind == "states" and not result.flags.c_contiguous):
         return None
-    alphas = [None if s is None else placed(s, o.where, x.ndim) for s in strides[ALPHA:]]
+    alphas = [None if s is None else _plan.placed(s, o.where, x.ndim) for s in strides[ALPHA:]]
     case = Case(
-        code(x.dtype), code(o.dtype), x.shape, (*strides[:ALPHA], *alphas),
+        _plan.code(x.dtype), _plan.code(o.dtype), x.shape, (*strides[:ALPHA], *alphas),
         doorway.low_bits(_addresses(o)), kind == "states", at_one,
     )  # fmt: skip
     return doorway.prepared(case, x.device.id)
@@ -151,14 +138,14 @@ def _strided(o: Operands, at_one: bool) -> None:
     def along(a: Any, number: float) -> Any:
         if a is None:
             return launches.as_bits(np.asarray(number).astype(o.dtype))[()]
-        strides = placed(a.strides, o.where, x.ndim)
+        strides = _plan.placed(a.strides, o.where, x.ndim)
         return launches.as_bits(cupy.lib.stride_tricks.as_strided(a, x.shape, strides))
 
     slopes = list(map(along, alphas[: 1 if ddx is None else 2], o.numbers))
     if x.dtype.kind in "iu":
         launches.integers()(x, *slopes, out)
         return
-    codes = code(x.dtype), code(o.dtype)
+    codes = _plan.code(x.dtype), _plan.code(o.dtype)
     g = next(a for a in (ddx, dy, x) if a is not None)
     x, g, out = map(launches.as_bits, (x, g, out))
-    launches.strided(*codes, ddx is not None)(x, g, *slopes, edge(*codes, at_one), out)
+    launches.strided(*codes, ddx is not None)(x, g, *slopes, _plan.edge(*codes, at_one), out)
