@@ -88,7 +88,7 @@ def _chunks(places: int, steps: int, want: int) -> int:
 
 
 def walk(case: Case, device: Device) -> Plan | None:
-    """Plan dalpha or states, with dx or the cotangents in the same pass if there is room for them.
+    """Plan dalpha or states, and in the same pass dx or the cotangents, if they have memory.
 
     None where memory is not dense, or alpha lies along more than two runs of axes.
     """
