@@ -19,6 +19,7 @@ from prelu_array.testing import reference_prelu, reference_prelu_backward
 gpu_proof.needed()
 
 import cupy
+from cupy.lib.stride_tricks import as_strided
 from gpu_proof import device
 from test_gpu_kernels import assert_same_bits, in_doubt, numbers, proof  # noqa: F401
 
@@ -233,6 +234,11 @@ ERRORS = {
         lambda t: prelu_array.prelu_backward(t.dy, t.x, t.alpha, axis=1, out=(t.x, t.x[0, :, 0])),
         ValueError,
         "must not share memory",
+    ),
+    "an out that overlaps itself": (
+        lambda t: prelu_array.prelu(t.x, 0.5, out=as_strided(t.x, X.shape, (64, 32, 4))),
+        ValueError,
+        "out must not overlap itself",
     ),
 }
 
