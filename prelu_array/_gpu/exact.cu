@@ -8,10 +8,12 @@
  */
 struct prelu_walk {
     prelu_operands o;
-    /* elements: from slab to slab, from row to row of a slab, of a row, of all rows, what a thread
-     * skips at a row's end, from the first row to behind the last; of a step, what it adds to a
-     * column and to an address; from span to span, of a period */
-    i64 far, jump, slab, total, skip, end, whole, step, stride, beside, period;
+    /* in elements: from a slab to the next; from a row of a slab to the next, length of a row, of
+     * all rows; what a thread skips at a row's end; what it has gone after all steps */
+    i64 far, jump, slab, total, skip, end;
+    /* length of a step, what it adds to a column and to an address; from a span to the next;
+     * alphas * inner */
+    i64 whole, step, stride, beside, period;
     i64 a_far, a_near, d_far, d_near; /* strides of alpha, and of dalpha or (states) alphas */
     i64 terms, inner, alphas, periods_of_slab; /* of an alpha; of a run; of a slab */
     /* of a slab; blocks beside each other there; vectors of a span; rows of a step; alphas of a
@@ -23,6 +25,9 @@ struct prelu_walk {
     double bound;             /* as in sums.cu */
 };
 #define SLOT_WORDS (LIMBS + 1)
+
+/* Where dalpha of a slab's k-th alpha is, or in states its state. */
+DEVICE i64 place_of(const prelu_walk &w, i64 slab, i64 k) { return slab * w.d_far + k * w.d_near; }
 
 /* An exact sum as a state. */
 DEVICE void write_state(i64 *state, const prelu_sum &sum) {
@@ -65,7 +70,7 @@ DEVICE void sum_exactly(const prelu_walk &w, i64 alpha, i64 from, i64 to, i64 *l
 /* dalpha, or the state, of limbs that all threads of the block share. */
 DEVICE void settle_limbs(const prelu_walk &w, i64 alpha, i64 *limbs) {
     const I slab = (I)alpha / (I)w.alphas, k = (I)alpha - slab * (I)w.alphas;
-    const i64 at = slab * w.d_far + k * w.d_near;
+    const i64 at = place_of(w, slab, k);
     i64 *state = static_cast<i64 *>(w.o.result) + at * LIMBS;
     if (threadIdx.x == 0) {
         if (STATES) carry(state, [&](int i) { return limbs[i]; });

@@ -135,7 +135,7 @@ struct prelu_rounding {
     i64 alphas;
 };
 extern "C" __global__ void __launch_bounds__(BLOCK) prelu_round_kernel(const prelu_rounding w) {
-    for (i64 c = (i64)blockIdx.x * BLOCK + threadIdx.x; c < w.alphas; c += (i64)gridDim.x * BLOCK)
-        w.dalpha[c] = rounded_limbs(w.states + c * LIMBS);
+    const i64 c = (i64)blockIdx.x * BLOCK + threadIdx.x;
+    if (c < w.alphas) w.dalpha[c] = rounded_limbs(w.states + c * LIMBS);
 }
 #endif

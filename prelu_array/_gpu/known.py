@@ -13,7 +13,7 @@ from cupy import byte_bounds, ndarray
 from cupy.cuda.runtime import getDevice
 
 from .._rounding import rounded
-from .doorway import Call
+from .doorway import Call, low_bits
 from .memory import workspace
 from .plan import ALPHA, DDALPHA, DDX, DY, OUT, RESULT, X
 
@@ -62,8 +62,7 @@ def again(kind: Any, axis: Any, slots: dict[int, Any]) -> tuple[Any, dict[int, A
         if not -65504 <= slots[k] <= 65504:
             return key, None
         fields[k + 5] = rounded(float(slots[k]), slots[X].dtype.name)
-    out, of_x, x, dy, ddx, alpha, ddalpha, result = fields[:8]
-    if ((out | of_x | x | dy | ddx) & 15, (alpha | ddalpha | result) & 15) != call.low_bits:
+    if low_bits(fields[:8]) != call.low_bits:
         return key, None
     for k, size, other, other_size, in_place in pairs:
         first, at = fields[k], fields[other]

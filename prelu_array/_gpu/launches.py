@@ -59,7 +59,7 @@ def prepare(launch: Launch, form: str) -> Callable[..., None]:
         raise
     struct, words = Struct(form), launch.words
     pack_into = struct.pack_into
-    grid, block = (launch.grid, 1, 1), (32 if launch.kernel == "round" else BLOCK, 1, 1)
+    grid, block = (launch.grid, 1, 1), (BLOCK, 1, 1)
     free: list[tuple[Any, Any]] = []
 
     def start(fields: Any, stream: Any = None) -> None:

@@ -60,8 +60,8 @@ class Plan(NamedTuple):
 
 @cache
 def code(dtype: Any) -> str:
-    """Return the kernels' name of a dtype."""
-    return "bf16" if dtype.name == "bfloat16" else f"f{8 * dtype.itemsize}"
+    """Return the kernels' name of a dtype, NumPy's or torch's."""
+    return str(dtype).removeprefix("torch.").replace("loat", "")
 
 
 def edge(x: str, alpha: str, at_one: bool) -> float:

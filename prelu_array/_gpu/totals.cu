@@ -32,7 +32,7 @@ DEVICE int slot_of(int span, int i) {
 }
 
 DEVICE A *dalpha_of(const prelu_walk &w, i64 slab, i64 k) {
-    return static_cast<A *>(w.o.result) + slab * w.d_far + k * w.d_near;
+    return static_cast<A *>(w.o.result) + place_of(w, slab, k);
 }
 
 /* dalpha or the state of an alpha; or a place on the list of `doubts`. */
@@ -40,7 +40,7 @@ DEVICE void settle(const prelu_walk &w, const prelu_sum &sum, i64 slab, i64 k, u
                    u64 *doubts) {
 #if STATES
     if (sum.rest == 0.0) {
-        write_state(static_cast<i64 *>(w.o.result) + (slab * w.d_far + k * w.d_near) * LIMBS, sum);
+        write_state(static_cast<i64 *>(w.o.result) + place_of(w, slab, k) * LIMBS, sum);
         return;
     }
 #else

@@ -7,8 +7,8 @@
  *     keeps its alpha, and its sums stay in registers. Nothing is divided in the loop.
  * (b) A block has a place (alphas beside each other: `count` of them in a span of a slab) and a
  *     chunk (steps behind each other). Where a row of the slab ends a thread goes on in the next,
- *     with the same alphas: rows are multiples of the period. WRAP: a run of one alpha is longer
- *     than a block's vectors, and the slab is that run.
+ *     with the same alphas, as rows are multiples of the period if there are several. WRAP: a run
+ *     of one alpha is longer than a block's vectors, and the slab is that run.
  * (c) SAME: a vector is of one alpha, so that a thread has one sum in shared memory; else one for
  *     each element. totals.cu adds them.
  * (d) SPANS: where an alpha has few terms a block takes several spans, of one chunk and a row a

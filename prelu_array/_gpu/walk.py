@@ -187,4 +187,4 @@ def walk(case: Case, device: Device) -> Plan | None:
 
 def rounding(x: str, alpha: str, alphas: int) -> Launch:
     """Plan the kernel that rounds states of x's dtype."""
-    return Launch("round", head(x, alpha, BLOCK=32), ceil(alphas, 32), pack("q", alphas))
+    return Launch("round", head(x, alpha, BLOCK=BLOCK), ceil(alphas, BLOCK), pack("q", alphas))

@@ -17,8 +17,8 @@ import torch
 from .. import _arguments
 from .._cpu import fit_alpha
 from .._gpu import doorway, launches
-from .._gpu.plan import ALPHA, RESULT, Case, X, placed, same_strides
-from ._checks import DTYPES, FLOATS
+from .._gpu.plan import ALPHA, RESULT, Case, X, code, placed, same_strides
+from ._checks import FLOATS
 
 
 class Stream(NamedTuple):
@@ -27,7 +27,6 @@ class Stream(NamedTuple):
     ptr: int
 
 
-_CODES = dict(zip(DTYPES, ("f16", "bf16", "f32", "f64"), strict=False))  # of the floats
 _known: dict[Any, doorway.Call] = {}
 _streams: dict[int, Stream] = {}
 _workspaces: dict[tuple[int, int, int], tuple[Any, Any]] = {}
@@ -180,7 +179,7 @@ def _ran(slots: Any, where: Any, at_one: bool, key: Any = None) -> bool:
         for k, t in enumerate(slots)
     ]
     case = Case(
-        _CODES[x.dtype], _CODES[(result if alpha is None else alpha).dtype], tuple(x.shape),
+        code(x.dtype), code((result if alpha is None else alpha).dtype), tuple(x.shape),
         tuple(along), doorway.low_bits(addresses), at_one=at_one,
     )  # fmt: skip
     call = doorway.prepared(case, _index(x))

@@ -26,15 +26,45 @@ from gpu_proof import device
 from test_gpu_kernels import assert_same_bits, proof  # noqa: F401
 
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
-# name: the operands of x's shape in order, and how many results are of that shape
+
+
+def backward_partial(dy, x, alpha, **options):
+    """Return dx and dalpha by way of a state, which is a result of its own."""
+    dx, state = prelu_array.prelu_backward_partial(dy, x, alpha, **options)
+    return dx, prelu_array.dalpha_from_partial(state, x.dtype.name)
+
+
+def with_need(name):
+    """Return the backward and its reference, of which one result is not wanted."""
+
+    def call(*operands, out=None, **options):
+        given = None if out is None else (out, None) if name == "need_dalpha" else (None, out)
+        pair = prelu_array.prelu_backward(*operands, out=given, **{name: False}, **options)
+        return pair[name == "need_dx"]
+
+    def reference(*operands, **options):
+        return reference_prelu_backward(*operands, **options)[name == "need_dx"]
+
+    return call, reference
+
+
+# name: the function, its reference, operands in order, and of what shape each result is
 FUNCTIONS = {
-    "prelu": ("x", 1),
-    "prelu_jvp": ("x x_dot", 1),
-    "prelu_backward": ("dy x", 1),
-    "dx alone": ("dy x", 1),
-    "dalpha alone": ("dy x", 0),
-    "prelu_double_backward": ("ddx dy x", 2),
-}
+    "prelu": (prelu_array.prelu, reference_prelu, "x alpha", "x"),
+    "prelu_jvp": (
+        prelu_array.prelu_jvp, reference_prelu_jvp, "x alpha x_dot alpha_dot", "x"
+    ),
+    "prelu_backward": (
+        prelu_array.prelu_backward, reference_prelu_backward, "dy x alpha", "x alpha"
+    ),
+    "dx alone": (*with_need("need_dalpha"), "dy x alpha", "x"),
+    "dalpha alone": (*with_need("need_dx"), "dy x alpha", "alpha"),
+    "prelu_double_backward": (
+        prelu_array.prelu_double_backward, reference_prelu_double_backward,
+        "ddx alpha_dot dy x alpha", "x x alpha",
+    ),
+    "prelu_backward_partial": (backward_partial, reference_prelu_backward, "dy x alpha", ""),
+}  # fmt: skip
 
 
 def drawn(rng, shape, dtype):
@@ -55,44 +85,9 @@ def filled(rng, a):
     return numbers
 
 
-def check(name, operands, alpha, alpha_dot, axis, out, rng):
-    """Call a function on new numbers, and compare every result with the reference."""
-    arrays = {k: filled(rng, a) for k, a in operands.items()}
-    numbers = [filled(rng, a) for a in (alpha, alpha_dot)]
-    values = list(arrays.values())
-    given = list(operands.values())
-    options = {"axis": axis}
-    if name == "prelu":
-        expected = reference_prelu(*values, numbers[0], axis=axis)
-        got = prelu_array.prelu(*given, alpha, out=out and out[0], **options)
-    elif name == "prelu_jvp":
-        expected = reference_prelu_jvp(values[0], numbers[0], values[1], numbers[1], axis=axis)
-        got = prelu_array.prelu_jvp(
-            given[0], alpha, given[1], alpha_dot, out=out and out[0], **options
-        )
-    elif name == "prelu_double_backward":
-        ddx, *others = values
-        expected = reference_prelu_double_backward(ddx, numbers[1], *others, numbers[0], axis=axis)
-        ddx, *others = given
-        got = prelu_array.prelu_double_backward(ddx, alpha_dot, *others, alpha, out=out, **options)
-    else:
-        need = {"need_dx": name != "dalpha alone", "need_dalpha": name != "dx alone"}
-        pair = reference_prelu_backward(*values, numbers[0], axis=axis)
-        expected = [r if n else None for r, n in zip(pair, need.values(), strict=True)]
-        if out is not None:
-            out = tuple(
-                r if n else None for r, n in zip((out[0], out[-1]), need.values(), strict=True)
-            )
-        got = prelu_array.prelu_backward(*given, alpha, out=out, **need, **options)
-    expected, got = ([r] if not isinstance(r, list | tuple) else r for r in (expected, got))
-    for right, result in zip(expected, got, strict=True):
-        assert (right is None) == (result is None)
-        if right is not None:
-            assert_same_bits(result, right, f"{name} {axis=}")
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_call_after_others(proof, name):  # noqa: F811
+    function, reference, operands, results = FUNCTIONS[name]
     rng = np.random.default_rng(list(name.encode()))
     for _ in range(12):
         dtype = np.dtype(DTYPES[rng.integers(4)])
@@ -100,10 +95,18 @@ def test_a_call_after_others(proof, name):  # noqa: F811
         axis = [None, int(rng.integers(len(shape)))][rng.integers(2)]
         of_alpha = () if axis is None else (shape[axis],)
         for _ in range(3):
-            names, results = FUNCTIONS[name]
-            operands = {k: drawn(rng, shape, dtype) for k in names.split()}
-            alphas = [drawn(rng, of_alpha, dtype) for _ in range(2)]
-            shapes = [shape] * max(results, 1) + [of_alpha]
-            out = tuple(drawn(rng, s, dtype) for s in shapes) if rng.integers(2) else None
+            given, out = (
+                [drawn(rng, of_alpha if k.startswith("alpha") else shape, dtype) for k in names]
+                for names in (operands.split(), results.split())
+            )
+            options = {"axis": axis}
+            if out and rng.integers(2):
+                options["out"] = out[0] if len(out) == 1 else tuple(out)
             for _ in range(3):
-                check(name, operands, *alphas, axis, out, rng)
+                numbers = [filled(rng, a) for a in given]
+                expected = reference(*numbers, axis=axis)
+                got = function(*given, **options)
+                if not isinstance(expected, tuple):
+                    expected, got = (expected,), (got,)
+                for right, result in zip(expected, got, strict=True):
+                    assert_same_bits(result, right, f"{name} {axis=}")
